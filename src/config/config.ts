@@ -1,0 +1,187 @@
+import { hostname } from 'node:os';
+import path from 'node:path';
+import { z } from 'zod';
+import { normalizeDomain } from '../core/address.ts';
+import { AppError } from '../core/errors.ts';
+
+export const ROLES = ['gateway', 'api', 'worker'] as const;
+export type Role = (typeof ROLES)[number];
+
+/** Everything that can be set, typed and frozen. Secrets are apart (secrets.ts). docs/config.md lists the names. */
+export interface Config {
+  readonly home: string;
+  readonly bindHost: string;
+  readonly httpPort: number;
+  readonly smtpPort: number;
+  readonly submissionPort: number;
+  /** Null: the embedded PostgreSQL under `home`. */
+  readonly databaseUrl: string | null;
+  /** Null: jobs run on PostgreSQL. */
+  readonly queueUrl: string | null;
+  /** Folder of message bodies and rendered reports. */
+  readonly contentDir: string;
+  /** Null: the system's resolver. */
+  readonly dns: { readonly host: string; readonly port: number } | null;
+  /** Relays and PSA hosts on private addresses are refused unless they are listed. */
+  readonly allowPrivateHosts: readonly string[];
+  readonly roles: readonly Role[];
+  /** Names this node in the ledger and in watermarks; stays the same over restarts. */
+  readonly nodeId: string;
+  /** The name in greeting, EHLO, Received and Authentication-Results. */
+  readonly hostName: string;
+  readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
+  /** Bytes; larger mail is refused with 552. */
+  readonly maxMessageBytes: number;
+  readonly maxRecipients: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerIp: number;
+  /** An unknown recipient of a client whose directory changed this recently is deferred, not refused. */
+  readonly directoryGraceSeconds: number;
+  /** How long a client's server may fail before an incident opens. */
+  readonly serverDownSeconds: number;
+  /** How long a report waits for its period to be complete. */
+  readonly reportWaitSeconds: number;
+  /** Threads that parse and score. */
+  readonly scanThreads: number;
+}
+
+const port = z.coerce.number('is not a number').int('is not a whole number').min(0).max(65_535);
+const seconds = z.coerce
+  .number('is not a number')
+  .int()
+  .min(0)
+  .max(86_400 * 14);
+const count = z.coerce.number('is not a number').int().min(1);
+
+const schema = z.object({
+  TOLLGATE_HOME: z.string().min(1).default('./.tollgate'),
+  BIND_HOST: z.union([z.ipv4(), z.ipv6()], 'is not an IP address').default('127.0.0.1'),
+  HTTP_PORT: port.default(8080),
+  SMTP_PORT: port.default(2525),
+  SUBMISSION_PORT: port.default(2587),
+  DATABASE_URL: z
+    .string()
+    .regex(/^postgres(ql)?:\/\//, 'is not a postgres:// URL')
+    .optional(),
+  QUEUE_URL: z
+    .string()
+    .regex(/^rediss?:\/\//, 'is not a redis:// URL')
+    .optional(),
+  BLOB_URL: z
+    .string()
+    .regex(/^file:/, 'is not a file: URL')
+    .optional(),
+  TOLLGATE_DNS: z.string().optional(),
+  TOLLGATE_ALLOW_PRIVATE_HOSTS: z.string().default(''),
+  TOLLGATE_ROLES: z.string().default(ROLES.join(',')),
+  TOLLGATE_NODE: z
+    .string()
+    .regex(/^[\w.-]{1,63}$/, 'may hold letters, digits, dots, dashes and underscores only')
+    .optional(),
+  TOLLGATE_HOSTNAME: z.string().optional(),
+  TOLLGATE_LOG: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
+  TOLLGATE_MAX_MESSAGE_BYTES: count.max(1_000_000_000).default(50 * 1024 * 1024),
+  TOLLGATE_MAX_RECIPIENTS: count.max(1000).default(100),
+  TOLLGATE_MAX_CONNECTIONS: count.max(100_000).default(1000),
+  TOLLGATE_MAX_CONNECTIONS_PER_IP: count.max(100_000).default(50),
+  TOLLGATE_DIRECTORY_GRACE_SECONDS: seconds.default(900),
+  TOLLGATE_SERVER_DOWN_SECONDS: seconds.default(300),
+  TOLLGATE_REPORT_WAIT_SECONDS: seconds.default(6 * 3600),
+  TOLLGATE_SCAN_THREADS: count.max(64).default(2),
+});
+
+/** The names of all settings, for docs/config.md and its test. */
+export const SETTING_NAMES: readonly string[] = [...Object.keys(schema.shape), 'TOLLGATE_SECRET_KEY'].sort();
+
+/**
+ * Reads the settings from the environment. Throws one AppError `config_invalid` that lists every fault, a line each.
+ */
+export function readConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const faults: string[] = [];
+  const given: Record<string, string> = {};
+  for (const name of Object.keys(schema.shape)) {
+    const value = env[name];
+    if (value !== undefined && value !== '') given[name] = value;
+  }
+  for (const name of Object.keys(env)) {
+    if (name.startsWith('TOLLGATE_') && !SETTING_NAMES.includes(name))
+      faults.push(`${name} is not a setting of Tollgate`);
+  }
+  const parsed = schema.safeParse(given);
+  if (!parsed.success) {
+    for (const issue of parsed.error.issues) faults.push(`${String(issue.path[0])} ${lowerFirst(issue.message)}`);
+  }
+  const dns = parseDns(given['TOLLGATE_DNS'], faults);
+  const roles = parseRoles(given['TOLLGATE_ROLES'] ?? ROLES.join(','), faults);
+  const hostName = normalizeDomain(given['TOLLGATE_HOSTNAME'] ?? '') ?? null;
+  if (given['TOLLGATE_HOSTNAME'] !== undefined && hostName === null)
+    faults.push('TOLLGATE_HOSTNAME is not a full host name');
+  const ports = ['HTTP_PORT', 'SMTP_PORT', 'SUBMISSION_PORT'] as const;
+  if (parsed.success) {
+    const used = ports.map((name) => parsed.data[name]).filter((value) => value !== 0);
+    if (new Set(used).size !== used.length) faults.push('HTTP_PORT, SMTP_PORT and SUBMISSION_PORT must differ');
+  }
+  if (!parsed.success || faults.length > 0) {
+    throw new AppError('config_invalid', faults.join('\n'));
+  }
+  const data = parsed.data;
+  const home = path.resolve(data.TOLLGATE_HOME);
+  return Object.freeze({
+    home,
+    bindHost: data.BIND_HOST,
+    httpPort: data.HTTP_PORT,
+    smtpPort: data.SMTP_PORT,
+    submissionPort: data.SUBMISSION_PORT,
+    databaseUrl: data.DATABASE_URL ?? null,
+    queueUrl: data.QUEUE_URL ?? null,
+    contentDir: data.BLOB_URL === undefined ? path.join(home, 'content') : filePath(data.BLOB_URL),
+    dns,
+    allowPrivateHosts: data.TOLLGATE_ALLOW_PRIVATE_HOSTS.split(',')
+      .map((host) => host.trim())
+      .filter((host) => host !== ''),
+    roles,
+    nodeId:
+      data.TOLLGATE_NODE ??
+      (hostname()
+        .replace(/[^\w.-]/g, '-')
+        .slice(0, 63) ||
+        'node'),
+    hostName: hostName ?? normalizeDomain(hostname()) ?? 'tollgate.localdomain',
+    logLevel: data.TOLLGATE_LOG,
+    maxMessageBytes: data.TOLLGATE_MAX_MESSAGE_BYTES,
+    maxRecipients: data.TOLLGATE_MAX_RECIPIENTS,
+    maxConnections: data.TOLLGATE_MAX_CONNECTIONS,
+    maxConnectionsPerIp: data.TOLLGATE_MAX_CONNECTIONS_PER_IP,
+    directoryGraceSeconds: data.TOLLGATE_DIRECTORY_GRACE_SECONDS,
+    serverDownSeconds: data.TOLLGATE_SERVER_DOWN_SECONDS,
+    reportWaitSeconds: data.TOLLGATE_REPORT_WAIT_SECONDS,
+    scanThreads: data.TOLLGATE_SCAN_THREADS,
+  });
+}
+
+function parseDns(text: string | undefined, faults: string[]): Config['dns'] {
+  if (text === undefined) return null;
+  const match = /^(\[[0-9a-f:]+\]|[\d.]+):(\d{1,5})$/i.exec(text);
+  const portNumber = Number(match?.[2]);
+  if (match?.[1] === undefined || portNumber < 1 || portNumber > 65_535) {
+    faults.push('TOLLGATE_DNS is not IP:PORT, for example 127.0.0.1:5353');
+    return null;
+  }
+  return { host: match[1].replace(/^\[|\]$/g, ''), port: portNumber };
+}
+
+function parseRoles(text: string, faults: string[]): readonly Role[] {
+  const names = text.split(',').map((name) => name.trim());
+  const roles = ROLES.filter((role) => names.includes(role));
+  const unknown = names.filter((name) => !ROLES.some((role) => role === name));
+  if (unknown.length > 0) faults.push(`TOLLGATE_ROLES knows ${ROLES.join(', ')}, not "${unknown.join(', ')}"`);
+  return roles;
+}
+
+function filePath(url: string): string {
+  return path.resolve(url.replace(/^file:(\/\/)?/, ''));
+}
+
+function lowerFirst(text: string): string {
+  return text.charAt(0).toLowerCase() + text.slice(1);
+}

@@ -1,0 +1,54 @@
+import { createHmac, randomBytes } from 'node:crypto';
+import { mkdir, open, readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { AppError } from '../core/errors.ts';
+
+/** Keys derived from the one secret. They are never logged and never in Config. */
+export interface Secrets {
+  /** Seals PSA credentials (AES-256-GCM). */
+  readonly sealKey: Buffer;
+  /** Passwords of the two database roles. */
+  readonly appPassword: string;
+  readonly systemPassword: string;
+  /** Signs links and release tokens. */
+  readonly signKey: Buffer;
+}
+
+/** Takes TOLLGATE_SECRET_KEY (32 bytes as hex or base64), or makes a key once under `home`. */
+export async function readSecrets(home: string, given: string | undefined): Promise<Secrets> {
+  const key = given === undefined || given === '' ? await keyUnder(home) : decode(given);
+  if (key === null) {
+    throw new AppError('config_invalid', 'TOLLGATE_SECRET_KEY is not 32 bytes as hex or base64');
+  }
+  const derive = (use: string) => createHmac('sha256', key).update(`tollgate ${use}`).digest();
+  return {
+    sealKey: derive('seal'),
+    appPassword: derive('app role').toString('hex'),
+    systemPassword: derive('system role').toString('hex'),
+    signKey: derive('sign'),
+  };
+}
+
+function decode(text: string): Buffer | null {
+  if (/^[0-9a-f]{64}$/i.test(text)) return Buffer.from(text, 'hex');
+  const bytes = Buffer.from(text, 'base64');
+  return bytes.length === 32 ? bytes : null;
+}
+
+async function keyUnder(home: string): Promise<Buffer | null> {
+  await mkdir(home, { recursive: true, mode: 0o700 });
+  const file = path.join(home, 'secret.key');
+  try {
+    // `wx`: of two starting processes one makes the key, the other reads it.
+    const handle = await open(file, 'wx', 0o600);
+    try {
+      await handle.writeFile(`${randomBytes(32).toString('hex')}\n`);
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  return decode((await readFile(file, 'utf8')).trim());
+}

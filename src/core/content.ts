@@ -1,0 +1,18 @@
+import type { Readable } from 'node:stream';
+
+export interface StoredContent {
+  readonly id: string;
+  readonly bytes: number;
+  /** Lower-case hex. */
+  readonly sha256: string;
+}
+
+/** Message bodies, outside the database (rule 1). The gateway's spool implements it; others only read. */
+export interface ContentStore {
+  /** The bytes of a stored message. Throws AppError `not_found` when there is none. */
+  open(id: string): Promise<Readable>;
+  /** A path that a worker thread may read. Throws AppError `not_found` when there is none. */
+  path(id: string): Promise<string>;
+  /** Removing what is not there is no error: a sweep may come twice. */
+  remove(id: string): Promise<void>;
+}

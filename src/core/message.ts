@@ -1,0 +1,92 @@
+import type { Decision, Direction } from './verdict.ts';
+
+/** The SMTP envelope and what is known of the connection (RFC 5321 section 2.3.1). */
+export interface Envelope {
+  /** Normalised; empty for the null sender `<>`. */
+  readonly sender: string;
+  readonly remoteAddress: string;
+  /** Name from reverse DNS, when it was looked up and confirmed. */
+  readonly remoteName: string | null;
+  readonly helo: string;
+  readonly tls: boolean;
+  readonly direction: Direction;
+  /** The mailbox or client that authenticated at submission. */
+  readonly authenticatedAs: string | null;
+  readonly receivedAt: Date;
+}
+
+export const FILTER_CLASSES = [
+  'executable',
+  'macro',
+  'encrypted_archive',
+  'suspicious_archive',
+  'html_smuggling',
+] as const;
+export type FilterClass = (typeof FILTER_CLASSES)[number];
+
+/** What a client wants done, all values filled in: accounts/policy.ts merges master, partner and client settings. */
+export interface Policy {
+  /** From this score on mail is spam. */
+  readonly spamScore: number;
+  readonly spamAction: 'tag' | 'quarantine' | 'reject' | 'deliver';
+  readonly phishAction: 'quarantine' | 'reject';
+  readonly spoofAction: 'tag' | 'quarantine' | 'reject';
+  readonly malwareAction: 'quarantine' | 'reject' | 'discard';
+  readonly unscannableAction: 'quarantine' | 'reject';
+  readonly bulkAction: 'deliver' | 'tag' | 'quarantine';
+  readonly attachments: Readonly<Record<FilterClass, 'allow' | 'quarantine' | 'reject' | 'strip'>>;
+}
+
+/** One allow or block list entry. It names an address or a domain; the narrowest scope wins (accounts/lists.ts). */
+export interface ListEntry {
+  readonly id: string;
+  readonly scope: 'mailbox' | 'client' | 'partner' | 'master';
+  readonly kind: 'allow' | 'block';
+  /** `user@example.org`, `example.org`, or `.example.org` for its subdomains too. */
+  readonly pattern: string;
+}
+
+/** Everything that the pipeline may know of one recipient. Other recipients, and other tenants, are not visible here. */
+export interface RecipientContext {
+  readonly recipient: string;
+  readonly domain: string;
+  readonly partnerId: string;
+  readonly clientId: string;
+  readonly mailboxId: string | null;
+  readonly policy: Policy;
+  readonly lists: readonly ListEntry[];
+  /** All domains of the client, for the spoof check. */
+  readonly ownDomains: readonly string[];
+}
+
+export interface PipelineInput {
+  /** Where the worker thread reads the message; line ends are already CRLF. */
+  readonly path: string;
+  readonly bytes: number;
+  readonly envelope: Envelope;
+  readonly recipients: readonly RecipientContext[];
+}
+
+/** What a person sees of a message in lists, taken from its headers, bounded and printable. */
+export interface MessageFacts {
+  readonly messageId: string;
+  /** Address of the first From mailbox, normalised; empty when there is none. */
+  readonly fromAddress: string;
+  readonly fromName: string;
+  readonly subject: string;
+  readonly attachments: readonly { readonly name: string; readonly type: string; readonly bytes: number }[];
+}
+
+export interface PipelineResult {
+  /** One per recipient, in the order of the input. */
+  readonly decisions: readonly Decision[];
+  readonly facts: MessageFacts;
+  /** Value of the Authentication-Results header to be added (RFC 8601); null when authentication did not run. */
+  readonly authenticationResults: string | null;
+}
+
+/** The port that the gateway calls. A failure inside is the verdict `unscannable`, never an exception and never clean. */
+export interface Pipeline {
+  run(input: PipelineInput, signal: AbortSignal): Promise<PipelineResult>;
+  close(): Promise<void>;
+}

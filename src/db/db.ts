@@ -1,0 +1,182 @@
+import pg from 'pg';
+import type { Clock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
+import type { Logger } from '../core/log.ts';
+import type { PartnerId } from '../core/tenant.ts';
+import { translateError } from './errors.ts';
+import type { Sql } from './sql.ts';
+
+/** One transaction. `now` is its one moment; `occurred_at` and the like are taken from here, not from the server's clock. */
+export interface Tx {
+  readonly now: Date;
+  rows<R>(statement: Sql): Promise<R[]>;
+  /** The one row. Throws when there is none or more. */
+  one<R>(statement: Sql): Promise<R>;
+  maybe<R>(statement: Sql): Promise<R | null>;
+  /** Number of rows that were written. */
+  run(statement: Sql): Promise<number>;
+}
+
+/** Sees one partner's rows, by row-level security. */
+export interface TenantTx extends Tx {
+  readonly scope: 'tenant';
+  readonly partnerId: PartnerId;
+}
+
+/** Sees all partners' rows: gateway, roller and jobs. Pages and GraphQL never hold one. */
+export interface SystemTx extends Tx {
+  readonly scope: 'system';
+}
+
+export interface TxOptions {
+  readonly readOnly?: boolean;
+  /** A consistent picture over several statements. */
+  readonly repeatableRead?: boolean;
+}
+
+export interface TenantDb {
+  tenant<T>(partner: PartnerId, work: (tx: TenantTx) => Promise<T>, options?: TxOptions): Promise<T>;
+}
+
+export interface SystemDb {
+  system<T>(work: (tx: SystemTx) => Promise<T>, options?: TxOptions): Promise<T>;
+}
+
+const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+// numeric stays text and dates stay `YYYY-MM-DD`: a Date at the server's midnight would be a wrong day elsewhere (rule 6).
+const types = new Map<number, (text: string) => unknown>([
+  [pg.types.builtins.INT8, safeInteger],
+  [pg.types.builtins.DATE, (text) => text],
+]);
+
+function safeInteger(text: string): number {
+  const value = Number(text);
+  if (!Number.isSafeInteger(value)) throw new RangeError(`the number ${text} is too large to be exact`);
+  return value;
+}
+
+export interface DatabaseOptions {
+  readonly appUrl: string;
+  readonly systemUrl: string;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly maxConnections?: number;
+}
+
+/** The pools of the two roles, and the only way to a transaction. */
+export class Database implements TenantDb, SystemDb, AsyncDisposable {
+  readonly #app: pg.Pool;
+  readonly #system: pg.Pool;
+  readonly #clock: Clock;
+  readonly systemUrl: string;
+
+  constructor(options: DatabaseOptions) {
+    const max = options.maxConnections ?? 10;
+    this.#app = createPool(options.appUrl, max, options.logger);
+    this.#system = createPool(options.systemUrl, max, options.logger);
+    this.#clock = options.clock;
+    this.systemUrl = options.systemUrl;
+  }
+
+  async tenant<T>(partner: PartnerId, work: (tx: TenantTx) => Promise<T>, options: TxOptions = {}): Promise<T> {
+    if (!UUID.test(partner)) throw new AppError('not_found', 'no such partner');
+    // The id is a checked UUID, so it may stand in the text; one round trip opens the transaction and names the tenant.
+    const open = `${begin(options)}; select set_config('app.partner', '${partner}', true)`;
+    return transact(
+      this.#app,
+      open,
+      (base) => work({ ...base, scope: 'tenant', partnerId: partner }),
+      this.#clock.now(),
+    );
+  }
+
+  async system<T>(work: (tx: SystemTx) => Promise<T>, options: TxOptions = {}): Promise<T> {
+    return transact(this.#system, begin(options), (base) => work({ ...base, scope: 'system' }), this.#clock.now());
+  }
+
+  /**
+   * Hears NOTIFY on a channel until the answer is called. The connection is re-made when it breaks, and `onMessage` is
+   * then called with an empty payload, since messages may have been missed.
+   */
+  async listen(channel: string, onMessage: (payload: string) => void): Promise<() => Promise<void>> {
+    const { listenOn } = await import('./listen.ts');
+    return listenOn(this.systemUrl, channel, onMessage);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#app.end(), this.#system.end()]);
+  }
+}
+
+function createPool(url: string, max: number, logger: Logger): pg.Pool {
+  const pool = new pg.Pool({
+    connectionString: url,
+    max,
+    connectionTimeoutMillis: 5_000,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: 60_000,
+    // A forgotten transaction would hold the roller's horizon.
+    idle_in_transaction_session_timeout: 60_000,
+    types: {
+      getTypeParser: ((oid: number, format: 'text' | 'binary') =>
+        types.get(oid) ?? pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
+    },
+  });
+  // Without a listener a broken idle connection ends the process.
+  pool.on('error', (error) => logger.warn({ err: error.message }, 'an idle database connection broke'));
+  return pool;
+}
+
+function begin(options: TxOptions): string {
+  return `begin${options.repeatableRead === true ? ' isolation level repeatable read' : ''}${options.readOnly === true ? ' read only' : ''}`;
+}
+
+async function transact<T>(pool: pg.Pool, open: string, work: (tx: Tx) => Promise<T>, now: Date): Promise<T> {
+  let client: pg.PoolClient;
+  try {
+    client = await pool.connect();
+  } catch (error) {
+    throw translateError(error);
+  }
+  let broken: Error | undefined;
+  try {
+    await client.query(open);
+    const result = await work(wrap(client, now));
+    await client.query('commit');
+    return result;
+  } catch (error) {
+    try {
+      await client.query('rollback');
+    } catch (rollbackError) {
+      // A connection that can't roll back must not go back to the pool with another tenant's open transaction.
+      broken = rollbackError as Error;
+    }
+    throw translateError(error);
+  } finally {
+    client.release(broken);
+  }
+}
+
+function wrap(client: pg.PoolClient, now: Date): Tx {
+  const query = (statement: Sql) =>
+    client.query({ name: statement.name, text: statement.text, values: statement.values as unknown[] });
+  const tx: Tx = {
+    now,
+    async rows<R>(statement: Sql) {
+      return (await query(statement)).rows as R[];
+    },
+    async one<R>(statement: Sql) {
+      const { rows } = await query(statement);
+      if (rows.length !== 1) throw new AppError('not_found', 'not found');
+      return rows[0] as R;
+    },
+    async maybe<R>(statement: Sql) {
+      return ((await query(statement)).rows[0] as R | undefined) ?? null;
+    },
+    async run(statement: Sql) {
+      return (await query(statement)).rowCount ?? 0;
+    },
+  };
+  return tx;
+}
