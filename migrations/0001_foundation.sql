@@ -82,6 +82,7 @@ create table mailboxes (
   foreign key (partner_id, client_id) references clients (partner_id, id) on delete cascade
 );
 create index mailboxes_client on mailboxes (partner_id, client_id, address);
+create index mailboxes_updated on mailboxes (partner_id, client_id, updated_at);
 
 -- Every address that is accepted at RCPT: a mailbox's own and its aliases.
 create table addresses (

@@ -51,11 +51,10 @@ export async function openDatabase(
   t.after(async () => {
     await owner.end();
     await db[Symbol.asyncDispose]();
-    const left = await admin.query<{ query: string }>('select query from pg_stat_activity where datname = $1', [name]);
+    const left = await openSessions(admin, name);
     await admin.query(`drop database ${name} with (force)`);
     await admin.end();
-    if (left.rows.length > 0)
-      throw new Error(`the test left ${left.rows.length} database connections open: ${left.rows[0]?.query}`);
+    if (left.length > 0) throw new Error(`the test left ${left.length} database connections open: ${left[0]}`);
   });
   return { db, clock, owner, ownerUrl };
 }
@@ -67,4 +66,15 @@ export function openPools(ownerUrl: string, clock: Clock, logger: Logger = silen
     clock,
     logger,
   });
+}
+
+/** Sessions of a database. A closed connection's server process takes a moment to go, so the answer is asked for again. */
+async function openSessions(admin: pg.Client, database: string): Promise<string[]> {
+  for (let attempt = 1; ; attempt += 1) {
+    const { rows } = await admin.query<{ query: string }>('select query from pg_stat_activity where datname = $1', [
+      database,
+    ]);
+    if (rows.length === 0 || attempt === 100) return rows.map((row) => row.query);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
 }
