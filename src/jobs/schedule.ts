@@ -1,0 +1,66 @@
+import cron, { type ScheduledTask } from 'node-cron';
+import type { Logger } from '../core/log.ts';
+import type { JobQueue } from './queues.ts';
+
+export interface ScheduleEntry {
+  readonly job: string;
+  /** node-cron: second minute hour day month weekday, in UTC. */
+  readonly cron: string;
+  /** The tick's length: N nodes that tick within it make one job. */
+  readonly periodSeconds: number;
+  readonly why: string;
+}
+
+/** Everything that runs by the clock. */
+export const SCHEDULE: readonly ScheduleEntry[] = [
+  {
+    job: 'monitor.watch',
+    cron: '*/10 * * * * *',
+    periodSeconds: 10,
+    why: 'servers that fail, releases that do not arrive',
+  },
+  { job: 'tickets.sync', cron: '*/10 * * * * *', periodSeconds: 10, why: 'what incidents want of the PSA' },
+  {
+    job: 'reports.sweep',
+    cron: '*/30 * * * * *',
+    periodSeconds: 30,
+    why: 'reports that are due, and their copies in the PSA',
+  },
+  {
+    job: 'usage.snapshot',
+    cron: '0 */15 * * * *',
+    periodSeconds: 900,
+    why: "each client's own midnight, in whatever zone",
+  },
+  { job: 'rollups.verify', cron: '0 7 * * * *', periodSeconds: 3_600, why: 'rollups against a recount of the ledger' },
+  { job: 'spool.sweep', cron: '0 37 * * * *', periodSeconds: 3_600, why: 'files that no message refers to' },
+  { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
+];
+
+/** The id of a tick's job: the same on every node, so that the queue keeps one. BullMQ allows no colon in ids. */
+export function tickId(entry: ScheduleEntry, at: Date): string {
+  const period = entry.periodSeconds * 1000;
+  const start = new Date(Math.floor(at.getTime() / period) * period);
+  return `${entry.job}-${start.toISOString().replace(/[-:]|\.\d+/g, '')}`;
+}
+
+/** Starts the clockwork. Answers with the function that stops it. */
+export function startSchedule(deps: { queue: JobQueue; logger: Logger }, entries = SCHEDULE): () => Promise<void> {
+  const tasks: ScheduledTask[] = entries.map((entry) =>
+    cron.schedule(
+      entry.cron,
+      async ({ date }) => {
+        try {
+          await deps.queue.add(entry.job, tickId(entry, date), {});
+        } catch (error) {
+          // The next tick tries again; what a job does is found from rows, so nothing is lost by a missed tick.
+          deps.logger.warn({ job: entry.job, err: error }, 'a scheduled job could not be queued');
+        }
+      },
+      { timezone: 'UTC', name: entry.job },
+    ),
+  );
+  return async () => {
+    for (const task of tasks) await task.destroy();
+  };
+}
