@@ -1,0 +1,699 @@
+CREATE OR REPLACE FUNCTION public.current_partner() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $function$ select nullif(current_setting('app.partner', true), '')::uuid $function$ ;
+
+create table addresses (
+  partner_id uuid not null,
+  client_id uuid not null,
+  address text not null,
+  mailbox_id uuid not null,
+  kind text not null,
+  created_at timestamp with time zone not null
+);
+create table api_keys (
+  partner_id uuid not null,
+  id uuid not null,
+  label text not null,
+  secret_hash bytea not null,
+  scopes text[] not null,
+  created_at timestamp with time zone not null,
+  expires_at timestamp with time zone,
+  revoked_at timestamp with time zone
+);
+create table audit (
+  partner_id uuid not null,
+  id uuid not null,
+  at timestamp with time zone not null,
+  actor text not null,
+  action text not null,
+  subject text not null,
+  details jsonb not null default '{}'::jsonb
+);
+create table billing_lines (
+  partner_id uuid not null,
+  plan_id uuid not null,
+  client_id uuid not null,
+  product text not null,
+  connection_id uuid,
+  contract_id text,
+  line_id text,
+  before_quantity integer,
+  target_quantity integer,
+  effective_date date,
+  state text not null,
+  reason text,
+  sent_at timestamp with time zone,
+  after_quantity integer,
+  verified_at timestamp with time zone
+);
+create table billing_plans (
+  partner_id uuid not null,
+  id uuid not null,
+  usage_day date not null,
+  state text not null,
+  created_at timestamp with time zone not null,
+  approved_at timestamp with time zone,
+  approved_by text,
+  finished_at timestamp with time zone
+);
+create table clients (
+  partner_id uuid not null,
+  id uuid not null,
+  name text not null,
+  time_zone text not null,
+  status text not null default 'active'::text,
+  policy jsonb not null default '{}'::jsonb,
+  created_at timestamp with time zone not null
+);
+create table deliveries (
+  partner_id uuid not null,
+  client_id uuid not null,
+  id uuid not null,
+  message_id uuid not null,
+  mailbox_id uuid,
+  recipient text not null,
+  domain text not null,
+  direction text not null,
+  verdict text not null,
+  disposition text not null,
+  score real not null,
+  reasons jsonb not null default '[]'::jsonb,
+  transform text not null default 'none'::text,
+  accepted_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  released_at timestamp with time zone,
+  released_by text,
+  release_due_at timestamp with time zone,
+  remote_reply text
+);
+create table domains (
+  partner_id uuid not null,
+  client_id uuid not null,
+  name text not null,
+  created_at timestamp with time zone not null
+);
+create table group_members (
+  partner_id uuid not null,
+  group_id uuid not null,
+  mailbox_id uuid not null
+);
+create table incidents (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid not null,
+  rule text not null,
+  subject text not null,
+  state text not null,
+  severity text not null,
+  title text not null,
+  description text not null,
+  resolution text,
+  occurrences integer not null default 1,
+  opened_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone not null,
+  resolved_at timestamp with time zone,
+  ticket_state text not null default 'wanted'::text,
+  ticket_key text not null,
+  ticket_id text,
+  ticket_number text,
+  ticket_connection_id uuid,
+  ticket_attempts integer not null default 0,
+  ticket_next_at timestamp with time zone,
+  ticket_intent_at timestamp with time zone,
+  ticket_note text,
+  noted_occurrences integer not null default 1
+);
+create table ledger (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid not null,
+  occurred_at timestamp with time zone not null,
+  xid xid8 not null default pg_current_xact_id(),
+  kind text not null,
+  direction text not null,
+  message_id uuid,
+  delivery_id uuid,
+  mailbox_id uuid,
+  recipient text not null,
+  domain text not null,
+  sender text not null,
+  verdict text,
+  disposition text,
+  reasons text[] not null default '{}'::text[],
+  bytes bigint not null,
+  leads smallint not null default 0,
+  latency_ms bigint,
+  node text not null
+) partition by RANGE (occurred_at);
+create table ledger_default (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid not null,
+  occurred_at timestamp with time zone not null,
+  xid xid8 not null default pg_current_xact_id(),
+  kind text not null,
+  direction text not null,
+  message_id uuid,
+  delivery_id uuid,
+  mailbox_id uuid,
+  recipient text not null,
+  domain text not null,
+  sender text not null,
+  verdict text,
+  disposition text,
+  reasons text[] not null default '{}'::text[],
+  bytes bigint not null,
+  leads smallint not null default 0,
+  latency_ms bigint,
+  node text not null
+) -- partition of ledger DEFAULT;
+create table list_entries (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid,
+  mailbox_id uuid,
+  kind text not null,
+  pattern text not null,
+  created_at timestamp with time zone not null
+);
+create table mailboxes (
+  partner_id uuid not null,
+  client_id uuid not null,
+  id uuid not null,
+  address text not null,
+  name text not null,
+  kind text not null,
+  status text not null default 'active'::text,
+  created_at timestamp with time zone not null,
+  updated_at timestamp with time zone not null
+);
+create table messages (
+  partner_id uuid not null,
+  id uuid not null,
+  content_id text not null,
+  direction text not null,
+  sender text not null,
+  remote_address text not null,
+  helo text not null,
+  tls boolean not null,
+  header_message_id text not null,
+  from_address text not null,
+  from_name text not null,
+  subject text not null,
+  attachments jsonb not null default '[]'::jsonb,
+  bytes bigint not null,
+  sha256 bytea not null,
+  authentication_results text,
+  received_at timestamp with time zone not null,
+  node text not null
+);
+create table nodes (
+  id text not null,
+  role text not null,
+  started_at timestamp with time zone not null,
+  heartbeat_at timestamp with time zone not null,
+  flushed_through timestamp with time zone not null,
+  xid xid8 not null default pg_current_xact_id(),
+  state text not null
+);
+create table partners (
+  id uuid not null,
+  name text not null,
+  brand jsonb not null default '{}'::jsonb,
+  logo bytea,
+  created_at timestamp with time zone not null
+);
+create table psa_connections (
+  partner_id uuid not null,
+  id uuid not null,
+  kind text not null,
+  url text not null,
+  credentials bytea not null,
+  settings jsonb not null default '{}'::jsonb,
+  created_at timestamp with time zone not null
+);
+create table psa_mappings (
+  partner_id uuid not null,
+  client_id uuid not null,
+  connection_id uuid not null,
+  company_id text not null,
+  company_name text not null,
+  state text not null default 'ok'::text,
+  checked_at timestamp with time zone not null
+);
+create table queue (
+  partner_id uuid not null,
+  delivery_id uuid not null,
+  client_id uuid not null,
+  message_id uuid not null,
+  content_id text not null,
+  sender text not null,
+  recipient text not null,
+  domain text not null,
+  kind text not null default 'mail'::text,
+  attempts integer not null default 0,
+  queued_at timestamp with time zone not null,
+  due_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null,
+  lease_owner text,
+  lease_until timestamp with time zone,
+  last_reply text
+);
+create table report_runs (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid not null,
+  report text not null,
+  period_from date not null,
+  period_to date not null,
+  time_zone text not null,
+  version integer not null,
+  state text not null,
+  complete boolean,
+  complete_through timestamp with time zone,
+  content_id text,
+  bytes integer,
+  sha256 bytea,
+  document_id text,
+  document_state text not null default 'none'::text,
+  error text,
+  requested_at timestamp with time zone not null,
+  due_at timestamp with time zone not null,
+  deadline_at timestamp with time zone not null,
+  issued_at timestamp with time zone
+);
+create table rollup_late (
+  partner_id uuid not null,
+  client_id uuid not null,
+  bucket timestamp with time zone not null,
+  noticed_at timestamp with time zone not null,
+  events bigint not null
+);
+create table rollup_mailboxes (
+  partner_id uuid not null,
+  client_id uuid not null,
+  bucket timestamp with time zone not null,
+  mailbox_id uuid not null,
+  direction text not null,
+  verdict text not null,
+  deliveries bigint not null,
+  messages bigint not null,
+  bytes bigint not null
+);
+create table rollup_reasons (
+  partner_id uuid not null,
+  client_id uuid not null,
+  bucket timestamp with time zone not null,
+  direction text not null,
+  reason text not null,
+  deliveries bigint not null
+);
+create table rollup_senders (
+  partner_id uuid not null,
+  client_id uuid not null,
+  bucket timestamp with time zone not null,
+  sender text not null,
+  direction text not null,
+  verdict text not null,
+  deliveries bigint not null,
+  messages bigint not null,
+  bytes bigint not null
+);
+create table rollup_state (
+  only_row boolean not null default true,
+  cluster bigint not null,
+  cursor xid8 not null,
+  rolled_at timestamp with time zone not null
+);
+create table rollup_traffic (
+  partner_id uuid not null,
+  client_id uuid not null,
+  bucket timestamp with time zone not null,
+  domain text not null,
+  direction text not null,
+  kind text not null,
+  verdict text not null,
+  disposition text not null,
+  deliveries bigint not null,
+  messages bigint not null,
+  domain_messages bigint not null,
+  partner_messages bigint not null,
+  bytes bigint not null
+);
+create table rollup_watermarks (
+  node text not null,
+  complete_through timestamp with time zone not null
+);
+create table route_health (
+  partner_id uuid not null,
+  client_id uuid not null,
+  host text not null,
+  port integer not null,
+  state text not null,
+  failures integer not null,
+  since timestamp with time zone not null,
+  last_error text,
+  checked_at timestamp with time zone not null
+);
+create table routes (
+  partner_id uuid not null,
+  client_id uuid not null,
+  id uuid not null,
+  domain text,
+  host text not null,
+  port integer not null,
+  priority integer not null default 10,
+  tls text not null default 'opportunistic'::text,
+  created_at timestamp with time zone not null
+);
+create table schema_migrations (
+  version integer not null,
+  name text not null,
+  checksum text not null,
+  applied_at timestamp with time zone not null default now()
+);
+create table submission_credentials (
+  partner_id uuid not null,
+  client_id uuid not null,
+  id uuid not null,
+  mailbox_id uuid,
+  username text not null,
+  secret bytea not null,
+  created_at timestamp with time zone not null,
+  revoked_at timestamp with time zone
+);
+create table subscriptions (
+  partner_id uuid not null,
+  client_id uuid not null,
+  product text not null,
+  connection_id uuid not null,
+  contract_id text not null,
+  line_id text not null,
+  created_at timestamp with time zone not null
+);
+create table usage_snapshots (
+  partner_id uuid not null,
+  client_id uuid not null,
+  product text not null,
+  day date not null,
+  quantity integer not null,
+  addresses text[] not null,
+  taken_at timestamp with time zone not null
+);
+
+alter table addresses add constraint addresses_address_check CHECK ((address = lower(address)));
+alter table addresses add constraint addresses_kind_check CHECK ((kind = ANY (ARRAY['primary'::text, 'alias'::text])));
+alter table addresses add constraint addresses_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table addresses add constraint addresses_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table addresses add constraint addresses_pkey PRIMARY KEY (partner_id, address);
+alter table api_keys add constraint api_keys_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table api_keys add constraint api_keys_pkey PRIMARY KEY (partner_id, id);
+alter table api_keys add constraint api_keys_secret_hash_check CHECK ((length(secret_hash) = 32));
+alter table audit add constraint audit_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table audit add constraint audit_pkey PRIMARY KEY (partner_id, id);
+alter table billing_lines add constraint billing_lines_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table billing_lines add constraint billing_lines_partner_id_plan_id_fkey FOREIGN KEY (partner_id, plan_id) REFERENCES billing_plans(partner_id, id) ON DELETE CASCADE;
+alter table billing_lines add constraint billing_lines_pkey PRIMARY KEY (partner_id, plan_id, client_id, product);
+alter table billing_lines add constraint billing_lines_state_check CHECK ((state = ANY (ARRAY['unchanged'::text, 'planned'::text, 'held'::text, 'sending'::text, 'sent'::text, 'verified'::text, 'drift'::text, 'failed'::text])));
+alter table billing_plans add constraint billing_plans_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table billing_plans add constraint billing_plans_pkey PRIMARY KEY (partner_id, id);
+alter table billing_plans add constraint billing_plans_state_check CHECK ((state = ANY (ARRAY['planned'::text, 'approved'::text, 'applying'::text, 'applied'::text, 'failed'::text, 'superseded'::text])));
+alter table clients add constraint clients_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)));
+alter table clients add constraint clients_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table clients add constraint clients_partner_id_name_key UNIQUE (partner_id, name);
+alter table clients add constraint clients_pkey PRIMARY KEY (partner_id, id);
+alter table clients add constraint clients_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text])));
+alter table deliveries add constraint deliveries_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
+alter table deliveries add constraint deliveries_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table deliveries add constraint deliveries_partner_id_message_id_fkey FOREIGN KEY (partner_id, message_id) REFERENCES messages(partner_id, id) ON DELETE CASCADE;
+alter table deliveries add constraint deliveries_pkey PRIMARY KEY (partner_id, id);
+alter table deliveries add constraint deliveries_transform_check CHECK ((transform = ANY (ARRAY['none'::text, 'tag'::text, 'strip'::text])));
+alter table domains add constraint domains_name_check CHECK ((name = lower(name)));
+alter table domains add constraint domains_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table domains add constraint domains_pkey PRIMARY KEY (partner_id, name);
+alter table group_members add constraint group_members_partner_id_group_id_fkey FOREIGN KEY (partner_id, group_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table group_members add constraint group_members_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table group_members add constraint group_members_pkey PRIMARY KEY (partner_id, group_id, mailbox_id);
+alter table incidents add constraint incidents_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table incidents add constraint incidents_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table incidents add constraint incidents_pkey PRIMARY KEY (partner_id, id);
+alter table incidents add constraint incidents_severity_check CHECK ((severity = ANY (ARRAY['low'::text, 'normal'::text, 'high'::text, 'critical'::text])));
+alter table incidents add constraint incidents_state_check CHECK ((state = ANY (ARRAY['open'::text, 'resolved'::text])));
+alter table incidents add constraint incidents_ticket_state_check CHECK ((ticket_state = ANY (ARRAY['wanted'::text, 'creating'::text, 'open'::text, 'resolving'::text, 'resolved'::text, 'held'::text, 'none'::text])));
+alter table ledger add constraint ledger_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
+alter table ledger add constraint ledger_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'rejected'::text, 'refused'::text, 'quarantined'::text, 'deferred'::text, 'delivered'::text, 'bounced'::text, 'expired'::text, 'discarded'::text, 'release_requested'::text])));
+alter table ledger add constraint ledger_pkey PRIMARY KEY (partner_id, id, occurred_at);
+alter table ledger_default add constraint ledger_default_pkey PRIMARY KEY (partner_id, id, occurred_at);
+alter table ledger_default add constraint ledger_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
+alter table ledger_default add constraint ledger_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'rejected'::text, 'refused'::text, 'quarantined'::text, 'deferred'::text, 'delivered'::text, 'bounced'::text, 'expired'::text, 'discarded'::text, 'release_requested'::text])));
+alter table list_entries add constraint list_entries_check CHECK (((mailbox_id IS NULL) OR (client_id IS NOT NULL)));
+alter table list_entries add constraint list_entries_kind_check CHECK ((kind = ANY (ARRAY['allow'::text, 'block'::text])));
+alter table list_entries add constraint list_entries_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table list_entries add constraint list_entries_partner_id_client_id_mailbox_id_kind_pattern_key UNIQUE NULLS NOT DISTINCT (partner_id, client_id, mailbox_id, kind, pattern);
+alter table list_entries add constraint list_entries_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table list_entries add constraint list_entries_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table list_entries add constraint list_entries_pattern_check CHECK ((pattern = lower(pattern)));
+alter table list_entries add constraint list_entries_pkey PRIMARY KEY (partner_id, id);
+alter table mailboxes add constraint mailboxes_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'shared'::text, 'resource'::text, 'group'::text, 'contact'::text])));
+alter table mailboxes add constraint mailboxes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table mailboxes add constraint mailboxes_pkey PRIMARY KEY (partner_id, id);
+alter table mailboxes add constraint mailboxes_status_check CHECK ((status = ANY (ARRAY['active'::text, 'blocked'::text, 'deleted'::text])));
+alter table messages add constraint messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
+alter table messages add constraint messages_pkey PRIMARY KEY (partner_id, id);
+alter table nodes add constraint nodes_pkey PRIMARY KEY (id);
+alter table nodes add constraint nodes_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
+alter table partners add constraint partners_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)));
+alter table partners add constraint partners_pkey PRIMARY KEY (id);
+alter table psa_connections add constraint psa_connections_kind_check CHECK ((kind = ANY (ARRAY['connectwise'::text, 'autotask'::text])));
+alter table psa_connections add constraint psa_connections_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table psa_connections add constraint psa_connections_pkey PRIMARY KEY (partner_id, id);
+alter table psa_mappings add constraint psa_mappings_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table psa_mappings add constraint psa_mappings_partner_id_connection_id_fkey FOREIGN KEY (partner_id, connection_id) REFERENCES psa_connections(partner_id, id) ON DELETE CASCADE;
+alter table psa_mappings add constraint psa_mappings_pkey PRIMARY KEY (partner_id, client_id);
+alter table psa_mappings add constraint psa_mappings_state_check CHECK ((state = ANY (ARRAY['ok'::text, 'needs_attention'::text])));
+alter table queue add constraint queue_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'release'::text, 'dsn'::text])));
+alter table queue add constraint queue_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table queue add constraint queue_pkey PRIMARY KEY (partner_id, delivery_id);
+alter table report_runs add constraint report_runs_document_state_check CHECK ((document_state = ANY (ARRAY['none'::text, 'wanted'::text, 'sending'::text, 'sent'::text, 'failed'::text])));
+alter table report_runs add constraint report_runs_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table report_runs add constraint report_runs_partner_id_client_id_report_period_from_period__key UNIQUE (partner_id, client_id, report, period_from, period_to, version);
+alter table report_runs add constraint report_runs_pkey PRIMARY KEY (partner_id, id);
+alter table report_runs add constraint report_runs_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'rendering'::text, 'issued'::text, 'failed'::text])));
+alter table rollup_late add constraint rollup_late_pkey PRIMARY KEY (partner_id, client_id, bucket, noticed_at);
+alter table rollup_mailboxes add constraint rollup_mailboxes_pkey PRIMARY KEY (partner_id, client_id, bucket, mailbox_id, direction, verdict);
+alter table rollup_reasons add constraint rollup_reasons_pkey PRIMARY KEY (partner_id, client_id, bucket, direction, reason);
+alter table rollup_senders add constraint rollup_senders_pkey PRIMARY KEY (partner_id, client_id, bucket, sender, direction, verdict);
+alter table rollup_state add constraint rollup_state_only_row_check CHECK (only_row);
+alter table rollup_state add constraint rollup_state_pkey PRIMARY KEY (only_row);
+alter table rollup_traffic add constraint rollup_traffic_pkey PRIMARY KEY (partner_id, client_id, bucket, domain, direction, kind, verdict, disposition);
+alter table rollup_watermarks add constraint rollup_watermarks_pkey PRIMARY KEY (node);
+alter table route_health add constraint route_health_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table route_health add constraint route_health_pkey PRIMARY KEY (partner_id, client_id, host, port);
+alter table route_health add constraint route_health_state_check CHECK ((state = ANY (ARRAY['up'::text, 'down'::text])));
+alter table routes add constraint routes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table routes add constraint routes_pkey PRIMARY KEY (partner_id, id);
+alter table routes add constraint routes_port_check CHECK (((port >= 1) AND (port <= 65535)));
+alter table routes add constraint routes_tls_check CHECK ((tls = ANY (ARRAY['none'::text, 'opportunistic'::text, 'required'::text])));
+alter table schema_migrations add constraint schema_migrations_pkey PRIMARY KEY (version);
+alter table submission_credentials add constraint submission_credentials_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table submission_credentials add constraint submission_credentials_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table submission_credentials add constraint submission_credentials_pkey PRIMARY KEY (partner_id, id);
+alter table submission_credentials add constraint submission_credentials_username_check CHECK ((username = lower(username)));
+alter table subscriptions add constraint subscriptions_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table subscriptions add constraint subscriptions_partner_id_connection_id_fkey FOREIGN KEY (partner_id, connection_id) REFERENCES psa_connections(partner_id, id) ON DELETE CASCADE;
+alter table subscriptions add constraint subscriptions_pkey PRIMARY KEY (partner_id, client_id, product);
+alter table usage_snapshots add constraint usage_snapshots_check CHECK ((quantity = cardinality(addresses)));
+alter table usage_snapshots add constraint usage_snapshots_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table usage_snapshots add constraint usage_snapshots_pkey PRIMARY KEY (partner_id, client_id, product, day);
+alter table usage_snapshots add constraint usage_snapshots_quantity_check CHECK ((quantity >= 0));
+
+CREATE INDEX addresses_address ON public.addresses USING btree (address);
+CREATE INDEX addresses_mailbox ON public.addresses USING btree (partner_id, mailbox_id);
+CREATE UNIQUE INDEX api_keys_id ON public.api_keys USING btree (id);
+CREATE INDEX audit_at ON public.audit USING btree (partner_id, at DESC);
+CREATE INDEX billing_plans_list ON public.billing_plans USING btree (partner_id, created_at DESC, id DESC);
+CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
+CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
+CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
+CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
+CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
+CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
+CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
+CREATE UNIQUE INDEX incidents_key ON public.incidents USING btree (partner_id, ticket_key);
+CREATE INDEX incidents_list ON public.incidents USING btree (partner_id, opened_at DESC, id DESC);
+CREATE UNIQUE INDEX incidents_open ON public.incidents USING btree (partner_id, client_id, rule, subject) WHERE (state = 'open'::text);
+CREATE INDEX incidents_work ON public.incidents USING btree (ticket_next_at) WHERE (ticket_next_at IS NOT NULL);
+CREATE INDEX ledger_client ON ONLY public.ledger USING btree (partner_id, client_id, occurred_at);
+CREATE INDEX ledger_default_partner_id_client_id_occurred_at_idx ON public.ledger_default USING btree (partner_id, client_id, occurred_at);
+CREATE INDEX ledger_default_partner_id_delivery_id_idx ON public.ledger_default USING btree (partner_id, delivery_id);
+CREATE INDEX ledger_default_xid_idx ON public.ledger_default USING btree (xid);
+CREATE INDEX ledger_delivery ON ONLY public.ledger USING btree (partner_id, delivery_id);
+CREATE INDEX ledger_xid ON ONLY public.ledger USING btree (xid);
+CREATE INDEX list_entries_client ON public.list_entries USING btree (partner_id, client_id);
+CREATE INDEX mailboxes_client ON public.mailboxes USING btree (partner_id, client_id, address);
+CREATE INDEX mailboxes_updated ON public.mailboxes USING btree (partner_id, client_id, updated_at);
+CREATE INDEX messages_content ON public.messages USING btree (content_id);
+CREATE INDEX messages_received ON public.messages USING btree (partner_id, received_at DESC);
+CREATE INDEX psa_mappings_connection ON public.psa_mappings USING btree (partner_id, connection_id);
+CREATE INDEX queue_client ON public.queue USING btree (partner_id, client_id);
+CREATE INDEX queue_due ON public.queue USING btree (due_at);
+CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'rendering'::text]));
+CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
+CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
+CREATE INDEX routes_client ON public.routes USING btree (partner_id, client_id);
+CREATE UNIQUE INDEX submission_credentials_username ON public.submission_credentials USING btree (username);
+CREATE INDEX subscriptions_connection ON public.subscriptions USING btree (partner_id, connection_id);
+CREATE UNIQUE INDEX subscriptions_line ON public.subscriptions USING btree (partner_id, connection_id, contract_id, line_id);
+
+create policy system on addresses for ALL to tollgate_system using (true) with check (true);
+create policy tenant on addresses for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on api_keys for ALL to tollgate_system using (true) with check (true);
+create policy tenant on api_keys for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on audit for ALL to tollgate_system using (true) with check (true);
+create policy tenant on audit for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on billing_lines for ALL to tollgate_system using (true) with check (true);
+create policy tenant on billing_lines for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on billing_plans for ALL to tollgate_system using (true) with check (true);
+create policy tenant on billing_plans for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on clients for ALL to tollgate_system using (true) with check (true);
+create policy tenant on clients for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on deliveries for ALL to tollgate_system using (true) with check (true);
+create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on domains for ALL to tollgate_system using (true) with check (true);
+create policy tenant on domains for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on group_members for ALL to tollgate_system using (true) with check (true);
+create policy tenant on group_members for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on incidents for ALL to tollgate_system using (true) with check (true);
+create policy tenant on incidents for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on ledger for ALL to tollgate_system using (true) with check (true);
+create policy tenant on ledger for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on list_entries for ALL to tollgate_system using (true) with check (true);
+create policy tenant on list_entries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on mailboxes for ALL to tollgate_system using (true) with check (true);
+create policy tenant on mailboxes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on messages for ALL to tollgate_system using (true) with check (true);
+create policy tenant on messages for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on partners for ALL to tollgate_system using (true) with check (true);
+create policy tenant on partners for ALL to tollgate_app using ((id = current_partner())) with check ((id = current_partner()));
+create policy system on psa_connections for ALL to tollgate_system using (true) with check (true);
+create policy tenant on psa_connections for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on psa_mappings for ALL to tollgate_system using (true) with check (true);
+create policy tenant on psa_mappings for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on queue for ALL to tollgate_system using (true) with check (true);
+create policy tenant on queue for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on report_runs for ALL to tollgate_system using (true) with check (true);
+create policy tenant on report_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_late for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_late for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_mailboxes for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_mailboxes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_reasons for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_reasons for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_senders for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_senders for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_traffic for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_traffic for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on route_health for ALL to tollgate_system using (true) with check (true);
+create policy tenant on route_health for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on routes for ALL to tollgate_system using (true) with check (true);
+create policy tenant on routes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on submission_credentials for ALL to tollgate_system using (true) with check (true);
+create policy tenant on submission_credentials for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on subscriptions for ALL to tollgate_system using (true) with check (true);
+create policy tenant on subscriptions for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on usage_snapshots for ALL to tollgate_system using (true) with check (true);
+create policy tenant on usage_snapshots for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+
+alter table addresses force row level security;
+alter table api_keys force row level security;
+alter table audit force row level security;
+alter table billing_lines force row level security;
+alter table billing_plans force row level security;
+alter table clients force row level security;
+alter table deliveries force row level security;
+alter table domains force row level security;
+alter table group_members force row level security;
+alter table incidents force row level security;
+alter table ledger force row level security;
+alter table ledger_default force row level security;
+alter table list_entries force row level security;
+alter table mailboxes force row level security;
+alter table messages force row level security;
+alter table partners force row level security;
+alter table psa_connections force row level security;
+alter table psa_mappings force row level security;
+alter table queue force row level security;
+alter table report_runs force row level security;
+alter table rollup_late force row level security;
+alter table rollup_mailboxes force row level security;
+alter table rollup_reasons force row level security;
+alter table rollup_senders force row level security;
+alter table rollup_traffic force row level security;
+alter table route_health force row level security;
+alter table routes force row level security;
+alter table submission_credentials force row level security;
+alter table subscriptions force row level security;
+alter table usage_snapshots force row level security;
+
+grant delete, insert, select, update on addresses to tollgate_app;
+grant delete, insert, select, update on addresses to tollgate_system;
+grant delete, insert, select, update on api_keys to tollgate_app;
+grant delete, insert, select, update on api_keys to tollgate_system;
+grant delete, insert, select, update on audit to tollgate_app;
+grant delete, insert, select, update on audit to tollgate_system;
+grant delete, insert, select, update on billing_lines to tollgate_app;
+grant delete, insert, select, update on billing_lines to tollgate_system;
+grant delete, insert, select, update on billing_plans to tollgate_app;
+grant delete, insert, select, update on billing_plans to tollgate_system;
+grant delete, insert, select, update on clients to tollgate_app;
+grant delete, insert, select, update on clients to tollgate_system;
+grant delete, insert, select, update on deliveries to tollgate_app;
+grant delete, insert, select, update on deliveries to tollgate_system;
+grant delete, insert, select, update on domains to tollgate_app;
+grant delete, insert, select, update on domains to tollgate_system;
+grant delete, insert, select, update on group_members to tollgate_app;
+grant delete, insert, select, update on group_members to tollgate_system;
+grant delete, insert, select, update on incidents to tollgate_app;
+grant delete, insert, select, update on incidents to tollgate_system;
+grant insert, select on ledger to tollgate_app;
+grant insert, select on ledger to tollgate_system;
+grant delete, insert, select, update on list_entries to tollgate_app;
+grant delete, insert, select, update on list_entries to tollgate_system;
+grant delete, insert, select, update on mailboxes to tollgate_app;
+grant delete, insert, select, update on mailboxes to tollgate_system;
+grant delete, insert, select, update on messages to tollgate_app;
+grant delete, insert, select, update on messages to tollgate_system;
+grant select on nodes to tollgate_app;
+grant delete, insert, select, update on nodes to tollgate_system;
+grant select, update on partners to tollgate_app;
+grant delete, insert, select, update on partners to tollgate_system;
+grant delete, insert, select, update on psa_connections to tollgate_app;
+grant delete, insert, select, update on psa_connections to tollgate_system;
+grant delete, insert, select, update on psa_mappings to tollgate_app;
+grant delete, insert, select, update on psa_mappings to tollgate_system;
+grant delete, insert, select, update on queue to tollgate_app;
+grant delete, insert, select, update on queue to tollgate_system;
+grant delete, insert, select, update on report_runs to tollgate_app;
+grant delete, insert, select, update on report_runs to tollgate_system;
+grant select on rollup_late to tollgate_app;
+grant delete, insert, select, update on rollup_late to tollgate_system;
+grant select on rollup_mailboxes to tollgate_app;
+grant delete, insert, select, update on rollup_mailboxes to tollgate_system;
+grant select on rollup_reasons to tollgate_app;
+grant delete, insert, select, update on rollup_reasons to tollgate_system;
+grant select on rollup_senders to tollgate_app;
+grant delete, insert, select, update on rollup_senders to tollgate_system;
+grant select on rollup_state to tollgate_app;
+grant delete, insert, select, update on rollup_state to tollgate_system;
+grant select on rollup_traffic to tollgate_app;
+grant delete, insert, select, update on rollup_traffic to tollgate_system;
+grant select on rollup_watermarks to tollgate_app;
+grant delete, insert, select, update on rollup_watermarks to tollgate_system;
+grant delete, insert, select, update on route_health to tollgate_app;
+grant delete, insert, select, update on route_health to tollgate_system;
+grant delete, insert, select, update on routes to tollgate_app;
+grant delete, insert, select, update on routes to tollgate_system;
+grant delete, insert, select, update on submission_credentials to tollgate_app;
+grant delete, insert, select, update on submission_credentials to tollgate_system;
+grant delete, insert, select, update on subscriptions to tollgate_app;
+grant delete, insert, select, update on subscriptions to tollgate_system;
+grant select on usage_snapshots to tollgate_app;
+grant delete, insert, select, update on usage_snapshots to tollgate_system;

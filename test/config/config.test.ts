@@ -1,0 +1,83 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { test } from 'node:test';
+import { readConfig, SETTING_NAMES } from '../../src/config/config.ts';
+import { packageRoot } from '../../src/config/root.ts';
+import { readSecrets } from '../../src/config/secrets.ts';
+import { AppError, ERROR_CODES, errorCode, graphqlCode, httpStatus, smtpReply } from '../../src/core/errors.ts';
+
+test('every fault of the settings is listed at once', () => {
+  const env = {
+    HTTP_PORT: 'eighty',
+    SMTP_PORT: '70000',
+    BIND_HOST: 'localhost',
+    DATABASE_URL: 'mysql://x',
+    TOLLGATE_DNS: 'dns.example',
+    TOLLGATE_ROLES: 'gateway,cook',
+    TOLLGATE_HOSTNAME: '-',
+    TOLLGATE_SPEED: 'fast',
+    TOLLGATE_LOG: 'loud',
+    BLOB_URL: 's3://bucket',
+  };
+  assert.throws(
+    () => readConfig(env),
+    (error: unknown) => {
+      assert.ok(error instanceof AppError && error.code === 'config_invalid');
+      const lines = error.message.split('\n');
+      for (const name of Object.keys(env))
+        assert.equal(lines.filter((line) => line.startsWith(`${name} `)).length, 1, name);
+      return true;
+    },
+  );
+});
+
+test('the defaults stand, an empty variable is no setting, and two services can not share a port', () => {
+  const config = readConfig({ HTTP_PORT: '' });
+  assert.deepEqual(
+    [config.httpPort, config.smtpPort, config.submissionPort, config.bindHost],
+    [8080, 2525, 2587, '127.0.0.1'],
+  );
+  assert.equal(config.databaseUrl, null);
+  assert.deepEqual(readConfig({ TOLLGATE_ALLOW_PRIVATE_HOSTS: '127.0.0.1, 10.0.0.5' }).allowPrivateHosts, [
+    '127.0.0.1',
+    '10.0.0.5',
+  ]);
+  assert.throws(() => readConfig({ HTTP_PORT: '2525' }), /must differ/);
+  assert.doesNotThrow(() => readConfig({ HTTP_PORT: '0', SMTP_PORT: '0', SUBMISSION_PORT: '0' }));
+});
+
+test('docs/config.md names every setting, and no other', async () => {
+  const text = await readFile(path.join(packageRoot(), 'docs/config.md'), 'utf8');
+  const named = [...text.matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1]).sort();
+  assert.deepEqual(named, SETTING_NAMES);
+});
+
+test('docs/errors.md names every error code, and no other', async () => {
+  const text = await readFile(path.join(packageRoot(), 'docs/errors.md'), 'utf8');
+  const named = [...text.matchAll(/^\| `([a-z_]+)` \| (\d+) \| `([A-Z_]+)` \| (\d+ [\d.]+) \|/gm)].map((match) =>
+    match.slice(1, 5),
+  );
+  const known = ERROR_CODES.map((code) => {
+    const error = new AppError(code, '');
+    const smtp = smtpReply(error);
+    return [code, String(httpStatus(error)), graphqlCode(error), `${smtp.code} ${smtp.enhanced}`];
+  });
+  assert.deepEqual(named, known);
+});
+
+test('rule 1: no failure of ours is answered with a permanent SMTP code', () => {
+  for (const code of ERROR_CODES) assert.equal(Math.floor(smtpReply(new AppError(code, 'x')).code / 100), 4, code);
+  assert.equal(errorCode(new TypeError('x')), 'internal');
+});
+
+test('the secret key is made once, readable by its owner only, and a given one must be whole', async (t) => {
+  const home = await mkdtemp(path.join(tmpdir(), 'tollgate-secrets-'));
+  t.after(() => rm(home, { recursive: true }));
+  const [one, two] = await Promise.all([readSecrets(home, undefined), readSecrets(home, '')]);
+  assert.deepEqual(one, two);
+  assert.equal((await stat(path.join(home, 'secret.key'))).mode & 0o777, 0o600);
+  await assert.rejects(readSecrets(home, 'too short'), /TOLLGATE_SECRET_KEY/);
+  assert.notDeepEqual(await readSecrets(home, 'ab'.repeat(32)), one);
+});
