@@ -95,7 +95,8 @@ function isDosProgram(content: Buffer): boolean {
 }
 
 function isBzip2(content: Buffer): boolean {
-  return /^BZh[1-9](?:1AY&SY|\u0017rE8P\u0090)/.test(content.toString('latin1', 0, 10));
+  const mark = content.toString('hex', 4, 10);
+  return /^BZh[1-9]$/.test(content.toString('latin1', 0, 4)) && (mark === '314159265359' || mark === '177245385090');
 }
 
 /** A disk image of macOS has its mark in the last 512 bytes. */
