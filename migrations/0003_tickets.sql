@@ -1,0 +1,10 @@
+-- Who works on an incident's ticket: a lease, and an epoch that fences off a worker whose lease has lapsed.
+alter table incidents
+  add column ticket_epoch integer not null default 0,
+  add column ticket_lease_until timestamptz;
+
+-- The earlier incidents of the same matter: a new ticket refers to the one before.
+create index incidents_subject on incidents (partner_id, client_id, rule, subject, opened_at desc);
+create index incidents_held on incidents (partner_id, client_id) where ticket_state = 'held';
+-- A PSA's callback names a ticket.
+create index incidents_ticket on incidents (partner_id, ticket_connection_id, ticket_id) where ticket_id is not null;
