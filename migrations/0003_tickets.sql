@@ -8,3 +8,6 @@ create index incidents_subject on incidents (partner_id, client_id, rule, subjec
 create index incidents_held on incidents (partner_id, client_id) where ticket_state = 'held';
 -- A PSA's callback names a ticket.
 create index incidents_ticket on incidents (partner_id, ticket_connection_id, ticket_id) where ticket_id is not null;
+
+-- One plan of a partner is applied at a time, so that two never write to one line.
+create unique index billing_plans_applying on billing_plans (partner_id) where state = 'applying';

@@ -512,6 +512,7 @@ CREATE INDEX addresses_address ON public.addresses USING btree (address);
 CREATE INDEX addresses_mailbox ON public.addresses USING btree (partner_id, mailbox_id);
 CREATE UNIQUE INDEX api_keys_id ON public.api_keys USING btree (id);
 CREATE INDEX audit_at ON public.audit USING btree (partner_id, at DESC);
+CREATE UNIQUE INDEX billing_plans_applying ON public.billing_plans USING btree (partner_id) WHERE (state = 'applying'::text);
 CREATE INDEX billing_plans_list ON public.billing_plans USING btree (partner_id, created_at DESC, id DESC);
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
