@@ -11,3 +11,7 @@ create index incidents_ticket on incidents (partner_id, ticket_connection_id, ti
 
 -- One plan of a partner is applied at a time, so that two never write to one line.
 create unique index billing_plans_applying on billing_plans (partner_id) where state = 'applying';
+
+-- Releases that delivery gave up: few, and looked for every few seconds.
+create index deliveries_release_failed on deliveries (ended_at)
+  where released_by is not null and disposition in ('bounced', 'expired');

@@ -518,6 +518,7 @@ CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, cli
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
+CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
 CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
 CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
