@@ -31,6 +31,9 @@ export async function inspectContent(
   return { sniffedType, inspection: inspector.result() };
 }
 
+const MULTIPART = Buffer.from('Content-Type: multipart/mixed\r\n\r\n');
+const PATH_MAX = 1024;
+
 /** The inspection of a file that has nothing in it. */
 export const NOTHING_FOUND: Inspection = {
   entries: [],
@@ -158,6 +161,10 @@ class Inspector {
     if (contentType === 'message/rfc822' || contentType === 'message/global') {
       return (visitor) => walkMessage(content, budget, visitor);
     }
+    // A multipart that is itself encoded, against RFC 2045 section 6.4: some readers decode it.
+    if (contentType.startsWith('multipart/')) {
+      return (visitor) => walkMessage(Buffer.concat([MULTIPART, content]), budget, visitor);
+    }
     // A picture, program or film with a zip behind it opens as a zip.
     if (type !== 'application/x-ole-storage' && !isOpaqueType(type) && endsAsZip(content)) {
       return (visitor) => walkZip(content, budget, visitor);
@@ -167,7 +174,11 @@ class Inspector {
 
   async #member(path: string, member: Member, depth: number): Promise<void> {
     const names = member.names.map((name) => safePath(name));
-    const entry: FoundEntry = { path: `${path}${names[0] ?? ''}`, sniffedType: null, bytes: member.bytes };
+    const entry: FoundEntry = {
+      path: `${path}${names[0] ?? ''}`.slice(-4 * PATH_MAX),
+      sniffedType: null,
+      bytes: member.bytes,
+    };
     this.#entries.push(entry);
     for (const name of names.slice(1)) {
       if (name !== names[0]) this.#entries.push({ path: `${path}${name}`, sniffedType: null, bytes: member.bytes });
@@ -199,7 +210,10 @@ async function walkGzip(content: Buffer, budget: Budget, visitor: Visitor): Prom
 /** The path in the archive, each step normalised as a name. */
 function safePath(name: string): string {
   const steps = name.slice(-4096).split(/[\\/]/).map(normalizeName);
-  return steps.filter((step) => step !== '').join('/');
+  return steps
+    .filter((step) => step !== '')
+    .join('/')
+    .slice(-PATH_MAX);
 }
 
 function isZipBased(type: string | null): boolean {

@@ -71,7 +71,7 @@ export async function parseMail(source: Buffer | string, limits: ParseLimits = P
     cc: addresses(mail.cc, limits),
     subject: printable(mail.subject ?? '', 1000),
     messageId: printable(mail.messageId ?? '', 500),
-    date: mail.date !== undefined && headers.some((field) => field.name === 'date') ? validDate(mail.date) : null,
+    date: readDate(mail.date, headers),
     text: (mail.text ?? '').slice(0, TEXT_MAX),
     html,
     htmlText: facts.text,
@@ -108,8 +108,12 @@ async function parseWithLibrary(message: Buffer): Promise<Simple> {
   }
 }
 
-function validDate(date: Date): Date | null {
-  return Number.isNaN(date.getTime()) ? null : date;
+/** mailparser answers the present for a date that it cannot read: such a date is none. */
+function readDate(found: Date | undefined, headers: readonly HeaderField[]): Date | null {
+  const value = headers.find((field) => field.name === 'date')?.value;
+  if (found === undefined || value === undefined || Number.isNaN(found.getTime())) return null;
+  const isPresent = Math.abs(found.getTime() - Date.now()) < 60_000;
+  return isPresent && Number.isNaN(Date.parse(value)) ? null : found;
 }
 
 function anomaliesOf(leaf: Leaf): string[] {

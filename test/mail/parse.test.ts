@@ -178,6 +178,31 @@ const HIDDEN: readonly [string, Buffer, string][] = [
     'duplicate_encoding',
   ],
   [
+    'a multipart that is encoded as a whole',
+    crlf(
+      'From: a@b.example',
+      'Content-Type: multipart/mixed; boundary=b',
+      'Content-Transfer-Encoding: base64',
+      '',
+      crlf('--b', ...attached('evil.exe'), '', ...base64, '--b--').toString('base64'),
+    ),
+    'encoded_multipart',
+  ],
+  [
+    'an empty boundary',
+    crlf(
+      'From: a@b.example',
+      'Content-Type: multipart/mixed; boundary=""',
+      '',
+      '--',
+      ...attached('evil.exe'),
+      '',
+      ...base64,
+      '----',
+    ),
+    'multipart_without_boundary',
+  ],
+  [
     'an encoding that only some know',
     withPart(
       [
@@ -326,6 +351,12 @@ test('repeated fields that must be single are named', async () => {
   const mail = await parseMail(crlf('From: a@b.example', 'From: c@d.example', 'Subject: a', 'Subject: b', '', 'x'));
   assert.deepEqual(mail.anomalies, ['duplicate_from', 'duplicate_subject']);
   assert.equal(mail.headers.filter((field) => field.name === 'from').length, 2);
+});
+
+test('a date that cannot be read is none', async () => {
+  assert.equal((await parseMail(crlf('Date: yesterday', '', 'x'))).date, null);
+  const now = new Date();
+  assert.ok((await parseMail(crlf(`Date: ${now.toUTCString()}`, '', 'x'))).date !== null);
 });
 
 test('broken and empty input is read as far as it goes', async () => {
