@@ -1,5 +1,5 @@
 import { Budget, type Member, type Visitor } from './budget.ts';
-import { walkMessage } from './embedded.ts';
+import { walkEncodedMultipart, walkMessage } from './embedded.ts';
 import { decodeText } from './fields.ts';
 import { inflate } from './inflate.ts';
 import { inspectName, normalizeName } from './names.ts';
@@ -31,7 +31,6 @@ export async function inspectContent(
   return { sniffedType, inspection: inspector.result() };
 }
 
-const MULTIPART = Buffer.from('Content-Type: multipart/mixed\r\n\r\n');
 const PATH_MAX = 1024;
 
 /** The inspection of a file that has nothing in it. */
@@ -161,10 +160,7 @@ class Inspector {
     if (contentType === 'message/rfc822' || contentType === 'message/global') {
       return (visitor) => walkMessage(content, budget, visitor);
     }
-    // A multipart that is itself encoded, against RFC 2045 section 6.4: some readers decode it.
-    if (contentType.startsWith('multipart/')) {
-      return (visitor) => walkMessage(Buffer.concat([MULTIPART, content]), budget, visitor);
-    }
+    if (contentType.startsWith('multipart/')) return (visitor) => walkEncodedMultipart(content, budget, visitor);
     // A picture, program or film with a zip behind it opens as a zip.
     if (type !== 'application/x-ole-storage' && !isOpaqueType(type) && endsAsZip(content)) {
       return (visitor) => walkZip(content, budget, visitor);
