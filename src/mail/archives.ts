@@ -134,38 +134,43 @@ class Inspector {
     if (type === 'application/rtf') for (const code of inspectRtf(content)) this.#suspicious.add(code);
     if (type === 'application/pdf') for (const code of inspectPdf(content)) this.#suspicious.add(code);
 
-    const walk = this.#walkerFor(contentType, content, type);
-    if (walk === null) return type;
+    const walks = this.#walkersFor(contentType, content, type);
+    if (walks.length === 0) return type;
     if (depth >= this.#budget.limits.depth) {
       this.#suspicious.add('archive.depth');
       return type;
     }
     const before = this.#entries.length;
-    await walk({
+    const visitor: Visitor = {
       flag: (code) => this.#suspicious.add(code),
       member: (member) => this.#member(inner, member, depth + 1),
-    });
+    };
+    for (const walk of walks) await walk(visitor);
     return refine(
       type,
       this.#entries.slice(before).map((entry) => entry.path.slice(inner.length)),
     );
   }
 
-  #walkerFor(contentType: string, content: Buffer, type: string | null): ((visitor: Visitor) => Promise<void>) | null {
+  /** What the content opens as; two things when it is made to be both. */
+  #walkersFor(contentType: string, content: Buffer, type: string | null): ((visitor: Visitor) => Promise<void>)[] {
     const budget = this.#budget;
-    if (type === 'application/zip' || isZipBased(type)) return (visitor) => walkZip(content, budget, visitor);
-    if (type === 'application/gzip') return (visitor) => walkGzip(content, budget, visitor);
-    if (type === 'application/x-tar' || isTar(content)) return (visitor) => walkTar(content, budget, visitor);
-    if (type === 'application/ms-tnef') return (visitor) => walkTnef(content, budget, visitor);
+    const zip = (visitor: Visitor) => walkZip(content, budget, visitor);
+    if (type === 'application/zip' || isZipBased(type)) return [zip];
+    // A picture, program, film or other archive with a zip behind it opens as a zip.
+    const behind = endsAsZip(content) ? [zip] : [];
+    if (type === 'application/gzip') return [(visitor) => walkGzip(content, budget, visitor), ...behind];
+    if (type === 'application/x-tar' || isTar(content)) {
+      return [(visitor) => walkTar(content, budget, visitor), ...behind];
+    }
+    if (type === 'application/ms-tnef') return [(visitor) => walkTnef(content, budget, visitor), ...behind];
     if (contentType === 'message/rfc822' || contentType === 'message/global') {
-      return (visitor) => walkMessage(content, budget, visitor);
+      return [(visitor) => walkMessage(content, budget, visitor), ...behind];
     }
-    if (contentType.startsWith('multipart/')) return (visitor) => walkEncodedMultipart(content, budget, visitor);
-    // A picture, program or film with a zip behind it opens as a zip.
-    if (type !== 'application/x-ole-storage' && !isOpaqueType(type) && endsAsZip(content)) {
-      return (visitor) => walkZip(content, budget, visitor);
+    if (contentType.startsWith('multipart/')) {
+      return [(visitor) => walkEncodedMultipart(content, budget, visitor), ...behind];
     }
-    return null;
+    return behind;
   }
 
   async #member(path: string, member: Member, depth: number): Promise<void> {
