@@ -58,8 +58,7 @@ export async function walkZip(zip: Buffer, budget: Budget, visitor: Visitor): Pr
       return { entry, local, end: (local?.dataStart ?? entry.offset) + entry.compressed };
     })
     .toSorted((a, b) => a.entry.offset - b.entry.offset);
-  // What was not read cannot be told from what nothing claims.
-  if (!directory.cut) checkLayout(zip, claims, directory, visitor);
+  checkLayout(zip, claims, directory, visitor);
   for (const claim of claims) {
     if (!budget.takeEntry()) {
       visitor.flag('archive.entries');
@@ -181,10 +180,12 @@ function checkLayout(zip: Buffer, claims: readonly Claim[], directory: Directory
   for (const claim of claims) {
     const gap = claim.entry.offset - at;
     if (gap < 0) visitor.flag('archive.overlap');
-    else if (!slack.includes(gap)) visitor.flag(at === 0 ? 'archive.prefix' : 'archive.gap');
+    else if (!slack.includes(gap) && !directory.cut) visitor.flag(at === 0 ? 'archive.prefix' : 'archive.gap');
     at = Math.max(at, claim.end);
     slack = (claim.entry.flags & DESCRIPTOR) !== 0 ? [0, 12, 16, 20, 24] : [0];
   }
+  // What was not read cannot be told from what nothing claims.
+  if (directory.cut) return;
   const gap = directory.start - at;
   if (gap < 0) visitor.flag('archive.overlap');
   else if (!slack.includes(gap)) visitor.flag(claims.length === 0 ? 'archive.prefix' : 'archive.gap');
