@@ -8,7 +8,8 @@ import type { ParsedAttachment } from './types.ts';
 
 /** An attachment as the MIME library shows it. */
 export interface ShownAttachment {
-  readonly filename?: string;
+  /** Empty when there is none. */
+  readonly filename: string;
   readonly contentType: string;
   readonly content: Buffer;
 }
@@ -40,7 +41,7 @@ export async function collectAttachments(
 ): Promise<{ attachments: ParsedAttachment[]; complete: boolean }> {
   const rows = shown.map(
     (attachment): Row => ({
-      names: attachment.filename === undefined || attachment.filename === '' ? [] : [attachment.filename],
+      names: attachment.filename === '' ? [] : [attachment.filename],
       contentType: attachment.contentType,
       content: attachment.content,
       sha256: digest(attachment.content),

@@ -1,8 +1,14 @@
 import { readFile } from 'node:fs/promises';
-import { type AddressObject, type EmailAddress, type ParsedMail as Simple, simpleParser } from 'mailparser';
+import {
+  type AddressObject,
+  type Attachment,
+  type EmailAddress,
+  type ParsedMail as Simple,
+  simpleParser,
+} from 'mailparser';
 import { normalizeAddress, printable } from '../core/address.ts';
 import { NOTHING_FOUND } from './archives.ts';
-import { collectAttachments } from './attachments.ts';
+import { collectAttachments, type ShownAttachment } from './attachments.ts';
 import { ARCHIVE_LIMITS, type ArchiveLimits, Budget } from './budget.ts';
 import { decodeText, fieldValue, headerEnd, splitFields } from './fields.ts';
 import { readHtml } from './html.ts';
@@ -56,9 +62,14 @@ export async function parseMail(source: Buffer | string, limits: ParseLimits = P
   for (const leaf of leaves) for (const anomaly of anomaliesOf(leaf)) anomalies.add(anomaly);
 
   const budget = new Budget(limits.archives);
-  const { attachments, complete } = await collectAttachments(mail.attachments, leaves, budget, limits.attachments);
+  const { attachments, complete } = await collectAttachments(
+    mail.attachments.map(shown),
+    leaves,
+    budget,
+    limits.attachments,
+  );
   if (!complete) anomalies.add('too_many_attachments');
-  const html = typeof mail.html === 'string' ? mail.html.slice(0, HTML_MAX) : '';
+  const html = asText(mail.html).slice(0, HTML_MAX);
   const facts = readHtml(html);
   if (facts.truncated) anomalies.add('html_truncated');
   const bodies = leaves.filter((leaf) => leaf.isBody);
@@ -69,10 +80,10 @@ export async function parseMail(source: Buffer | string, limits: ParseLimits = P
     replyTo: addresses(mail.replyTo, limits),
     to: addresses(mail.to, limits),
     cc: addresses(mail.cc, limits),
-    subject: printable(mail.subject ?? '', 1000),
-    messageId: printable(mail.messageId ?? '', 500),
+    subject: printable(asText(mail.subject), 1000),
+    messageId: printable(asText(mail.messageId), 500),
     date: readDate(mail.date, headers),
-    text: (mail.text ?? '').slice(0, TEXT_MAX),
+    text: asText(mail.text).slice(0, TEXT_MAX),
     html,
     htmlText: facts.text,
     hiddenText: facts.hiddenText,
@@ -106,6 +117,23 @@ async function parseWithLibrary(message: Buffer): Promise<Simple> {
   } catch (cause) {
     throw new UnparsableError('the message cannot be parsed', { cause });
   }
+}
+
+/**
+ * mailparser's declared types are wishes: the contentType of a part whose Content-Type is empty and repeated is `false`.
+ * What is not a text counts as none.
+ */
+function asText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) && typeof value[0] === 'string' ? value[0] : '';
+}
+
+function shown(attachment: Attachment): ShownAttachment {
+  return {
+    filename: asText(attachment.filename),
+    contentType: asText(attachment.contentType) || 'application/octet-stream',
+    content: Buffer.isBuffer(attachment.content) ? attachment.content : Buffer.alloc(0),
+  };
 }
 
 /** mailparser answers the present for a date that it cannot read: such a date is none. */
@@ -161,7 +189,7 @@ function addresses(found: AddressObject | AddressObject[] | undefined, limits: P
   )
     .slice(0, limits.addresses)
     .map((entry) => ({
-      address: normalizeAddress(entry.address ?? '') ?? printable(entry.address ?? '', 320),
-      name: printable(entry.name, 320),
+      address: normalizeAddress(asText(entry.address)) ?? printable(asText(entry.address), 320),
+      name: printable(asText(entry.name), 320),
     }));
 }

@@ -374,6 +374,14 @@ test('broken and empty input is read as far as it goes', async () => {
   }
 });
 
+test('a part with an empty and repeated Content-Type is an attachment like others', async () => {
+  const mail = await parseMail(
+    withPart(['Content-Type:', ': x', 'Content-Type: multipart/mixed; boundary="b2"'], PROGRAM),
+  );
+  assert.ok(mail.anomalies.includes('duplicate_content_type'));
+  for (const file of mail.attachments) assert.equal(typeof file.contentType, 'string');
+});
+
 test('a message is read from a file; beyond a bound it is unscannable', async (t) => {
   const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-mail-'));
   t.after(() => rm(folder, { recursive: true }));
