@@ -21,8 +21,8 @@ test('kill -9 between DATA and 250: every message that was answered 250 is deliv
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
     const where = JSON.parse(line.toString()) as { smtp: string };
     const port = Number(where.smtp.split(':').at(-1));
-    const senders = Array.from({ length: 4 }, async () => {
-      const client = await Talker.open(port);
+    const clients = await Promise.all(Array.from({ length: 4 }, () => Talker.open(port)));
+    const senders = clients.map(async (client) => {
       while (!client.socket.destroyed) {
         const id = `m${next++}`;
         const replies = await client.send(
@@ -33,8 +33,8 @@ test('kill -9 between DATA and 250: every message that was answered 250 is deliv
         if (replies.at(-1)?.startsWith('250 2.0.0 Accepted') === true) answered.push(id);
       }
     });
-    // From the greeting's delay on, at points spread over the life of a few transactions.
-    await new Promise((resolve) => setTimeout(resolve, 105 + ((round * 37) % 80)));
+    // At points spread over the life of the first few transactions.
+    await new Promise((resolve) => setTimeout(resolve, 5 + ((round * 37) % 120)));
     child.kill('SIGKILL');
     await once(child, 'exit');
     await Promise.all(senders);

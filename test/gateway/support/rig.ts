@@ -1,4 +1,3 @@
-import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -127,7 +126,7 @@ export class Talker {
         return match[0].trimEnd();
       }
       if (this.socket.destroyed) return this.#text;
-      await once(this.socket, 'more');
+      await new Promise<void>((resolve) => this.socket.once('more', () => resolve()));
     }
   }
 
