@@ -29,7 +29,7 @@ export async function scoreFiles(
 /** An envelope as the headers let it be guessed: an archive does not hold it. */
 function inputOf(file: string): PipelineInput {
   const head = readFileSync(file).subarray(0, 20_000).toString('latin1');
-  const received = /^Received:[^]*?;\s*([^\r\n]+)/im.exec(head)?.[1] ?? '';
+  const received = /^Received:[\s\S]*?;\s*([^\r\n]+)/im.exec(head)?.[1] ?? '';
   const when = new Date(received);
   const dated = new Date(/^Date:\s*([^\r\n]+)/im.exec(head)?.[1] ?? '');
   const receivedAt = [when, dated].find((date) => !Number.isNaN(date.getTime())) ?? new Date();
