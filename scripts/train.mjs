@@ -8,8 +8,8 @@ import { businessMail } from '../dist/test/fixtures/business/index.js';
 import { corpusMail } from '../dist/test/support/corpus.js';
 
 const VERSION = 1;
-const EPOCHS = 24;
-const RATE = 0.6;
+const EPOCHS = 30;
+const RATE = 2;
 /** L2: weights that only a few messages support stay small. */
 const DECAY = 2e-5;
 /** A generated message stands for many of its kind, which public corpora do not hold. */

@@ -11,7 +11,8 @@ export function bodyHits(mail: ParsedMail, reading: Reading): Hit[] {
   if (mail.hiddenText.length > 400 && mail.hiddenText.length > 0.6 * seen) hits.push(hit('rules.hidden_text'));
   if (mail.html !== '' && !hasText) hits.push(hit('rules.html_only'));
   if (mail.html !== '' && seen > 0 && seen < 200 && mail.links.length > 0) hits.push(hit('rules.html_short'));
-  if (mail.hasForm) hits.push(hit('rules.form'));
+  if (/<input[^>]{0,200}type\s*=\s*["']?password/i.test(mail.html)) hits.push(hit('rules.form_password'));
+  else if (mail.hasForm) hits.push(hit('rules.form'));
   if (mail.html !== '' && mail.images.length > 0 && mail.images.length <= 3 && mail.links.length > 0 && seen < 60) {
     hits.push(hit('rules.single_image'));
   }

@@ -18,7 +18,7 @@ export const rulesStage: MessageStage = (input) => {
     ...subjectHits(mail.subject, reading),
     ...linkHits(mail),
     ...bodyHits(mail, reading),
-    ...phraseHits(reading.folded, mail.subject, fold),
+    ...phraseHits(reading.folded, fold(mail.subject), reading.header('list-unsubscribe') !== undefined),
     ...kindHits(mail, reading),
   ];
   if (hits.some((one) => one.code === 'rules.scam_credentials') && leadsAway(mail)) {
