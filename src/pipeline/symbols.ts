@@ -128,7 +128,7 @@ export const SYMBOLS = {
   'rules.no_name': row('rules', 1.0, 'From shows no name'),
   'rules.priority': row('rules', 2, 'Marked as urgent'),
   'rules.to_many': row('rules', 1, 'Names many recipients'),
-  'rules.base64_text': row('rules', 0.6, 'Plain text in base64 without need'),
+  'rules.needless_base64': row('rules', 0.6, 'Plain text in base64 without need'),
   'rules.reply_elsewhere': row('rules', 1.2, 'Answers go to a free mail account of another name'),
   'rules.reply_freemail_swap': row('rules', 2.2, "A company's From with answers to a free mail account"),
   'rules.name_is_other_address': row('rules', 2.5, "The display name shows another address than the sender's"),
@@ -163,7 +163,11 @@ export const SYMBOLS = {
   'rules.link_free_host': row('rules', 1.2, 'A link leads to a page on a free hosting service'),
   'rules.link_odd_tld': row('rules', 1.5, 'A link leads to a top-level domain that is mostly abused'),
   'rules.link_recipient': row('rules', 0.2, "A link carries the recipient's address"),
-  'rules.link_recipient_fragment': phishy('rules', 2.5, "A link hands the recipient's address to a page in its fragment"),
+  'rules.link_recipient_fragment': phishy(
+    'rules',
+    2.5,
+    "A link hands the recipient's address to a page in its fragment",
+  ),
   'rules.links_own': row('rules', -0.3, "Most links lead to the sender's own domain"),
   'rules.links_foreign': row('rules', 0.5, "No link leads to the sender's own domain"),
   'rules.link_scheme': phishy('rules', 3, 'A link carries a program or a file instead of an address'),
@@ -201,7 +205,6 @@ export const SYMBOLS = {
   ),
   'content.ham': row('content', -1.2, 'The words and the shape of the message are those of wanted mail (at most)'),
 
-  'scanner.found': row('scanners', 0, 'An outside scanner spoke'),
   'scanner.down': row('scanners', 0, 'An outside scanner did not answer in time and was left out'),
 } as const satisfies Readonly<Record<string, SymbolRow>>;
 

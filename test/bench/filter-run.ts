@@ -32,7 +32,10 @@ export function envelopeOf(head: string): Envelope {
   const unfolded = head.slice(0, head.search(/\r?\n\r?\n/) + 1 || head.length).replace(/\r?\n[ \t]+/g, ' ');
   const hops = [...unfolded.matchAll(/^Received: *(.*)$/gim)].map((match) => match[1] ?? '');
   const hop = hops.map(hopOf).find((one) => one !== null) ?? { helo: '', name: null, address: '192.0.2.1' };
-  const dates = [...hops.map((text) => text.slice(text.lastIndexOf(';') + 1)), /^Date: *(.*)$/im.exec(unfolded)?.[1] ?? ''];
+  const dates = [
+    ...hops.map((text) => text.slice(text.lastIndexOf(';') + 1)),
+    /^Date: *(.*)$/im.exec(unfolded)?.[1] ?? '',
+  ];
   const receivedAt = dates.map((text) => new Date(text)).find((date) => !Number.isNaN(date.getTime())) ?? new Date();
   return {
     sender: normalizeAddress(/^Return-Path: *<?([^>\s]*)/im.exec(unfolded)?.[1] ?? '') ?? '',

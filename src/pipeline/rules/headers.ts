@@ -64,7 +64,8 @@ function traceHits(mail: MessageInput['mail'], envelope: MessageInput['envelope'
   const from = organisation(domainOf(mail.from[0]?.address.toLowerCase() ?? ''));
   const sender = envelope.sender === '' ? '' : organisation(domainOf(envelope.sender));
   const server = envelope.remoteName === null ? '' : organisation(envelope.remoteName);
-  if (envelope.remoteName !== null && DYNAMIC.test(envelope.remoteName)) hits.push(hit('rules.dynamic_host', envelope.remoteName));
+  if (envelope.remoteName !== null && DYNAMIC.test(envelope.remoteName))
+    hits.push(hit('rules.dynamic_host', envelope.remoteName));
   else if (server !== '' && from !== '' && server === from) hits.push(hit('rules.host_is_sender', server));
   const isList = reading.header('list-id') !== undefined || reading.header('list-post') !== undefined;
   if (sender !== '' && from !== '' && sender !== from && !isList) hits.push(hit('rules.from_envelope_differ', sender));
@@ -72,12 +73,18 @@ function traceHits(mail: MessageInput['mail'], envelope: MessageInput['envelope'
   if (id !== '') {
     const owner = organisation(id);
     if (isAddress(id) || /^(?:localhost|unknown)/.test(id)) hits.push(hit('rules.message_id_odd', id));
-    else if (id.includes('.') && owner !== from && owner !== sender && owner !== server && !isList) hits.push(hit('rules.message_id_foreign', id));
+    else if (id.includes('.') && owner !== from && owner !== sender && owner !== server && !isList)
+      hits.push(hit('rules.message_id_foreign', id));
   }
   if (mail.from[0]?.name === '') hits.push(hit('rules.no_name'));
-  if (/^\s*[12]\b|high|urgent/i.test(reading.header('x-priority') ?? reading.header('importance') ?? '')) hits.push(hit('rules.priority'));
-  if (/base64/i.test(reading.header('content-transfer-encoding') ?? '') && /^text\//i.test(reading.header('content-type') ?? '') && isAscii(mail)) {
-    hits.push(hit('rules.base64_text'));
+  if (/^\s*[12]\b|high|urgent/i.test(reading.header('x-priority') ?? reading.header('importance') ?? ''))
+    hits.push(hit('rules.priority'));
+  if (
+    /base64/i.test(reading.header('content-transfer-encoding') ?? '') &&
+    /^text\//i.test(reading.header('content-type') ?? '') &&
+    isAscii(mail)
+  ) {
+    hits.push(hit('rules.needless_base64'));
   }
   return hits;
 }
