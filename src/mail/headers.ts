@@ -19,6 +19,7 @@ export interface HeaderEdits {
 /** Fields that only we may write: what comes from outside under these names is a forgery. */
 const OWN_FIELDS = ['x-tollgate-'];
 const HEADER_MAX = 524_288;
+const CRLF = Buffer.from('\r\n');
 
 /** Applies the edits to a header block (without the empty line that ends it). */
 export function editHeader(block: Buffer, edits: HeaderEdits): Buffer {
@@ -28,17 +29,15 @@ export function editHeader(block: Buffer, edits: HeaderEdits): Buffer {
       !remove.some((name) => (name.endsWith('-') ? field.name.startsWith(name) : field.name === name)) &&
       !(edits.authservId !== undefined && claimsToBe(field, edits.authservId)),
   );
-  const fields = kept.map((field) => field.raw);
+  const fields = kept.map((field) => (field.raw.at(-1) === 0x0a ? field.raw : Buffer.concat([field.raw, CRLF])));
   if (edits.subjectTag !== undefined) {
     const tag = edits.subjectTag;
     const at = kept.findIndex((field) => field.name === 'subject');
     if (at < 0) fields.push(Buffer.from(formatField('Subject', tag)));
     kept.forEach((field, index) => {
-      if (field.name === 'subject') fields[index] = tagSubject(field, tag);
+      if (field.name === 'subject') fields[index] = tagSubject(fields[index] ?? field.raw, tag);
     });
   }
-  const last = fields.at(-1);
-  if (last !== undefined && last.at(-1) !== 0x0a) fields.push(Buffer.from('\r\n'));
   return Buffer.concat([...(edits.prepend ?? []).map((field) => Buffer.from(checked(field))), ...fields]);
 }
 
@@ -63,16 +62,16 @@ function claimsToBe(field: RawField, authservId: string): boolean {
  * The tag goes in front of the value as it stands, so that encoded words (RFC 2047) stay whole and apart from it. A tag
  * that is not ASCII becomes an encoded word with its space inside, since the space between two words is not shown.
  */
-function tagSubject(field: RawField, tag: string): Buffer {
+function tagSubject(raw: Buffer, tag: string): Buffer {
   const clean = cleanText(tag);
-  const colon = field.raw.indexOf(0x3a);
+  const colon = raw.indexOf(0x3a);
   let from = colon + 1;
-  while (field.raw[from] === 0x20 || field.raw[from] === 0x09) from += 1;
+  while (raw[from] === 0x20 || raw[from] === 0x09) from += 1;
   const ascii = /^[\x20-\x7e]*$/.test(clean);
   const word = ascii ? clean : encodeWords(`${clean} `).join(' ');
-  const rest = field.raw.subarray(from);
-  if (rest.subarray(0, word.length).toString('latin1') === word) return field.raw;
-  const head = `${field.raw.toString('latin1', 0, colon + 1)} ${word}`;
+  const rest = raw.subarray(from);
+  if (rest.subarray(0, word.length).toString('latin1') === word) return raw;
+  const head = `${raw.toString('latin1', 0, colon + 1)} ${word}`;
   const firstLine = rest.indexOf(0x0a);
   const blank = decodeText(rest.subarray(0, firstLine < 0 ? rest.length : firstLine)).trim() === '';
   if (blank) return Buffer.concat([Buffer.from(head, 'latin1'), rest]);
@@ -84,7 +83,7 @@ function tagSubject(field: RawField, tag: string): Buffer {
 export function editMessage(message: Buffer, edits: HeaderEdits): Buffer {
   const { header, body } = headerEnd(message);
   const edited = editHeader(message.subarray(0, header), edits);
-  const blank = body > header ? message.subarray(header, body) : Buffer.from('\r\n');
+  const blank = body > header ? message.subarray(header, body) : CRLF;
   return Buffer.concat([edited, blank, message.subarray(body)]);
 }
 

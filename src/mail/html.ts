@@ -251,7 +251,7 @@ function colorOf(value: string | undefined): string {
 
 function tidy(text: string): string {
   return text
-    .replace(/[\u200b-\u200d\u2060\ufeff\u00ad\u034f]+/g, '')
+    .replace(/[\u200b-\u200d\u2060\ufeff\u00ad]|\u034f/g, '')
     .replace(/[ \t\u00a0\r\f\v]+/g, ' ')
     .replace(/ ?\n[\n ]*/g, '\n')
     .trim();

@@ -95,7 +95,8 @@ function isDosProgram(content: Buffer): boolean {
 }
 
 function isBzip2(content: Buffer): boolean {
-  return /^BZh[1-9](?:1AY&SY|\u0017rE8P\u0090)/.test(content.toString('latin1', 0, 10));
+  const mark = content.toString('hex', 4, 10);
+  return /^BZh[1-9]$/.test(content.toString('latin1', 0, 4)) && (mark === '314159265359' || mark === '177245385090');
 }
 
 /** A disk image of macOS has its mark in the last 512 bytes. */
@@ -127,7 +128,9 @@ export async function sniffType(content: Buffer): Promise<string | null> {
   const own = sniffMagic(content);
   if (own !== null || content.length === 0) return own;
   try {
-    return (await fileTypeFromBuffer(content.subarray(0, 65_536)))?.mime ?? null;
+    const type = (await fileTypeFromBuffer(content.subarray(0, 65_536)))?.mime ?? null;
+    // It takes every text that begins with MZ for a program, and with BZh for an archive.
+    return type === 'application/x-msdownload' || type === 'application/x-bzip2' ? null : type;
   } catch {
     return null;
   }
