@@ -41,7 +41,7 @@ export const SYMBOLS = {
   'recipient.local_part_in_subject': row('recipient', 0.8, 'The subject greets with the local part of the address'),
 
   'auth.unavailable': row('authentication', 0, 'Sender authentication could not be looked up and was left out'),
-  'auth.dmarc_pass': row('authentication', -0.3, 'The sender domain is authenticated (DMARC)'),
+  'auth.dmarc_pass': row('authentication', -0.5, 'The sender domain is authenticated (DMARC)'),
   'auth.arc_pass': row('authentication', 0, 'A forwarder vouches for the original authentication (ARC)'),
   'auth.spf_fail': row('authentication', 1.5, 'The sending server is not allowed for the envelope domain (SPF fail)'),
   'auth.spf_softfail': row(
@@ -142,8 +142,8 @@ export const SYMBOLS = {
   'rules.obfuscated': row('rules', 2.5, 'Words are written in mixed alphabets or with invisible characters'),
   'rules.gappy': row('rules', 1.5, 'Words are s p a c e d out against filters'),
   'rules.hidden_text': row('rules', 1.5, 'The HTML hides text from the reader'),
-  'rules.html_only': row('rules', 0.9, 'HTML without a text part'),
-  'rules.html_short': row('rules', 0.8, 'HTML with hardly any text around its links'),
+  'rules.html_only': row('rules', 0.7, 'HTML without a text part'),
+  'rules.html_short': row('rules', 0.4, 'HTML with hardly any text around its links'),
   'rules.text_differs': row('rules', 0.8, 'The text part says something else than the HTML part'),
   'rules.html_broken_words': row('rules', 1.5, 'Words are cut apart by empty HTML tags'),
   'rules.form': row('rules', 0.3, 'The message holds a form'),

@@ -24,7 +24,11 @@ export function bodyHits(mail: ParsedMail, reading: Reading): Hit[] {
     hits.push(hit('rules.html_broken_words'));
   }
   hits.push(...letterHits(mail, reading));
-  if (mail.attachments.some(({ contentType, name }) => isPage(contentType, name)) && !isReport(mail)) {
+  const [only] = mail.attachments;
+  // A signature's logo may be an SVG; one that comes alone is a page that runs scripts.
+  const isLonelySvg =
+    mail.attachments.length === 1 && /\.svgz?$/i.test(only?.name ?? '') && !mail.html.includes('cid:');
+  if ((isLonelySvg || mail.attachments.some(({ contentType, name }) => isPage(contentType, name))) && !isReport(mail)) {
     hits.push(hit('rules.html_attachment'));
   }
   return hits;
@@ -55,9 +59,7 @@ function letterHits(mail: ParsedMail, reading: Reading): Hit[] {
 }
 
 function isPage(contentType: string, name: string): boolean {
-  return (
-    contentType === 'text/html' || contentType === 'application/xhtml+xml' || /\.(?:x?html?|shtml|svg)$/i.test(name)
-  );
+  return contentType === 'text/html' || contentType === 'application/xhtml+xml' || /\.(?:x?html?|shtml)$/i.test(name);
 }
 
 /** A forwarded page in a report is evidence, not bait. */

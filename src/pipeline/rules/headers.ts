@@ -55,7 +55,7 @@ export function headerHits({ mail, envelope }: MessageInput, reading: Reading): 
 
 /** Names that access providers give to customers' lines: the address in the name, or a word for it. */
 const DYNAMIC =
-  /(?:^|[.-])(?:a?dsl|ppp|dial(?:up|in)?|dhcp|dyn(?:amic)?(?:ip)?|cable|pool|client|customer|cust|broadband|home|res(?:idential)?|modem|user|host)\d*[.-]|\d{1,3}[.-]\d{1,3}[.-]\d{1,3}[.-]\d{1,3}|\d{9,12}\./;
+  /(?:^|[.-])(?:a?dsl|ppp|dial(?:up|in)?|dhcp|dyn(?:amic)?(?:ip)?|cable|pool|client|customer|cust|broadband|res(?:idential)?|modem)\d*[.-]|\d{1,3}[.-]\d{1,3}[.-]\d{1,3}[.-]\d{1,3}|\d{9,12}\./;
 
 /** The confirmed name of the sending server, the envelope and the Message-ID against From. */
 function traceHits(mail: MessageInput['mail'], envelope: MessageInput['envelope'], reading: Reading): Hit[] {

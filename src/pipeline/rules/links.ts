@@ -7,6 +7,8 @@ import { BRAND_LABELS, FREE_HOSTS, ODD_TLDS, OWN_LABELS, SHORTENERS } from './na
 
 const LINKS_MAX = 300;
 const SKELETONS: ReadonlySet<string> = new Set([...BRAND_LABELS].map(skeleton));
+/** Words that lie one letter from a company's name. */
+const PLAIN_WORDS: ReadonlySet<string> = new Set(['finance', 'telecom', 'correo', 'barclay']);
 const LONG_BRANDS: readonly string[] = [...BRAND_LABELS].filter((label) => label.length >= 7);
 
 /** Where links lead, against what they show. Each symbol counts once per message. */
@@ -103,7 +105,7 @@ function addHost(host: string, href: string, add: (code: Hit['code'], detail: st
   }
   const label = brandLabel(host);
   const plain = skeleton(label);
-  if (!OWN_LABELS.has(label)) {
+  if (!OWN_LABELS.has(label) && !PLAIN_WORDS.has(label)) {
     if (SKELETONS.has(plain) || LONG_BRANDS.some((brand) => isOneEditApart(label, brand)))
       add('rules.link_lookalike', host);
     const words = host.slice(0, 255).split(/[.-]/);

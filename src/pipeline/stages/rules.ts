@@ -1,9 +1,10 @@
 import { domainOf } from '../../core/address.ts';
 import type { ParsedMail } from '../../mail/types.ts';
-import { linkHost, organisation } from '../domains.ts';
+import { brandLabel, linkHost, organisation } from '../domains.ts';
 import { bodyHits } from '../rules/body.ts';
 import { headerHits } from '../rules/headers.ts';
 import { linkHits, linksOf } from '../rules/links.ts';
+import { FREE_MAIL, OWN_LABELS } from '../rules/names.ts';
 import { phraseHits } from '../rules/phrases.ts';
 import { fold, type Reading, readingOf } from '../rules/text.ts';
 import type { MessageStage } from '../stage.ts';
@@ -13,7 +14,7 @@ import { type Hit, hit, voteOf } from '../votes.ts';
 export const rulesStage: MessageStage = (input) => {
   const { mail } = input;
   const reading = readingOf(mail);
-  const hits = [
+  const found = [
     ...headerHits(input, reading),
     ...subjectHits(mail.subject, reading),
     ...linkHits(mail),
@@ -21,6 +22,10 @@ export const rulesStage: MessageStage = (input) => {
     ...phraseHits(reading.folded, fold(mail.subject), reading.header('list-unsubscribe') !== undefined),
     ...kindHits(mail, reading),
   ];
+  // A company that is much imitated writes such mail itself; whether it is the company, authentication says.
+  const label = brandLabel(domainOf(mail.from[0]?.address ?? ''));
+  const isCompany = OWN_LABELS.has(label) && !FREE_MAIL.has(label) && !leadsAway(mail);
+  const hits = isCompany ? found.filter((one) => !one.code.startsWith('rules.scam_')) : found;
   if (hits.some((one) => one.code === 'rules.scam_credentials') && leadsAway(mail)) {
     hits.push(hit('rules.scam_credentials_link'));
   }
