@@ -167,11 +167,31 @@ const RULES: readonly PhraseRule[] = [
   {
     code: 'rules.spam_seo',
     least: 2,
+    heart: 1,
     patterns: [
+      /\b(?:(?:can|may|shall|could) i send (?:you )?(?:a |the |over |some )?(?:\w+ )?(?:quote|proposal|price|package|details|screenshot|audit|info\w*|report|portfolio)|send (?:you )?(?:a |the )?(?:free )?(?:proposal|quote|audit|price list)|(?:i|we) (?:just )?(?:came across|found|visited|was (?:looking|browsing|reviewing)|noticed|checked|were) (?:\w+ )?(?:your )?(?:web ?site|site|business|company|some errors)|price list|affordable (?:price|rate|cost|package)s?|free (?:audit|quote|consultation|analysis)|interested\?|let me know (?:if you(?:'re| are) interested|your interest)|reply (?:with )?(?:"?yes|me back))\b/,
       /\b(?:seo|search engine (?:optimi[sz]ation|ranking|submission)|(?:first|1st|top) page (?:of|on|in)? ?(?:google|bing|yahoo|search)?|google (?:ranking|first page|top)|rank(?:ing|s)? (?:higher|your|on|of your)|backlinks?|link building|guest post\w*|domain authority|da ?\d\d|organic (?:traffic|search|results)|website (?:traffic|audit|ranking|visitors)|search engines)\b/,
       /\b(?:(?:re)?design(?:ing)? (?:your |a |of )?(?:web ?site|new website)|web ?site (?:re)?design|web (?:design|development|developer)|mobile app (?:development|developer)|app development|wordpress|shopify|your web ?site|digital marketing|social media marketing|explainer video|logo design|white label|offshore|dedicated developers?)\b/,
       /\b(?:e-?mail (?:list|database|addresses|marketing|leads|appending)|(?:contact|mailing|attendees?|leads?|decision[- ]makers?|executive|users?) lists?|(?:million|thousand|\d{3,}) (?:e-?mail addresses|e-?mails|leads|contacts|records)|bulk e-?mail\w*|targeted (?:e-?mails?|traffic|leads|audience)|data ?base of|opt[- ]in (?:leads|list|e-?mails?)|qualified leads|lead generation|counts? and (?:cost|pricing)|acquire the)\b/,
-      /\b(?:(?:can|may|shall|could) i send (?:you )?(?:a |the |over |some )?(?:\w+ )?(?:quote|proposal|price|package|details|screenshot|audit|info\w*|report|portfolio)|send (?:you )?(?:a |the )?(?:free )?(?:proposal|quote|audit|price list)|(?:i|we) (?:just )?(?:came across|found|visited|was (?:looking|browsing|reviewing)|noticed|checked|were) (?:\w+ )?(?:your )?(?:web ?site|site|business|company|some errors)|price list|affordable (?:price|rate|cost|package)s?|free (?:audit|quote|consultation|analysis)|interested\?|let me know (?:if you(?:'re| are) interested|your interest)|reply (?:with )?(?:"?yes|me back))\b/,
+    ],
+  },
+  {
+    code: 'rules.spam_factory',
+    least: 3,
+    patterns: [
+      /\b(?:we are (?:a |an |one of )?(?:\w+ ){0,4}(?:manufacturers?|suppliers?|factory|exporters?|trading company)|(?:manufacturer|factory|supplier) (?:in|from|based in) (?:china|shenzhen|guangdong|ningbo|shanghai|zhejiang|india|pakistan|vietnam))\b/,
+      /\b(?:(?:competitive|best|good|factory|reasonable) (?:price|pricing|quality)s?|high quality|oem|odm|free samples?|sample order|moq|cif|fob|years? (?:of )?(?:experience|history))\b/,
+      /\b(?:catalog(?:ue)?s?|quotation|price list|cooperat\w+|business relationship|your (?:inquiry|enquiry|requirements?)|if you (?:have any (?:need|interest|demand|inquir\w+)|are interested|need))\b/,
+    ],
+  },
+  {
+    code: 'rules.spam_domain',
+    least: 2,
+    heart: 2,
+    patterns: [
+      /\b(?:domain (?:name )?(?:registr(?:ation|ar)|listing|dispute)|internet (?:keyword|brand)|brand name and|domain\/keyword|search engine (?:registration|submission|listing)|your domain (?:\w+ ){0,4}(?:expires?|expiration|will expire|terminat\w+))\b/,
+      /\b(?:trademark (?:register|registration|publication|office)|patent and trademark|company (?:register|directory|catalogue?)|business (?:register|directory))\b/,
+      /\b(?:authori[sz]ed (?:them|this company)|distributor or business partner|forward (?:this )?to your ceo|applied to register|confirm urgently|failure to (?:complete|renew)|secure payment|pay(?:ment)? (?:the )?(?:fee|invoice)|final notice|sign and return)\b/,
     ],
   },
   {
