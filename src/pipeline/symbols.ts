@@ -205,7 +205,7 @@ export const SYMBOLS = {
     4.5,
     'The words and the shape of the message are those of spam (at most; never enough alone)',
   ),
-  'content.ham': row('content', -1.2, 'The words and the shape of the message are those of wanted mail (at most)'),
+  'content.ham': row('content', -2, 'The words and the shape of the message are those of wanted mail (at most)'),
 
   'scanner.down': row('scanners', 0, 'An outside scanner did not answer in time and was left out'),
 } as const satisfies Readonly<Record<string, SymbolRow>>;

@@ -5,7 +5,7 @@ import { SYMBOLS } from '../symbols.ts';
 import { hit, voteOf } from '../votes.ts';
 
 /** Log-odds at which the model has said two thirds of what it may say. */
-const SOFTNESS = 2.4;
+const SOFTNESS = 1.8;
 
 /**
  * The linear model's opinion, pressed into the bounds of the symbols table: a model that was trained on some mail calls
