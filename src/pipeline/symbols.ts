@@ -43,6 +43,7 @@ export const SYMBOLS = {
   'auth.unavailable': row('authentication', 0, 'Sender authentication could not be looked up and was left out'),
   'auth.dmarc_pass': row('authentication', -0.5, 'The sender domain is authenticated (DMARC)'),
   'auth.arc_pass': row('authentication', 0, 'A forwarder vouches for the original authentication (ARC)'),
+  'auth.none': row('authentication', 0.7, 'Nothing authenticates the sender: no SPF, no DKIM, no DMARC'),
   'auth.spf_fail': row('authentication', 1.5, 'The sending server is not allowed for the envelope domain (SPF fail)'),
   'auth.spf_softfail': row(
     'authentication',
@@ -174,6 +175,7 @@ export const SYMBOLS = {
   'rules.odd_tld_sender': row('rules', 1.5, "The sender's top-level domain is mostly abused"),
   'rules.scam_credentials': phishy('rules', 2.5, 'Asks to confirm an account or a password under pressure'),
   'rules.scam_credentials_link': phishy('rules', 2.5, "Account pressure with a link away from the sender's domain"),
+  'rules.lure_cheap_host': phishy('rules', 2, 'A lure whose link leads to a host that costs nothing to set up'),
   'rules.scam_advance_fee': row('rules', 3, 'Offers a share of a fortune'),
   'rules.scam_extortion': row('rules', 4.5, 'Threatens to publish and asks for a crypto currency'),
   'rules.scam_parcel': phishy('rules', 1.6, 'A parcel is held for a fee'),

@@ -12,7 +12,7 @@ const codes = (vote: { reasons: readonly { code: string }[] }) => vote.reasons.m
 
 test('own domain without an aligned pass is a spoof, with one it is not', () => {
   const vote = voteFor({ address: 'ceo@client.example' });
-  assert.deepEqual([vote.verdict, codes(vote)], ['spoof', ['auth.own_domain_spoof']]);
+  assert.deepEqual([vote.verdict, codes(vote)], ['spoof', ['auth.none', 'auth.own_domain_spoof']]);
   assert.equal(voteFor({ address: 'ceo@mail.client.example' }).verdict, 'spoof');
   assert.equal(voteFor({ address: 'ceo@client.example' }, passing('client.example')).verdict, undefined);
 });
@@ -30,10 +30,10 @@ test('a display name that is an address of the own domain is a spoof, also from 
 });
 
 test('lookalikes of the own domain', () => {
-  assert.deepEqual(codes(voteFor({ address: 'x@c1ient.test' })), ['auth.lookalike_own']);
-  assert.deepEqual(codes(voteFor({ address: 'x@cliient.test' })), ['auth.near_own']);
-  assert.deepEqual(codes(voteFor({ address: 'x@xn--lient-0ye.test' })), ['auth.lookalike_own']);
-  assert.deepEqual(codes(voteFor({ address: 'x@silent.test' })), []);
+  assert.deepEqual(codes(voteFor({ address: 'x@c1ient.test' })), ['auth.none', 'auth.lookalike_own']);
+  assert.deepEqual(codes(voteFor({ address: 'x@cliient.test' })), ['auth.none', 'auth.near_own']);
+  assert.deepEqual(codes(voteFor({ address: 'x@xn--lient-0ye.test' })), ['auth.none', 'auth.lookalike_own']);
+  assert.deepEqual(codes(voteFor({ address: 'x@silent.test' })), ['auth.none']);
 });
 
 test('a DMARC failure weighs as the domain asks', () => {
@@ -41,6 +41,12 @@ test('a DMARC failure weighs as the domain asks', () => {
   assert.equal(voteFor({ address: 'a@partner.example' }, failed('reject')).verdict, 'spoof');
   assert.equal(voteFor({ address: 'a@partner.example' }, failed('quarantine')).verdict, 'spoof');
   assert.equal(voteFor({ address: 'a@partner.example' }, failed('none')).verdict, undefined);
+});
+
+test('mail that nothing speaks for says so, and one signature is enough', () => {
+  assert.deepEqual(codes(voteFor({ address: 'a@partner.example' })), ['auth.none']);
+  const signed = unsigned({ dkim: [{ result: 'pass', domain: 'other.example', aligned: false }] });
+  assert.deepEqual(codes(voteFor({ address: 'a@partner.example' }, signed)), []);
 });
 
 test('submitted mail is authenticated by its login', () => {

@@ -92,6 +92,13 @@ test('links that lie', () => {
   assert.ok(html('https://login.pages.dev/x', 'here').includes('rules.link_free_host'));
 });
 
+test('a lure that leads to a cheap host weighs more than both apart', () => {
+  const lure = 'Your package is on hold. Pay the shipping fee of $1.99 to reschedule the delivery of your goods.';
+  assert.ok(html('https://parcel.web.app/', 'Pay', { htmlText: lure }).includes('rules.lure_cheap_host'));
+  assert.ok(!html('https://www.partner.example/', 'Pay', { htmlText: lure }).includes('rules.lure_cheap_host'));
+  assert.ok(!html('https://parcel.web.app/', 'Open').includes('rules.lure_cheap_host'));
+});
+
 test('headers that lie', () => {
   const from = (name: string, address: string) => codes({ from: [{ name, address }] });
   assert.ok(from('PayPal Service', 'x@evil.example').includes('rules.name_brand'));

@@ -29,8 +29,20 @@ export const rulesStage: MessageStage = (input) => {
   if (hits.some((one) => one.code === 'rules.scam_credentials') && leadsAway(mail)) {
     hits.push(hit('rules.scam_credentials_link'));
   }
+  if (hits.some((one) => LURES.has(one.code)) && hits.some((one) => CHEAP_HOSTS.has(one.code))) {
+    hits.push(hit('rules.lure_cheap_host'));
+  }
   return voteOf('rules', hits);
 };
+
+const LURES: ReadonlySet<string> = new Set([
+  ...['rules.scam_credentials', 'rules.scam_parcel', 'rules.scam_voicemail', 'rules.scam_prize', 'rules.scam_crypto'],
+  ...['rules.scam_renewal', 'rules.name_brand'],
+]);
+const CHEAP_HOSTS: ReadonlySet<string> = new Set([
+  ...['rules.link_free_host', 'rules.link_odd_tld', 'rules.link_shortener', 'rules.link_ip', 'rules.link_punycode'],
+  ...['rules.link_lookalike', 'rules.link_brand_elsewhere', 'rules.link_recipient_fragment'],
+]);
 
 function subjectHits(subject: string, reading: Reading): Hit[] {
   const hits: Hit[] = [];
