@@ -39,3 +39,17 @@ test('newsletters are bulk, people and transactions are not', async () => {
     assert.equal(isBulk, mail.isNewsletter, mail.name);
   }
 });
+
+test('a message of a few words, even without Date and Message-ID, is clean', async () => {
+  const stages = messageStages(loadModel());
+  for (const [subject, body] of [
+    ['hi', 'hello'],
+    ['', ''],
+    ['Test', 'This is a test.'],
+  ]) {
+    const raw = `From: a@partner.example\r\nTo: bob@client.example\r\nSubject: ${subject}\r\n\r\n${body}\r\n`;
+    const inspected = inspect(await parseMail(Buffer.from(raw)), envelope(), stages);
+    const input = { inspected, authentication: unsigned(), envelope: envelope(), recipient: recipient() };
+    assert.equal(decideFor(input).verdict, 'clean', subject);
+  }
+});
