@@ -56,6 +56,15 @@ function safeInteger(text: string): number {
   return value;
 }
 
+/**
+ * Hears of every writing transaction from before its first statement until after its end. The watermark of a node is kept by
+ * it: what a node has said is complete only up to the oldest transaction that is still open.
+ */
+export interface TxObserver {
+  open(now: Date): unknown;
+  close(mark: unknown): void;
+}
+
 export interface DatabaseOptions {
   readonly appUrl: string;
   readonly systemUrl: string;
@@ -69,6 +78,7 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
   readonly #app: pg.Pool;
   readonly #system: pg.Pool;
   readonly #clock: Clock;
+  #observer: TxObserver | null = null;
   readonly systemUrl: string;
 
   constructor(options: DatabaseOptions) {
@@ -92,7 +102,25 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
   }
 
   async system<T>(work: (tx: SystemTx) => Promise<T>, options: TxOptions = {}): Promise<T> {
-    return transact(this.#system, begin(options), (base) => work({ ...base, scope: 'system' }), this.#clock.now());
+    return this.#observed(options, (now) =>
+      transact(this.#system, begin(options), (base) => work({ ...base, scope: 'system' }), now),
+    );
+  }
+
+  /** From now on `observer` hears of every writing transaction. */
+  observe(observer: TxObserver): void {
+    this.#observer = observer;
+  }
+
+  async #observed<T>(options: TxOptions, run: (now: Date) => Promise<T>): Promise<T> {
+    const now = this.#clock.now();
+    const observer = options.readOnly === true ? null : this.#observer;
+    const mark = observer?.open(now);
+    try {
+      return await run(now);
+    } finally {
+      observer?.close(mark);
+    }
   }
 
   /**

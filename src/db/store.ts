@@ -1,0 +1,81 @@
+import pg from 'pg';
+import type { Clock } from '../core/clock.ts';
+import type { Logger } from '../core/log.ts';
+import { Database } from './db.ts';
+import { type EmbeddedPostgres, startEmbedded } from './embedded.ts';
+import { translateError } from './errors.ts';
+import { migrate, type RolePasswords, roleUrl } from './migrate.ts';
+
+export interface StoreOptions {
+  /** Null: the embedded PostgreSQL under `home`. */
+  readonly databaseUrl: string | null;
+  readonly home: string;
+  readonly migrationsFolder: string;
+  readonly passwords: RolePasswords;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly maxConnections?: number;
+}
+
+/** The migrated database, open. */
+export interface Store extends AsyncDisposable {
+  readonly db: Database;
+  /** The owner's connection string: for migrations and partitions only. */
+  readonly ownerUrl: string;
+  readonly systemUrl: string;
+  /** Names of the migration steps that this start carried out. */
+  readonly migrated: readonly string[];
+  /** Runs a statement that changes structure, as the owner. */
+  runAsOwner(statement: string): Promise<void>;
+  /**
+   * Closes the pools and stops an embedded server that this process started. `takeOver`: the service stops it even if an
+   * earlier process, killed since, had started it.
+   */
+  close(options?: { takeOver?: boolean }): Promise<void>;
+}
+
+/** Starts or joins the database, migrates it, opens the pools of the two roles. Throws AppError `unavailable`, `schema_newer`. */
+export async function openStore(options: StoreOptions): Promise<Store> {
+  const embedded: EmbeddedPostgres | null = options.databaseUrl === null ? await startEmbedded(options.home) : null;
+  const ownerUrl = embedded?.ownerUrl ?? options.databaseUrl ?? '';
+  let db: Database;
+  let migrated: readonly string[];
+  const urls = {
+    appUrl: roleUrl(ownerUrl, 'tollgate_app', options.passwords.app),
+    systemUrl: roleUrl(ownerUrl, 'tollgate_system', options.passwords.system),
+  };
+  try {
+    migrated = (await migrate(ownerUrl, options.migrationsFolder, options.passwords)).map((step) => step.name);
+    db = new Database({
+      ...urls,
+      clock: options.clock,
+      logger: options.logger,
+      ...(options.maxConnections === undefined ? {} : { maxConnections: options.maxConnections }),
+    });
+  } catch (error) {
+    await embedded?.stop();
+    throw translateError(error);
+  }
+  const close: Store['close'] = async (closing) => {
+    await db[Symbol.asyncDispose]();
+    await embedded?.stop({ force: closing?.takeOver === true });
+  };
+  return {
+    db,
+    ownerUrl,
+    systemUrl: urls.systemUrl,
+    migrated,
+    close,
+    async runAsOwner(statement) {
+      const client = new pg.Client({ connectionString: ownerUrl });
+      client.on('error', () => undefined);
+      await client.connect();
+      try {
+        await client.query(statement);
+      } finally {
+        await client.end();
+      }
+    },
+    [Symbol.asyncDispose]: () => close(),
+  };
+}
