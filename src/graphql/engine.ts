@@ -1,8 +1,9 @@
 import {
   type DocumentNode,
   type ExecutionResult,
-  getVariableValues,
+  type GraphQLError,
   type GraphQLSchema,
+  getVariableValues,
   Kind,
   type OperationDefinitionNode,
 } from 'graphql';
@@ -121,11 +122,14 @@ export class Engine {
     if (request.method === 'GET' && operation.operation !== 'query') {
       throw new MethodRefused('only queries may be sent with GET');
     }
-    // Defaults of variables count too. Where they do not fit their types, execution says so.
+    // Here and not in the compiled query, whose own check says less. Defaults of variables count for the cost too.
     const given = getVariableValues(schema, operation.variableDefinitions ?? [], request.variables ?? {});
-    const cost = given.coerced === undefined ? 1 : queryCost(schema, this.#loaded.costs, document, given.coerced);
+    if (given.coerced === undefined) throw new DocumentRefused(given.errors);
+    const cost = queryCost(schema, this.#loaded.costs, document, given.coerced);
     if (cost > COST_MAX) {
-      throw documentError('LIMIT_EXCEEDED', `the query costs ${cost} points, at most ${COST_MAX} are allowed`, { cost });
+      throw documentError('LIMIT_EXCEEDED', `the query costs ${cost} points, at most ${COST_MAX} are allowed`, {
+        cost,
+      });
     }
     const status = this.#throttle.take(context.caller.keyId, Math.max(1, cost), this.#deps.clock.now());
     context.cost = { requestedQueryCost: cost, maximumQueryCost: COST_MAX, throttleStatus: status };
@@ -170,6 +174,16 @@ type Request = Context & {
     readonly throttleStatus: ThrottleStatus;
   };
 };
+
+/** Several faults at once; mercurius has the same shape for those that it finds itself. */
+class DocumentRefused extends Error {
+  readonly errors: readonly GraphQLError[];
+
+  constructor(errors: readonly GraphQLError[]) {
+    super('the document is refused');
+    this.errors = errors;
+  }
+}
 
 class MethodRefused extends AppError {
   constructor(message: string) {

@@ -1,3 +1,4 @@
+import { AppError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
 
 /** The types that have global ids, with the letters that their ids begin with. */
@@ -42,4 +43,18 @@ export function uuidOf(type: NodeType, text: string): string | null {
   const parsed = parseGlobalId(text);
   if (parsed !== null) return parsed.type === type ? parsed.uuid : null;
   return isId(text) ? text.toLowerCase() : null;
+}
+
+const NOUNS: Partial<Record<NodeType, string>> = {
+  QuarantineItem: 'delivery in quarantine',
+  ReportRun: 'report run',
+  ListEntry: 'list entry',
+  BillingPlan: 'billing plan',
+};
+
+/** The UUID in an id that a mutation was given. Throws `not_found`, as for an id that is not there. */
+export function requireId(type: NodeType, text: string, field: string): string {
+  const uuid = uuidOf(type, text);
+  if (uuid === null) throw new AppError('not_found', `no such ${NOUNS[type] ?? type.toLowerCase()}`, { field });
+  return uuid;
 }

@@ -8,6 +8,7 @@ type Fetch = (context: Context, uuid: string) => Promise<object | null>;
 const FETCH: Partial<Record<NodeType, Fetch>> = {
   Partner: async (context, uuid) => (uuid === context.caller.partnerId ? context.read(getPartner) : null),
   Client: (context, uuid) => context.loaders.client.load(uuid),
+  ListEntry: (context, uuid) => context.loaders.listEntry.load(uuid),
   Mailbox: (context, uuid) => context.loaders.mailbox.load(uuid),
 };
 

@@ -1,4 +1,4 @@
-import { GraphQLError, GraphQLScalarType, Kind, type ValueNode } from 'graphql';
+import { GraphQLError, type GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { AppError } from '../core/errors.ts';
 import { parseDate, requireTimeZone } from '../core/period.ts';
 

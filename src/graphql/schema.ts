@@ -2,15 +2,19 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import {
   buildSchema,
+  type GraphQLArgument,
   type GraphQLField,
+  type GraphQLInputField,
   type GraphQLObjectType,
   type GraphQLSchema,
   getDirectiveValues,
   isEnumType,
+  isInputObjectType,
   isInterfaceType,
   isObjectType,
   isScalarType,
   isSpecifiedScalarType,
+  valueFromAST,
 } from 'graphql';
 import { SCOPES, type Scope } from '../accounts/keys.ts';
 import { packageRoot } from '../config/root.ts';
@@ -28,19 +32,23 @@ export interface LoadedSchema {
 export function loadSchema(): LoadedSchema {
   const schema = buildSchema(readFileSync(path.join(packageRoot(), 'schema.graphql'), 'utf8'));
   const costs = new Map<string, number>();
-  const open = new Set(Object.entries(resolvers).flatMap(([type, fields]) => Object.keys(fields).map((f) => `${type}.${f}`)));
+  const open = new Set(
+    Object.entries(resolvers).flatMap(([type, fields]) => Object.keys(fields).map((f) => `${type}.${f}`)),
+  );
   const types = Object.values(schema.getTypeMap()).filter((type) => !type.name.startsWith('__'));
   // Inside the program words are lower case; only the interface shouts. Before all else, since directives name scopes.
   for (const type of types.filter(isEnumType)) {
     for (const value of type.getValues()) value.value = insideName(type.name, value.name);
   }
   for (const type of types) {
+    if (isInputObjectType(type)) for (const field of Object.values(type.getFields())) readDefault(field);
     if (isScalarType(type) && !isSpecifiedScalarType(type)) defineScalar(type);
     if (isInterfaceType(type)) type.resolveType = (value: { readonly nodeType: string }) => value.nodeType;
     if (isObjectType(type)) {
       for (const field of Object.values(type.getFields())) {
         const name = `${type.name}.${field.name}`;
         attach(schema, type, field);
+        for (const arg of field.args) readDefault(arg);
         open.delete(name);
         const cost = directive(schema, 'cost', field)?.['points'];
         if (typeof cost === 'number') costs.set(name, cost);
@@ -49,6 +57,12 @@ export function loadSchema(): LoadedSchema {
   }
   if (open.size > 0) throw new Error(`resolvers without a field in schema.graphql: ${[...open].join(', ')}`);
   return { schema, costs };
+}
+
+/** Default values were read when the schema was built, before enum values had their inside names. */
+function readDefault(input: GraphQLArgument | GraphQLInputField): void {
+  const node = input.astNode?.defaultValue;
+  if (node !== undefined) input.defaultValue = valueFromAST(node, input.type);
 }
 
 function insideName(type: string, name: string): string {
@@ -61,7 +75,8 @@ function directive(
   field: GraphQLField<unknown, unknown>,
 ): Record<string, unknown> | undefined {
   const definition = schema.getDirective(name);
-  if (definition === undefined || definition === null || field.astNode === undefined || field.astNode === null) return undefined;
+  if (definition === undefined || definition === null || field.astNode === undefined || field.astNode === null)
+    return undefined;
   return getDirectiveValues(definition, field.astNode);
 }
 

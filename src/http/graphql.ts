@@ -45,7 +45,8 @@ export async function graphqlRoutes(app: FastifyInstance, deps: GraphqlRouteDeps
 async function authenticate(deps: GraphqlRouteDeps, request: FastifyRequest): Promise<ApiCaller> {
   const token = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
   const caller = token === undefined ? null : await authenticateKey(deps.db, token, deps.clock.now());
-  if (caller === null) throw new AppError('unauthenticated', 'a live API key is needed: Authorization: Bearer tg_live_...');
+  if (caller === null)
+    throw new AppError('unauthenticated', 'a live API key is needed: Authorization: Bearer tg_live_...');
   return caller;
 }
 
@@ -61,10 +62,7 @@ async function answer(
   const outcome = await deps.engine.execute(caller, asked, { requestId: request.id, key: caller.keyId });
   if (outcome.status === 405) reply.header('allow', 'POST');
   if (outcome.retryAfter !== null) reply.header('retry-after', String(outcome.retryAfter));
-  return reply
-    .code(statusOf(outcome, type))
-    .type(`${type}; charset=utf-8`)
-    .send(JSON.stringify(outcome.body));
+  return reply.code(statusOf(outcome, type)).type(`${type}; charset=utf-8`).send(JSON.stringify(outcome.body));
 }
 
 /** Section 6.4: the older media type answers 200 to every well-formed request, the newer one 400 to what was not executed. */
@@ -97,7 +95,8 @@ function readParts(
   const query = parts['query'];
   if (typeof query !== 'string' || query === '') throw new HttpError(400, 'query is missing or not text');
   const operationName = parts['operationName'] ?? null;
-  if (operationName !== null && typeof operationName !== 'string') throw new HttpError(400, 'operationName is not text');
+  if (operationName !== null && typeof operationName !== 'string')
+    throw new HttpError(400, 'operationName is not text');
   if (!isRecordOrAbsent(variables)) throw new HttpError(400, 'variables is not a JSON object');
   if (!isRecordOrAbsent(extensions)) throw new HttpError(400, 'extensions is not a JSON object');
   return { method, query, operationName: operationName === '' ? null : operationName, variables: variables ?? null };

@@ -19,7 +19,9 @@ export async function readiness(
   checks: readonly Check[],
   onFailure: (name: string, error: unknown) => void,
 ): Promise<Readiness> {
-  const results = await Promise.all(checks.map(async (check) => ({ name: check.name, ok: await holds(check, onFailure) })));
+  const results = await Promise.all(
+    checks.map(async (check) => ({ name: check.name, ok: await holds(check, onFailure) })),
+  );
   return { ready: results.every((result) => result.ok), checks: results };
 }
 

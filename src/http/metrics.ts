@@ -18,7 +18,12 @@ export function writeMetrics(metrics: readonly Metric[]): string {
         const labels = Object.entries(sample.labels ?? {}).map(([name, value]) => `${name}="${escapeLabel(value)}"`);
         return `${metric.name}${labels.length === 0 ? '' : `{${labels.join(',')}}`} ${writeNumber(sample.value)}`;
       });
-      return [`# HELP ${metric.name} ${escapeHelp(metric.help)}`, `# TYPE ${metric.name} ${metric.type}`, ...lines, ''].join('\n');
+      return [
+        `# HELP ${metric.name} ${escapeHelp(metric.help)}`,
+        `# TYPE ${metric.name} ${metric.type}`,
+        ...lines,
+        '',
+      ].join('\n');
     })
     .join('');
 }

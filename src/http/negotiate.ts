@@ -29,6 +29,9 @@ function typeOf(range: string): AnswerType | null {
 /** Whether a Content-Type is JSON in UTF-8; RFC 8259 knows no other encoding. */
 export function isJson(contentType: string | undefined): boolean {
   const [type = '', ...parameters] = (contentType ?? '').split(';').map((one) => one.trim().toLowerCase());
-  const charset = parameters.find((one) => one.startsWith('charset='))?.slice(8).replaceAll('"', '');
+  const charset = parameters
+    .find((one) => one.startsWith('charset='))
+    ?.slice(8)
+    .replaceAll('"', '');
   return type === JSON_TYPE && (charset === undefined || charset === 'utf-8' || charset === 'utf8');
 }

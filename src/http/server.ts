@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { type FastifyInstance, fastify } from 'fastify';
+import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
@@ -62,6 +62,12 @@ export async function createHttp(deps: HttpDeps): Promise<Http> {
     // Bytes; a query in an address has at most what Node allows for all headers.
     routerOptions: { maxParamLength: 100 },
     forceCloseConnections: 'idle',
+    // An address that can't be decoded never reaches a hook.
+    frameworkErrors: (error, request, untyped) => {
+      const reply = untyped as FastifyReply;
+      const { status, body } = errorAnswer(error);
+      return reply.code(status).headers(HEADERS).header('x-request-id', request.id).send(body);
+    },
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
@@ -88,7 +94,8 @@ export async function createHttp(deps: HttpDeps): Promise<Http> {
   app.setNotFoundHandler(async (request, reply) => {
     const allowed = ['GET', 'POST'].filter((method) => app.hasRoute({ method, url: request.url.split('?')[0] ?? '' }));
     if (allowed.length > 0) reply.header('allow', allowed.join(', '));
-    const fault = allowed.length > 0 ? new HttpError(405, 'this method is not taken here') : new HttpError(404, 'not found');
+    const fault =
+      allowed.length > 0 ? new HttpError(405, 'this method is not taken here') : new HttpError(404, 'not found');
     const { status, body } = errorAnswer(fault);
     return reply.code(status).send(body);
   });
@@ -103,7 +110,9 @@ export async function createHttp(deps: HttpDeps): Promise<Http> {
     const state = await readiness(deps.checks, (name, error) => {
       deps.logger.warn({ check: name, err: error }, 'a readiness check failed');
     });
-    return reply.code(state.ready ? 200 : 503).send({ status: state.ready ? 'ready' : 'not ready', checks: state.checks });
+    return reply
+      .code(state.ready ? 200 : 503)
+      .send({ status: state.ready ? 'ready' : 'not ready', checks: state.checks });
   });
   app.get('/metrics', async (_request, reply) => {
     const metrics = [...(await deps.metrics()), ...counter.metrics()];

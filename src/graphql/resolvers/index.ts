@@ -1,3 +1,4 @@
+import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
 import { queryResolvers } from './query.ts';
 import { statisticsResolvers } from './statistics.ts';
@@ -19,4 +20,4 @@ function merge(parts: readonly Resolvers[]): Resolvers {
   return merged;
 }
 
-export const resolvers: Resolvers = merge([queryResolvers, accountResolvers, statisticsResolvers]);
+export const resolvers: Resolvers = merge([queryResolvers, accountResolvers, accountMutations, statisticsResolvers]);

@@ -4,7 +4,14 @@ import type { Totals } from '../../core/counts.ts';
 import { AppError } from '../../core/errors.ts';
 import { type Granularity, interval, type LocalPeriod, parseDate } from '../../core/period.ts';
 import { DISPOSITIONS, VERDICTS } from '../../core/verdict.ts';
-import { type Bucket, readStatistics, type Statistics, topMailboxes, topReasons, topSenders } from '../../rollups/read.ts';
+import {
+  type Bucket,
+  readStatistics,
+  type Statistics,
+  topMailboxes,
+  topReasons,
+  topSenders,
+} from '../../rollups/read.ts';
 import { requireFirst } from '../connection.ts';
 import type { Context } from '../context.ts';
 import type { Resolvers } from './types.ts';
@@ -31,7 +38,8 @@ interface Scoped extends Statistics {
 export function requirePeriod(args: PeriodArgs, zone: string, daysMax: number): LocalPeriod {
   const days = parseDate(args.from, 'from').until(parseDate(args.to, 'to'), { largestUnit: 'days' }).days + 1;
   if (days < 1) throw new AppError('invalid_input', 'to is before from', { field: 'to' });
-  if (days > daysMax) throw new AppError('invalid_input', `the period has ${days} days, at most ${daysMax}`, { field: 'to' });
+  if (days > daysMax)
+    throw new AppError('invalid_input', `the period has ${days} days, at most ${daysMax}`, { field: 'to' });
   return { from: args.from, to: args.to, zone };
 }
 
@@ -58,10 +66,17 @@ const byDisposition = (totals: Totals) =>
     return deliveries === 0 ? [] : [{ disposition, deliveries }];
   });
 
-const top = <T>(
-  read: (tx: Parameters<Parameters<Context['read']>[0]>[0], clientId: string | null, within: ReturnType<typeof interval>, limit: number) => Promise<T>,
-) => (parent: Scoped, args: { first: number }, context: Context) =>
-  context.read((tx) => read(tx, parent.clientId, interval(parent.period), requireFirst(args.first)));
+const top =
+  <T>(
+    read: (
+      tx: Parameters<Parameters<Context['read']>[0]>[0],
+      clientId: string | null,
+      within: ReturnType<typeof interval>,
+      limit: number,
+    ) => Promise<T>,
+  ) =>
+  (parent: Scoped, args: { first: number }, context: Context) =>
+    context.read((tx) => read(tx, parent.clientId, interval(parent.period), requireFirst(args.first)));
 
 export const statisticsResolvers: Resolvers = {
   Client: {
