@@ -38,7 +38,8 @@ export function publicError(error: unknown, logger: Logger, request: object): Pu
     return { message: publicMessage(origin), ...place(graphql), extensions };
   }
   if (graphql !== null && origin === null && graphql.path === undefined) {
-    const own = graphql.extensions;
+    // Errors of the compiler leave `extensions` out, against their type.
+    const own: Readonly<Record<string, unknown>> = graphql.extensions ?? {};
     const given = typeof own['code'] === 'string' && DOCUMENT_CODES.has(own['code']) ? own : {};
     const code = graphql.message.startsWith('Syntax Error') ? 'GRAPHQL_PARSE_FAILED' : 'GRAPHQL_VALIDATION_FAILED';
     return { message: withoutHints(graphql.message), ...place(graphql), extensions: { code, ...given } };

@@ -23,7 +23,7 @@ export class Loader<K, V> {
     });
     this.#known.set(text, promise);
     // Resolvers of one level run in one go of promise jobs: the batch leaves once they have all spoken.
-    if (this.#waiting.length === 1) Promise.resolve().then(() => process.nextTick(() => this.#send()));
+    if (this.#waiting.length === 1) void Promise.resolve().then(() => process.nextTick(() => this.#send()));
     return promise;
   }
 

@@ -59,8 +59,8 @@ test('a fault of ours is logged whole and shown as "Internal error", cold and co
       assert.ok((answer.body.errors?.[0]?.path?.length ?? 0) > 0, 'the answer says which field failed');
       assert.doesNotMatch(JSON.stringify(answer.body), /secret|srv|select|stack/i);
       assert.equal(logged.length, 1);
-      const { err, requestId } = logged[0]?.details as { err: Error; requestId: string };
-      assert.equal(err.message, SECRET);
+      const { err, requestId } = (logged[0]?.details ?? {}) as { err?: Error; requestId?: string };
+      assert.equal(err?.message, SECRET);
       assert.equal(requestId, answer.headers.get('x-request-id'));
     }
   }

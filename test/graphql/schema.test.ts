@@ -121,6 +121,13 @@ test('the schema keeps its own rules, as a caller sees it', async (t) => {
     }
   });
 
+  await t.test('input objects have no defaults: compiled queries do not fill them in', () => {
+    for (const type of types) {
+      if (type.kind !== 'INPUT_OBJECT') continue;
+      for (const field of type.inputFields) assert.equal(field.defaultValue, null, `${type.name}.${field.name}`);
+    }
+  });
+
   await t.test('names follow the custom: Types, fields, ENUM_VALUES', () => {
     for (const type of types) {
       assert.match(type.name, /^[A-Z][A-Za-z0-9]+$|^ID$/);

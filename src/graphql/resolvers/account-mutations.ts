@@ -14,7 +14,13 @@ interface CreateClientInput {
   readonly name: string;
   readonly timeZone: string;
   readonly domains: readonly string[];
-  readonly relays: readonly { readonly host: string; readonly port: number }[];
+  readonly relays: readonly { readonly host: string; readonly port?: number | null }[];
+}
+
+interface RowInput {
+  readonly address: string;
+  readonly name: string;
+  readonly kind?: DirectoryRow['kind'] | null;
 }
 
 interface ListEntryInput {
@@ -27,6 +33,7 @@ interface ListEntryInput {
 /** Lines of one import; larger directories come in several, or through the command line. */
 const ROWS_MAX = 1_000;
 const DOMAINS_MAX = 100;
+const SMTP_PORT = 25;
 
 export const accountMutations: Resolvers = {
   Mutation: {
@@ -34,14 +41,15 @@ export const accountMutations: Resolvers = {
       payload<{ client: Client | null }>({ client: null }, () => {
         atMost(input.domains, DOMAINS_MAX, 'domains');
         return context.write(async (tx) => {
-          const { id } = await createClient(tx, { ...input, actor: context.caller.actor });
+          const relays = input.relays.map(({ host, port }) => ({ host, port: port ?? SMTP_PORT }));
+          const { id } = await createClient(tx, { ...input, relays, actor: context.caller.actor });
           return { client: await requireClient(tx, id) };
         });
       }),
 
     importMailboxes: (
       _: unknown,
-      { input }: Input<{ clientId: string; rows: readonly DirectoryRow[] }>,
+      { input }: Input<{ clientId: string; rows: readonly RowInput[] }>,
       context: Context,
     ) =>
       payload<{ client: Client | null; created: number; updated: number; unchanged: number }>(
@@ -51,7 +59,8 @@ export const accountMutations: Resolvers = {
           const clientId = requireId('Client', input.clientId, 'clientId');
           return context.write(async (tx) => {
             const client = await requireClient(tx, clientId);
-            return { client, ...(await importMailboxes(tx, clientId, input.rows, context.caller.actor)) };
+            const rows = input.rows.map((row): DirectoryRow => ({ ...row, kind: row.kind ?? 'user' }));
+            return { client, ...(await importMailboxes(tx, clientId, rows, context.caller.actor)) };
           });
         },
       ),
