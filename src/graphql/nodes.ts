@@ -8,6 +8,8 @@ type Fetch = (context: Context, uuid: string) => Promise<object | null>;
 const FETCH: Partial<Record<NodeType, Fetch>> = {
   Partner: async (context, uuid) => (uuid === context.caller.partnerId ? context.read(getPartner) : null),
   Client: (context, uuid) => context.loaders.client.load(uuid),
+  Delivery: (context, uuid) => context.loaders.delivery.load(uuid),
+  Message: (context, uuid) => context.loaders.message.load(uuid),
   ListEntry: (context, uuid) => context.loaders.listEntry.load(uuid),
   Mailbox: (context, uuid) => context.loaders.mailbox.load(uuid),
 };

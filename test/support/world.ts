@@ -56,7 +56,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
   await run(
     `insert into messages (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id,
        from_address, from_name, subject, attachments, bytes, sha256, received_at, node)
-     values ($1, $2, $2::text, 'inbound', $3, '192.0.2.1', $3, true, $3, $3, $3, $3,
+     values ($1, $2, $2::uuid::text, 'inbound', $3::text, '192.0.2.1', $3, true, $3, $3, $3, $3,
        jsonb_build_array(jsonb_build_object('name', $3::text, 'type', 'text/plain', 'bytes', 1)), 1000, '\\x00', $4, 'n1')`,
     partner,
     id.message,
@@ -66,7 +66,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
   await run(
     `insert into deliveries (partner_id, client_id, id, message_id, mailbox_id, recipient, domain, direction, verdict,
        disposition, score, reasons, accepted_at, ended_at)
-     values ($1, $2, $3, $4, $5, $6, $7, 'inbound', 'spam', 'quarantined', 7,
+     values ($1, $2, $3, $4, $5, $6, $7::text, 'inbound', 'spam', 'quarantined', 7,
        jsonb_build_array(jsonb_build_object('code', 'content.model', 'detail', $7::text)), $8, $8)`,
     partner,
     client,

@@ -2,6 +2,7 @@ import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
 import { queryResolvers } from './query.ts';
 import { statisticsResolvers } from './statistics.ts';
+import { traceResolvers } from './trace.ts';
 import type { Resolver, Resolvers } from './types.ts';
 
 /** All resolvers by type. A field that two files answer is a fault of ours. */
@@ -20,4 +21,10 @@ function merge(parts: readonly Resolvers[]): Resolvers {
   return merged;
 }
 
-export const resolvers: Resolvers = merge([queryResolvers, accountResolvers, accountMutations, statisticsResolvers]);
+export const resolvers: Resolvers = merge([
+  queryResolvers,
+  accountResolvers,
+  accountMutations,
+  statisticsResolvers,
+  traceResolvers,
+]);

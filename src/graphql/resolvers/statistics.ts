@@ -1,13 +1,13 @@
 import type { Client } from '../../accounts/clients.ts';
-import type { Partner } from '../../accounts/partners.ts';
 import type { Totals } from '../../core/counts.ts';
 import { AppError } from '../../core/errors.ts';
 import { type Granularity, interval, type LocalPeriod, parseDate } from '../../core/period.ts';
 import { DISPOSITIONS, VERDICTS } from '../../core/verdict.ts';
 import {
-  type Bucket,
+  type Ranked,
   readStatistics,
   type Statistics,
+  type StatisticsBucket,
   topMailboxes,
   topReasons,
   topSenders,
@@ -43,15 +43,18 @@ export function requirePeriod(args: PeriodArgs, zone: string, daysMax: number): 
   return { from: args.from, to: args.to, zone };
 }
 
-async function statistics(
-  context: Context,
-  args: StatisticsArgs,
-  scope: { clientId: string | null; zone: string },
-): Promise<Scoped> {
-  const period = requirePeriod(args, scope.zone, DAYS_MAX[args.granularity]);
-  const { clientId } = scope;
-  const found = await context.read((tx) => readStatistics(tx, { clientId, period, granularity: args.granularity }));
-  return { ...found, clientId, period };
+async function ofClient(client: Client, args: StatisticsArgs, context: Context): Promise<Scoped> {
+  const period = requirePeriod(args, client.timeZone, DAYS_MAX[args.granularity]);
+  const key = { clientId: client.id, period, granularity: args.granularity };
+  const found = await context.loaders.statistics.load(key);
+  if (found === null) throw new Error('statistics of a client were not read');
+  return { ...found, clientId: client.id, period };
+}
+
+async function ofPartner(args: StatisticsArgs & { timeZone: string }, context: Context): Promise<Scoped> {
+  const period = requirePeriod(args, args.timeZone, DAYS_MAX[args.granularity]);
+  const query = { clientId: null, period, granularity: args.granularity };
+  return { ...(await context.read((tx) => readStatistics(tx, query))), clientId: null, period };
 }
 
 const byVerdict = (totals: Totals) =>
@@ -79,33 +82,27 @@ const top =
     context.read((tx) => read(tx, parent.clientId, interval(parent.period), requireFirst(args.first)));
 
 export const statisticsResolvers: Resolvers = {
-  Client: {
-    statistics: (client: Client, args: StatisticsArgs, context: Context) =>
-      statistics(context, args, { clientId: client.id, zone: client.timeZone }),
-  },
+  Client: { statistics: ofClient },
   Partner: {
-    statistics: (_: Partner, args: StatisticsArgs & { timeZone: string }, context: Context) =>
-      statistics(context, args, { clientId: null, zone: args.timeZone }),
+    statistics: (_: unknown, args: StatisticsArgs & { timeZone: string }, context: Context) => ofPartner(args, context),
   },
   Statistics: {
     topSenders: top(topSenders),
     topMailboxes: top(topMailboxes),
     topReasons: top(topReasons),
   },
+  SenderCount: { sender: (count: Ranked) => count.key },
   MailboxCount: {
-    mailbox: (count: { readonly mailboxId: string }, _: unknown, context: Context) =>
-      context.loaders.mailbox.load(count.mailboxId),
+    mailbox: (count: Ranked, _: unknown, context: Context) => context.loaders.mailbox.load(count.key),
   },
-  ReasonCount: {
-    code: (count: { readonly reason: string }) => count.reason,
-  },
+  ReasonCount: { code: (count: Pick<Ranked, 'key'>) => count.key },
   Totals: { byVerdict, byDisposition },
   StatisticsBucket: {
-    messages: (bucket: Bucket) => bucket.totals.messages,
-    deliveries: (bucket: Bucket) => bucket.totals.deliveries,
-    refused: (bucket: Bucket) => bucket.totals.refused,
-    bytes: (bucket: Bucket) => bucket.totals.bytes,
-    byVerdict: (bucket: Bucket) => byVerdict(bucket.totals),
-    byDisposition: (bucket: Bucket) => byDisposition(bucket.totals),
+    messages: (bucket: StatisticsBucket) => bucket.totals.messages,
+    deliveries: (bucket: StatisticsBucket) => bucket.totals.deliveries,
+    refused: (bucket: StatisticsBucket) => bucket.totals.refused,
+    bytes: (bucket: StatisticsBucket) => bucket.totals.bytes,
+    byVerdict: (bucket: StatisticsBucket) => byVerdict(bucket.totals),
+    byDisposition: (bucket: StatisticsBucket) => byDisposition(bucket.totals),
   },
 };
