@@ -90,7 +90,7 @@ function attach(schema: GraphQLSchema, type: GraphQLObjectType, field: GraphQLFi
     }
     return;
   }
-  if (resolve === undefined) return; // TEMP
+  if (resolve === undefined) throw new Error(`${type.name}.${field.name} needs a scope and has no resolver`);
   field.resolve = (parent, args, context) => {
     (context as Context).require(scope);
     return resolve(parent as never, args as never, context as Context);

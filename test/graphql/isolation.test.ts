@@ -20,12 +20,13 @@ import { globalId, NODE_TYPES } from '../../src/graphql/ids.ts';
 import { loadSchema } from '../../src/graphql/schema.ts';
 import { openDatabase } from '../support/db.ts';
 import { openServer } from '../support/http.ts';
+import { rollAll } from '../support/roll.ts';
 import { seedWorld } from '../support/world.ts';
 
 const { schema } = loadSchema();
 
 const SAMPLES: Readonly<Record<string, string>> = {
-  Date: '"2026-10-01"',
+  Date: '"2026-10-14"',
   DateTime: '"2026-10-01T00:00:00Z"',
   TimeZone: '"Europe/London"',
   String: '"sample.example"',
@@ -62,12 +63,12 @@ function call(field: GraphQLField<unknown, unknown>, id: string): string {
   return `${field.name}${args.length === 0 ? '' : `(${args.join(', ')})`}`;
 }
 
-/** Everything below a field, `depth` levels of objects deep. `own` fills ids that a field needs. */
-function everything(field: GraphQLField<unknown, unknown>, depth: number, own: string): string {
+/** Everything below a field, `depth` levels of objects deep. `own` fills ids that a field needs; `node` is what a Node is. */
+function everything(field: GraphQLField<unknown, unknown>, depth: number, own: string, node: string): string {
   const type = getNamedType(field.type);
   if (isInterfaceType(type)) {
-    const parts = schema.getPossibleTypes(type).map((one) => `... on ${one.name} ${fieldsOf(one, depth, own)}`);
-    return `{ __typename ${parts.join(' ')} }`;
+    const one = schema.getType(node) as GraphQLObjectType;
+    return `{ __typename ... on ${node} ${fieldsOf(one, depth, own)} }`;
   }
   return isObjectType(type) ? fieldsOf(type, depth, own) : '';
 }
@@ -76,7 +77,7 @@ function fieldsOf(type: GraphQLObjectType, depth: number, own: string): string {
   const parts = Object.values(type.getFields()).flatMap((field) => {
     const isLeaf = !isObjectType(getNamedType(field.type)) && !isInterfaceType(getNamedType(field.type));
     if (isLeaf) return [field.name];
-    return depth > 0 ? [`${call(field, own)} ${everything(field, depth - 1, own)}`] : [];
+    return depth > 0 ? [`${call(field, own)} ${everything(field, depth - 1, own, 'Client')}`] : [];
   });
   return `{ __typename ${parts.join(' ')} }`;
 }
@@ -122,7 +123,7 @@ test("rule 10: every field and mutation that takes an id answers another tenant'
           [theirs.ids[type], unknown],
         ];
         for (const [foreign, absent] of forms) {
-          const text = (id: string) => `${operation} { ${call(field, id)} ${everything(field, 1, id)} }`;
+          const text = (id: string) => `${operation} { ${call(field, id)} ${everything(field, 1, id, type)} }`;
           const [seen, expected] = [await ask(text(foreign)), await ask(text(absent))];
           assert.equal(
             seen.replaceAll(foreign, 'ID'),
@@ -146,7 +147,7 @@ test("rule 10: every field and mutation that takes an id answers another tenant'
       assert.equal(type, client, `${type.name}.${field.name} takes an id: reach it here too`);
       const unknown = newId();
       const text = (id: string) =>
-        `{ client(id: "${mine.ids.Client}") { ${call(field, id)} ${everything(field, 1, id)} } }`;
+        `{ client(id: "${mine.ids.Client}") { ${call(field, id)} ${everything(field, 1, id, 'Client')} } }`;
       const [seen, expected] = [await ask(text(theirs.ids.Client)), await ask(text(unknown))];
       assert.equal(seen.replaceAll(theirs.ids.Client, 'ID'), expected.replaceAll(unknown, 'ID'));
       assert.doesNotMatch(seen, /theirs/);
@@ -159,6 +160,7 @@ test('rule 10: whatever a tenant asks for, no text of another tenant comes along
   const { db, clock, owner } = await openDatabase(t);
   const theirs = await seedWorld(db, owner, 'theirs', clock.now());
   const mine = await seedWorld(db, owner, 'mine', clock.now());
+  await rollAll(db);
   const server = await openServer(t, { db, clock, rate: GENEROUS });
   const foreign = Object.entries(theirs.ids).flatMap(([type, id]) => [
     id,
@@ -173,15 +175,18 @@ test('rule 10: whatever a tenant asks for, no text of another tenant comes along
       Object.values(value).forEach(note);
     }
   };
-  const queries = Object.values((schema.getQueryType() as GraphQLObjectType).getFields()).flatMap((field) => {
-    const ids = field.name.startsWith('node')
-      ? NODE_TYPES.map((type) => globalId(type, mine.ids[type]))
-      : [mine.ids.Client];
-    // The deeper the selection the wider; each object type is asked for on its own, one level around it.
-    return ids.map(
-      (id) => `{ ${call(field, id)} ${everything(field, field.name.startsWith('node') ? 1 : 3, mine.ids.Client)} }`,
-    );
-  });
+  const query = schema.getQueryType() as GraphQLObjectType;
+  // Each type on its own by its id, with all around it; then every root field, deeper.
+  const queries = [
+    ...NODE_TYPES.map((type) => {
+      const node = query.getFields()['node'] ?? assert.fail();
+      const id = globalId(type, mine.ids[type]);
+      return `{ ${call(node, id)} ${everything(node, type === 'Client' ? 2 : 3, mine.ids.Client, type)} }`;
+    }),
+    ...Object.values(query.getFields())
+      .filter((field) => !field.name.startsWith('node'))
+      .map((field) => `{ ${call(field, mine.ids.Client)} ${everything(field, 2, mine.ids.Client, 'Client')} }`),
+  ];
   for (const text of queries) {
     const answer = await server.ask(mine.apiKey, text);
     const written = JSON.stringify(answer.body);

@@ -27,9 +27,16 @@ export interface TestServer {
   ask(key: string | null, query: string, variables?: object, headers?: Record<string, string>): Promise<Answer>;
 }
 
+const refuse = () => Promise.reject(new Error('no such command in this test'));
+
 export const NO_COMMANDS: HttpDeps['commands'] = {
-  createBillingPlan: () => Promise.reject(new Error('no billing in this test')),
-  applyBillingPlan: () => Promise.reject(new Error('no billing in this test')),
+  releaseDelivery: refuse,
+  discardDelivery: refuse,
+  resolveIncident: refuse,
+  requestReport: refuse,
+  createBillingPlan: refuse,
+  approveBillingPlan: refuse,
+  applyBillingPlan: refuse,
 };
 
 /** The HTTP face on a free port, closed at the end of the test. */

@@ -143,7 +143,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
   );
   await run(
     `insert into usage_snapshots (partner_id, client_id, product, day, quantity, addresses, taken_at)
-     values ($1, $2, $3, '2026-10-01', 1, array[$4], $5)`,
+     values ($1, $2, $3, '2026-10-14', 1, array[$4], $5)`,
     partner,
     client,
     `${mark} product`,

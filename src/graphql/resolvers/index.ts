@@ -1,6 +1,11 @@
 import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
+import { billingResolvers } from './billing.ts';
+import { incidentResolvers } from './incidents.ts';
+import { commandMutations } from './mutations.ts';
+import { quarantineResolvers } from './quarantine.ts';
 import { queryResolvers } from './query.ts';
+import { reportResolvers } from './reports.ts';
 import { statisticsResolvers } from './statistics.ts';
 import { traceResolvers } from './trace.ts';
 import type { Resolver, Resolvers } from './types.ts';
@@ -27,4 +32,9 @@ export const resolvers: Resolvers = merge([
   accountMutations,
   statisticsResolvers,
   traceResolvers,
+  quarantineResolvers,
+  incidentResolvers,
+  reportResolvers,
+  billingResolvers,
+  commandMutations,
 ]);
