@@ -1,6 +1,7 @@
 import { AppError } from '../core/errors.ts';
 import type { PartnerId } from '../core/tenant.ts';
 import type { TenantDb, TenantTx } from '../db/db.ts';
+import { translateError } from '../db/errors.ts';
 
 /**
  * The one read-only transaction of a request, so that all its numbers are of one moment. It opens with the first
@@ -53,14 +54,27 @@ export class Snapshot {
   }
 }
 
-/** A connection carries one statement at a time; resolvers that run side by side wait for each other here. */
+/**
+ * A connection carries one statement at a time; resolvers that run side by side wait for each other here. After a statement
+ * that failed PostgreSQL takes no other in the same transaction: those that follow fail with the error that came first.
+ */
 function oneAtATime(tx: TenantTx, expired: () => boolean): TenantTx {
   let last: Promise<unknown> = Promise.resolve();
+  let failure: { readonly error: unknown } | null = null;
+  const attempt = async <T>(run: () => Promise<T>): Promise<T> => {
+    if (failure !== null) throw failure.error;
+    if (expired()) throw new AppError('limit_exceeded', 'the query took too long; ask for less at once');
+    try {
+      return await run();
+    } catch (error) {
+      // "Not found" is an answer of the database, not a failure of it.
+      if (error instanceof AppError) throw error;
+      failure = { error: translateError(error) };
+      throw failure.error;
+    }
+  };
   const queue = <T>(run: () => Promise<T>): Promise<T> => {
-    const turn = last.then(() => {
-      if (expired()) throw new AppError('limit_exceeded', 'the query took too long; ask for less at once');
-      return run();
-    });
+    const turn = last.then(() => attempt(run));
     last = turn.catch(() => undefined);
     return turn;
   };
