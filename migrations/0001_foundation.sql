@@ -308,6 +308,7 @@ create table rollup_traffic (
   domain_messages bigint not null,
   partner_messages bigint not null,
   bytes bigint not null,
+  partner_bytes bigint not null,
   primary key (partner_id, client_id, bucket, domain, direction, kind, verdict, disposition)
 );
 create index rollup_traffic_partner on rollup_traffic (partner_id, bucket);

@@ -336,7 +336,8 @@ create table rollup_traffic (
   messages bigint not null,
   domain_messages bigint not null,
   partner_messages bigint not null,
-  bytes bigint not null
+  bytes bigint not null,
+  partner_bytes bigint not null
 );
 create table rollup_watermarks (
   node text not null,

@@ -9,8 +9,33 @@ import { readFileSync, writeFileSync } from 'node:fs';
 const file = new URL('../package-lock.json', import.meta.url);
 const lock = JSON.parse(readFileSync(file, 'utf8'));
 
-const SYSTEMS = ['android', 'darwin', 'linux', 'win32', 'windows', 'freebsd', 'openbsd', 'netbsd', 'sunos', 'aix', 'openharmony', 'wasm32'];
-const PROCESSORS = ['arm64', 'armeabi', 'arm', 'x64', 'ia32', 'ppc64', 'riscv64', 's390x', 'loong64', 'mips64el', 'eabi'];
+const SYSTEMS = [
+  'android',
+  'darwin',
+  'linux',
+  'win32',
+  'windows',
+  'freebsd',
+  'openbsd',
+  'netbsd',
+  'sunos',
+  'aix',
+  'openharmony',
+  'wasm32',
+];
+const PROCESSORS = [
+  'arm64',
+  'armeabi',
+  'arm',
+  'x64',
+  'ia32',
+  'ppc64',
+  'riscv64',
+  's390x',
+  'loong64',
+  'mips64el',
+  'eabi',
+];
 
 /** System and processor from a package's name; null when it names none, which npm then has to resolve itself. */
 function platform(name) {
@@ -18,7 +43,10 @@ function platform(name) {
   const os = SYSTEMS.find((system) => words.includes(system));
   const cpu = PROCESSORS.find((processor) => words.some((word) => word === processor || word.startsWith(processor)));
   if (os === undefined) return null;
-  return { os: [os === 'windows' ? 'win32' : os], ...(cpu === undefined ? {} : { cpu: [cpu === 'armeabi' ? 'arm' : cpu] }) };
+  return {
+    os: [os === 'windows' ? 'win32' : os],
+    ...(cpu === undefined ? {} : { cpu: [cpu === 'armeabi' ? 'arm' : cpu] }),
+  };
 }
 
 let added = 0;

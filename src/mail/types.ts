@@ -21,6 +21,8 @@ export interface ParsedMail {
   readonly images: readonly { readonly src: string }[];
   readonly hasForm: boolean;
   readonly attachments: readonly ParsedAttachment[];
+  /** What was found in the text and HTML parts themselves: EICAR, HTML smuggling. It has no entries. */
+  readonly body: Inspection;
   /** Things that honest mail does not have: `duplicate_content_type`, `duplicate_boundary`, `uuencode`, `bare_cr_header` … */
   readonly anomalies: readonly string[];
 }

@@ -1,0 +1,206 @@
+import type { Totals } from '../core/counts.ts';
+import type { EventKind } from '../core/event.ts';
+import type { Interval } from '../core/period.ts';
+import type { Direction, Disposition, Reason, Verdict } from '../core/verdict.ts';
+import type { TenantTx, Tx } from '../db/db.ts';
+import { sql } from '../db/sql.ts';
+
+/** One delivery as it stands now. */
+export interface DeliveryRow {
+  readonly id: string;
+  readonly clientId: string;
+  readonly messageId: string;
+  readonly mailboxId: string | null;
+  readonly recipient: string;
+  readonly direction: Direction;
+  readonly verdict: Verdict;
+  readonly disposition: Disposition;
+  readonly score: number;
+  readonly reasons: readonly Reason[];
+  readonly acceptedAt: Date;
+  readonly endedAt: Date | null;
+  readonly releasedAt: Date | null;
+  readonly remoteReply: string | null;
+}
+
+export interface DeliveryFilter {
+  readonly clientId?: string | null;
+  /** Any part of subject, sender or recipient. */
+  readonly text?: string | null;
+  readonly recipient?: string | null;
+  readonly sender?: string | null;
+  readonly verdicts?: readonly Verdict[] | null;
+  readonly dispositions?: readonly Disposition[] | null;
+  readonly from?: Date | null;
+  readonly to?: Date | null;
+}
+
+export interface Page<Cursor> {
+  readonly first: number;
+  readonly after: Cursor | null;
+}
+
+export interface TimeCursor {
+  readonly at: Date;
+  readonly id: string;
+}
+
+function pattern(text: string | null | undefined): string | null {
+  return text === undefined || text === null || text === '' ? null : `%${text.replace(/[\\%_]/g, '\\$&')}%`;
+}
+
+/** The message trace: deliveries, newest first, a page by its keys. */
+export async function searchDeliveries(
+  tx: TenantTx,
+  filter: DeliveryFilter,
+  page: Page<TimeCursor>,
+): Promise<DeliveryRow[]> {
+  const text = pattern(filter.text);
+  return tx.rows<DeliveryRow>(sql`
+    select d.id, d.client_id as "clientId", d.message_id as "messageId", d.mailbox_id as "mailboxId", d.recipient, d.direction,
+           d.verdict, d.disposition, d.score, d.reasons, d.accepted_at as "acceptedAt", d.ended_at as "endedAt",
+           d.released_at as "releasedAt", d.remote_reply as "remoteReply"
+    from deliveries d
+    join messages m on m.partner_id = d.partner_id and m.id = d.message_id
+    where d.partner_id = ${tx.partnerId}
+      and (${filter.clientId ?? null}::uuid is null or d.client_id = ${filter.clientId ?? null}::uuid)
+      and (${filter.recipient ?? null}::text is null or d.recipient = ${filter.recipient ?? null}::text)
+      and (${filter.sender ?? null}::text is null or m.sender = ${filter.sender ?? null}::text)
+      and (${filter.verdicts ?? null}::text[] is null or d.verdict = any(${filter.verdicts ?? null}::text[]))
+      and (${filter.dispositions ?? null}::text[] is null or d.disposition = any(${filter.dispositions ?? null}::text[]))
+      and (${filter.from ?? null}::timestamptz is null or d.accepted_at >= ${filter.from ?? null}::timestamptz)
+      and (${filter.to ?? null}::timestamptz is null or d.accepted_at < ${filter.to ?? null}::timestamptz)
+      and (${text}::text is null or m.subject ilike ${text} or m.sender ilike ${text} or d.recipient ilike ${text})
+      and (${page.after?.id ?? null}::uuid is null
+           or (d.accepted_at, d.id) < (${page.after?.at ?? null}::timestamptz, ${page.after?.id ?? null}::uuid))
+    order by d.accepted_at desc, d.id desc
+    limit ${page.first}`);
+}
+
+/** Those of the ids that exist, in no special order. */
+export async function getDeliveries(tx: TenantTx, ids: readonly string[]): Promise<DeliveryRow[]> {
+  return tx.rows<DeliveryRow>(sql`
+    select d.id, d.client_id as "clientId", d.message_id as "messageId", d.mailbox_id as "mailboxId", d.recipient, d.direction,
+           d.verdict, d.disposition, d.score, d.reasons, d.accepted_at as "acceptedAt", d.ended_at as "endedAt",
+           d.released_at as "releasedAt", d.remote_reply as "remoteReply"
+    from deliveries d where d.partner_id = ${tx.partnerId} and d.id = any(${[...ids]}::uuid[])`);
+}
+
+export interface TraceEvent {
+  readonly id: string;
+  readonly deliveryId: string;
+  readonly kind: EventKind;
+  readonly occurredAt: Date;
+  readonly disposition: Disposition | null;
+  readonly reasons: readonly string[];
+  readonly latencyMs: number | null;
+  readonly node: string;
+}
+
+/** What happened to deliveries, in order. */
+export async function deliveryEvents(tx: TenantTx, deliveryIds: readonly string[]): Promise<TraceEvent[]> {
+  return tx.rows<TraceEvent>(sql`
+    select e.id, e.delivery_id as "deliveryId", e.kind, e.occurred_at as "occurredAt", e.disposition, e.reasons,
+           e.latency_ms as "latencyMs", e.node
+    from ledger e
+    where e.partner_id = ${tx.partnerId} and e.delivery_id = any(${[...deliveryIds]}::uuid[])
+    order by e.occurred_at, e.id`);
+}
+
+export interface MessageRow {
+  readonly id: string;
+  readonly direction: Direction;
+  readonly sender: string;
+  readonly remoteAddress: string;
+  readonly helo: string;
+  readonly tls: boolean;
+  readonly headerMessageId: string;
+  readonly fromAddress: string;
+  readonly fromName: string;
+  readonly subject: string;
+  readonly attachments: readonly { readonly name: string; readonly type: string; readonly bytes: number }[];
+  readonly bytes: number;
+  readonly authenticationResults: string | null;
+  readonly receivedAt: Date;
+}
+
+export async function getMessages(tx: TenantTx, ids: readonly string[]): Promise<MessageRow[]> {
+  return tx.rows<MessageRow>(sql`
+    select m.id, m.direction, m.sender, m.remote_address as "remoteAddress", m.helo, m.tls,
+           m.header_message_id as "headerMessageId", m.from_address as "fromAddress", m.from_name as "fromName", m.subject,
+           m.attachments, m.bytes, m.authentication_results as "authenticationResults", m.received_at as "receivedAt"
+    from messages m where m.partner_id = ${tx.partnerId} and m.id = any(${[...ids]}::uuid[])`);
+}
+
+interface RecountRow {
+  kind: EventKind;
+  verdict: Verdict | null;
+  disposition: Disposition | null;
+  deliveries: number;
+  messages: number;
+  bytes: number;
+}
+
+/** Sums of a client straight from the ledger: what rollups are checked against. Includes what is not rolled up yet. */
+export async function recount(tx: Tx, partnerId: string, clientId: string, interval: Interval): Promise<Totals> {
+  const rows = await tx.rows<RecountRow>(sql`
+    select e.kind, e.verdict, e.disposition, count(*) as deliveries,
+           count(*) filter (where e.leads & 2 <> 0) as messages,
+           coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint as bytes
+    from ledger e
+    where e.partner_id = ${partnerId} and e.client_id = ${clientId}
+      and e.occurred_at >= ${interval.start} and e.occurred_at < ${interval.end}
+    group by e.kind, e.verdict, e.disposition`);
+  const byVerdict = new Map<Verdict, number>();
+  const byDisposition = new Map<Disposition, number>();
+  const sums = { messages: 0, deliveries: 0, refused: 0, bytes: 0 };
+  for (const row of rows) {
+    if (row.kind === 'refused') sums.refused += row.deliveries;
+    if (row.kind === 'accepted' || row.kind === 'rejected') {
+      sums.messages += row.messages;
+      sums.deliveries += row.deliveries;
+      sums.bytes += row.bytes;
+      if (row.verdict !== null) byVerdict.set(row.verdict, (byVerdict.get(row.verdict) ?? 0) + row.deliveries);
+    }
+    if (row.disposition !== null && ENDING_KINDS.includes(row.kind)) {
+      byDisposition.set(row.disposition, (byDisposition.get(row.disposition) ?? 0) + row.deliveries);
+    }
+  }
+  return { ...sums, byVerdict, byDisposition };
+}
+
+/** Kinds of events that end a delivery. */
+export const ENDING_KINDS: readonly EventKind[] = [
+  'rejected',
+  'quarantined',
+  'delivered',
+  'bounced',
+  'expired',
+  'discarded',
+];
+
+export interface DeliveryBalance {
+  /** Deliveries that were ever accepted or rejected after DATA. */
+  readonly accepted: number;
+  /** By current disposition; `queued` and `deferred` are those still under way. */
+  readonly byDisposition: ReadonlyMap<Disposition, number>;
+  /** Rows of the queue: must be the sum of `queued` and `deferred`. */
+  readonly queued: number;
+}
+
+/** Rule 2's equation for one client, at this moment: accepted = sum over the current dispositions. */
+export async function deliveryBalance(tx: Tx, partnerId: string, clientId: string): Promise<DeliveryBalance> {
+  const accepted = await tx.one<{ n: number }>(sql`
+    select count(*) as n from ledger e
+    where e.partner_id = ${partnerId} and e.client_id = ${clientId} and e.kind in ('accepted', 'rejected')`);
+  const states = await tx.rows<{ disposition: Disposition; n: number }>(sql`
+    select d.disposition, count(*) as n from deliveries d
+    where d.partner_id = ${partnerId} and d.client_id = ${clientId} group by d.disposition`);
+  const queued = await tx.one<{ n: number }>(sql`
+    select count(*) as n from queue q where q.partner_id = ${partnerId} and q.client_id = ${clientId}`);
+  return {
+    accepted: accepted.n,
+    byDisposition: new Map(states.map((row) => [row.disposition, row.n])),
+    queued: queued.n,
+  };
+}

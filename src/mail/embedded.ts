@@ -1,0 +1,34 @@
+import type { Budget, Visitor } from './budget.ts';
+import { leavesOf } from './leaves.ts';
+import { walkStructure } from './mime.ts';
+
+/** Ways to hide a file from one reader and show it to another; said of an attached message, they make it suspicious. */
+const HIDING: ReadonlySet<string> = new Set([
+  'duplicate_content_type',
+  'duplicate_boundary',
+  'duplicate_encoding',
+  'multipart_without_boundary',
+  'bare_cr_header',
+  'part_after_close',
+  'too_many_parts',
+  'mime_depth',
+]);
+
+/** Shows the files and texts of an attached message; messages inside of it are files again. */
+export async function walkMessage(content: Buffer, budget: Budget, visitor: Visitor): Promise<void> {
+  const structure = walkStructure(content);
+  for (const anomaly of structure.anomalies) if (HIDING.has(anomaly)) visitor.flag(`message.${anomaly}`);
+  for (const [index, part] of structure.parts.entries()) {
+    for (const leaf of leavesOf(content, part, index)) {
+      if (!budget.takeEntry() || !budget.takeRead(leaf.content.length)) return visitor.flag('archive.entries');
+      if (leaf.uuencoded) visitor.flag('message.uuencode');
+      await visitor.member({
+        names: leaf.names,
+        content: leaf.content,
+        contentType: leaf.contentType,
+        bytes: leaf.content.length,
+        encrypted: false,
+      });
+    }
+  }
+}

@@ -1,0 +1,122 @@
+import { createReadStream } from 'node:fs';
+import type { OutsideScanner } from '../core/filter.ts';
+import type { Logger } from '../core/log.ts';
+import type { Pipeline, PipelineInput, PipelineResult } from '../core/message.ts';
+import type { Vote } from '../core/verdict.ts';
+import { authenticate } from '../mail/authentication.ts';
+import type { Resolver } from '../mail/resolver.ts';
+import type { AuthenticationResult } from '../mail/types.ts';
+import { decide } from './decide.ts';
+import { NO_FACTS } from './inspect.ts';
+import { decideFor } from './pipeline.ts';
+import { type Failed, WorkerPool } from './pool.ts';
+import type { Inspected } from './stage.ts';
+import { hit, voteOf } from './votes.ts';
+import type { InspectTask } from './worker.ts';
+
+export interface PipelineDeps {
+  /** Worker threads, config `scanThreads`. */
+  readonly threads: number;
+  /** Null: without look-ups; mail is then filtered without authentication. */
+  readonly resolver: Resolver | null;
+  /** Our authserv-id (RFC 8601). */
+  readonly hostName: string;
+  readonly logger: Logger;
+  readonly scanners?: readonly OutsideScanner[];
+  readonly limits?: Partial<PipelineLimits>;
+}
+
+export interface PipelineLimits {
+  /** Milliseconds in which a thread must have read and scored a message. */
+  readonly taskMs: number;
+  /** Megabytes of heap of one thread. Contents of attachments lie outside of it, bounded by the parser. */
+  readonly heapMb: number;
+  /** Milliseconds for all look-ups of one message. */
+  readonly authenticationMs: number;
+  /** Milliseconds for each outside scanner. */
+  readonly scannerMs: number;
+}
+
+const LIMITS: PipelineLimits = { taskMs: 20_000, heapMb: 384, authenticationMs: 10_000, scannerMs: 10_000 };
+
+/**
+ * Starts the threads. `run` decides one message: the thread reads the file by its path while authentication looks up what
+ * it needs in this thread. A message that cannot be read is `unscannable`, with the reason; `run` never rejects.
+ */
+export function createPipeline(deps: PipelineDeps): Pipeline {
+  const limits = { ...LIMITS, ...deps.limits };
+  const pool = new WorkerPool<InspectTask, Inspected>({
+    file: new URL('./worker.js', import.meta.url),
+    threads: deps.threads,
+    taskMs: limits.taskMs,
+    limits: { maxOldGenerationSizeMb: limits.heapMb, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
+    logger: deps.logger,
+  });
+  return {
+    async run(input, signal) {
+      const [outcome, authentication, scanned] = await Promise.all([
+        pool.run({ path: input.path, envelope: input.envelope }, signal),
+        authenticateFile(deps, input, limits.authenticationMs),
+        Promise.all((deps.scanners ?? []).map((scanner) => askScanner(scanner, input.path, signal, limits.scannerMs))),
+      ]);
+      if ('failed' in outcome) return unscannable(outcome, input, authentication, scanned);
+      const inspected = outcome.result;
+      return {
+        decisions: input.recipients.map((recipient) =>
+          decideFor({ inspected, authentication, envelope: input.envelope, recipient }, scanned),
+        ),
+        facts: inspected.facts,
+        authenticationResults: authentication?.header ?? null,
+      };
+    },
+    close: () => pool.close(),
+  };
+}
+
+function unscannable(
+  failed: Failed,
+  input: PipelineInput,
+  authentication: AuthenticationResult | null,
+  scanned: readonly Vote[],
+): PipelineResult {
+  const vote = voteOf('scan', [hit(failed.failed, failed.detail)]);
+  return {
+    decisions: input.recipients.map((recipient) => decide([vote, ...scanned], recipient.policy)),
+    facts: NO_FACTS,
+    authenticationResults: authentication?.header ?? null,
+  };
+}
+
+/** Null for submitted mail, which its login authenticates, and when the file cannot be read. */
+async function authenticateFile(
+  { resolver, hostName, logger }: PipelineDeps,
+  { path, envelope }: PipelineInput,
+  deadlineMs: number,
+): Promise<AuthenticationResult | null> {
+  if (resolver === null || envelope.direction === 'outbound') return null;
+  const stream = createReadStream(path);
+  try {
+    const { remoteAddress: ip, helo, sender } = envelope;
+    return await authenticate(stream, { ip, helo, sender, mta: hostName }, resolver, { deadlineMs });
+  } catch (error) {
+    logger.warn({ err: error }, 'a message could not be authenticated');
+    return null;
+  } finally {
+    stream.destroy();
+  }
+}
+
+/** A scanner that is down or late votes nothing and says so. */
+async function askScanner(scanner: OutsideScanner, path: string, signal: AbortSignal, ms: number): Promise<Vote> {
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  try {
+    const late = new Promise<never>((_, reject) => {
+      deadline.addEventListener('abort', () => reject(deadline.reason), { once: true });
+    });
+    const { verdict, score, reasons } = await Promise.race([scanner.scan(path, deadline), late]);
+    const vote = { stage: 'scanners', score, reasons: [...reasons] };
+    return verdict === null ? vote : { ...vote, verdict };
+  } catch {
+    return voteOf('scanners', [hit('scanner.down', scanner.name)]);
+  }
+}

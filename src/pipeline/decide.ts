@@ -1,0 +1,119 @@
+import type { FilterClass, Policy } from '../core/message.ts';
+import { type Action, type Decision, type Reason, type Verdict, type Vote, worse } from '../core/verdict.ts';
+import { symbolOf } from './votes.ts';
+
+/** The part of the threshold that the content model can reach by itself: it never decides alone. */
+export const CONTENT_SHARE = 0.75;
+
+/** From mild to severe. Two wishes for one delivery: the severer one holds. */
+const SEVERITY: readonly Action[] = ['deliver', 'tag', 'strip', 'quarantine', 'reject', 'discard'];
+
+/**
+ * The one decision for a delivery from all votes on it. Pure; the order of the votes does not matter. The score is the sum
+ * of all stages, the content model's part limited. Every verdict that applies asks for its action and the severest holds,
+ * so that a further vote never makes the outcome milder; the verdict shown is the worst. An effective allow entry (rule 11:
+ * stages/lists.ts has seen an aligned pass) lifts spam and bulk and nothing else.
+ */
+export function decide(votes: readonly Vote[], policy: Policy): Decision {
+  const reasons: Reason[] = votes.flatMap((vote) => vote.reasons);
+  const codes: ReadonlySet<string> = new Set(reasons.map((reason) => reason.code));
+  const score = round(sum(votes.map((vote) => contribution(vote, policy))));
+
+  const verdicts = new Set<Verdict>();
+  if (score >= policy.spamScore) verdicts.add(isPhishy(codes) ? 'phish' : 'spam');
+  for (const vote of votes) {
+    if (vote.verdict !== undefined && !isAllowedByPolicy(vote, policy)) verdicts.add(vote.verdict);
+  }
+  if (codes.has('list.allow') && !codes.has('list.block')) {
+    verdicts.delete('spam');
+    verdicts.delete('bulk');
+    const left = worst(verdicts);
+    if (left !== 'clean') reasons.push({ code: 'list.allow_overruled', detail: `the verdict stays ${left}` });
+  }
+  const action = [...verdicts].map((verdict) => actionOf(verdict, policy, codes)).reduce(severer, 'deliver');
+  return { verdict: worst(verdicts), action, score, reasons: sortReasons(reasons) };
+}
+
+function worst(verdicts: ReadonlySet<Verdict>): Verdict {
+  return [...verdicts].reduce(worse, 'clean');
+}
+
+function contribution(vote: Vote, policy: Policy): number {
+  if (!Number.isFinite(vote.score)) return 0;
+  return vote.stage === 'content' ? Math.min(vote.score, CONTENT_SHARE * policy.spamScore) : vote.score;
+}
+
+/** Sorted first: floating point sums depend on the order. */
+function sum(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b).reduce((a, b) => a + b, 0);
+}
+
+/** Over the threshold: a credential or money fraud rather than advertising. */
+function isPhishy(codes: ReadonlySet<string>): boolean {
+  for (const code of codes) if (symbolOf(code)?.phishy === true) return true;
+  return false;
+}
+
+function actionOf(verdict: Verdict, policy: Policy, codes: ReadonlySet<string>): Action {
+  switch (verdict) {
+    case 'clean':
+      return 'deliver';
+    case 'bulk':
+      return policy.bulkAction;
+    case 'spam':
+      // A block list that only tags would be none.
+      return codes.has('list.block') ? severer(policy.spamAction, 'quarantine') : policy.spamAction;
+    case 'phish':
+      return policy.phishAction;
+    case 'spoof':
+      return policy.spoofAction;
+    case 'malware':
+      return policy.malwareAction;
+    case 'unscannable':
+      // A rejection is for what the message is; a fault or an overload of ours must not bounce mail (rule 1).
+      return OUR_FAULTS.some((code) => codes.has(code)) ? 'quarantine' : policy.unscannableAction;
+    case 'policy':
+      return attachmentAction(policy, codes);
+  }
+}
+
+const OUR_FAULTS = ['scan.timeout', 'scan.crashed', 'scan.unavailable', 'scan.aborted'];
+
+function attachmentAction(policy: Policy, codes: ReadonlySet<string>): Action {
+  let action: Action = 'deliver';
+  for (const [name, wish] of Object.entries(policy.attachments) as [
+    FilterClass,
+    Policy['attachments'][FilterClass],
+  ][]) {
+    if (wish !== 'allow' && codes.has(`attachment.${name}`)) action = severer(action, wish);
+  }
+  return action;
+}
+
+/** The attachments stage votes `policy` for every class; a client may have allowed all that it found. */
+function isAllowedByPolicy(vote: Vote, policy: Policy): boolean {
+  return (
+    vote.verdict === 'policy' && attachmentAction(policy, new Set(vote.reasons.map((one) => one.code))) === 'deliver'
+  );
+}
+
+function severer(a: Action, b: Action): Action {
+  return SEVERITY.indexOf(a) >= SEVERITY.indexOf(b) ? a : b;
+}
+
+/** By weight, the heaviest first, then by code: the same whatever the order of the votes. */
+function sortReasons(reasons: readonly Reason[]): Reason[] {
+  const weight = (code: string) =>
+    Math.abs(symbolOf(code)?.weight ?? 0) + (symbolOf(code)?.verdict === undefined ? 0 : 100);
+  return reasons.toSorted(
+    (a, b) => weight(b.code) - weight(a.code) || compare(a.code, b.code) || compare(a.detail, b.detail),
+  );
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+function round(value: number): number {
+  return Math.round(value * 100) / 100;
+}

@@ -1,0 +1,45 @@
+import { printable } from '../core/address.ts';
+import type { Envelope, MessageFacts } from '../core/message.ts';
+import type { ParsedMail } from '../mail/types.ts';
+import type { Inspected, MessageStage } from './stage.ts';
+import { disguisedOf, eicarOf, findingsOf } from './stages/attachments.ts';
+
+const ATTACHMENTS_MAX = 100;
+
+/** What the worker thread makes of a parsed message: the votes of the message stages and what the other stages need. */
+export function inspect(mail: ParsedMail, envelope: Envelope, stages: readonly MessageStage[]): Inspected {
+  return {
+    facts: factsOf(mail),
+    from: mail.from.slice(0, 10),
+    to: [...mail.to, ...mail.cc].slice(0, 1000).map((one) => one.address),
+    subject: printable(mail.subject, 500),
+    isList: mail.headers.some(({ name }) => name === 'list-id' || name === 'list-post'),
+    findings: findingsOf(mail).slice(0, ATTACHMENTS_MAX),
+    eicar: eicarOf(mail).slice(0, ATTACHMENTS_MAX),
+    disguised: disguisedOf(mail).slice(0, ATTACHMENTS_MAX),
+    votes: stages.map((stage) => stage({ mail, envelope })),
+  };
+}
+
+function factsOf(mail: ParsedMail): MessageFacts {
+  return {
+    messageId: printable(mail.messageId, 250),
+    fromAddress: printable(mail.from[0]?.address ?? '', 320),
+    fromName: printable(mail.from[0]?.name ?? '', 200),
+    subject: printable(mail.subject, 500),
+    attachments: mail.attachments.slice(0, ATTACHMENTS_MAX).map(({ name, contentType, sniffedType, bytes }) => ({
+      name: printable(name, 200),
+      type: printable(sniffedType ?? contentType, 100),
+      bytes,
+    })),
+  };
+}
+
+/** Of a message that could not be read nothing is known. */
+export const NO_FACTS: MessageFacts = Object.freeze({
+  messageId: '',
+  fromAddress: '',
+  fromName: '',
+  subject: '',
+  attachments: [],
+});

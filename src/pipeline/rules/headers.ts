@@ -1,0 +1,126 @@
+import { domainOf } from '../../core/address.ts';
+import { brandLabel, isAddress, organisation, topLevel } from '../domains.ts';
+import type { MessageInput } from '../stage.ts';
+import { type Hit, hit } from '../votes.ts';
+import { BRANDS, FREE_MAIL, ODD_TLDS } from './names.ts';
+import { fold, type Reading } from './text.ts';
+
+const DAY_MS = 86_400_000;
+const SINGLE = ['from', 'subject', 'date', 'message-id', 'to', 'reply-to', 'sender'];
+/** Of the parser's anomalies those that make two readers see two messages; the rest happens to honest programs. */
+const TRICKS = new Set([
+  ...['duplicate_content_type', 'duplicate_boundary', 'duplicate_encoding', 'duplicate_disposition'],
+  ...[
+    'multipart_without_boundary',
+    'bare_cr_header',
+    'mime_depth',
+    'message_partial',
+    'external_body',
+    'several_names',
+  ],
+]);
+const BULK_MAILERS =
+  /phpmailer \[version 1|e-?mail ?(?:magnet|blaster)|mach10|bulk|stealth|groupmail|dynamailer|emaxx|advanced mass|ultimate mailer|leaf phpmailer|sendblaster|atomic mail|turbo-?mailer|mail ?bomber|foxmail 4|diffondi|mailcity|super ?mail|gammadyne|worldmerge|ist e-?mail|extractor/i;
+
+/** Forgeries and slips in the header: what honest programs do not write. */
+export function headerHits({ mail, envelope }: MessageInput, reading: Reading): Hit[] {
+  const hits: Hit[] = [];
+  // A submitting program may leave Date and Message-ID to the server (RFC 6409 section 8).
+  const outbound = envelope.direction === 'outbound';
+  const from = mail.from[0];
+  if (from === undefined || !from.address.includes('@')) hits.push(hit('rules.no_from'));
+  if (!outbound) hits.push(...dateHits(mail.date, envelope.receivedAt));
+  if (!outbound && !/^<?[^\s<>]+@[^\s<>]+>?$/.test(mail.messageId))
+    hits.push(hit('rules.no_message_id', mail.messageId));
+  const twice = SINGLE.filter((name) => reading.headerCount(name) > 1);
+  if (twice.length > 0) hits.push(hit('rules.duplicate_header', twice.join(', ')));
+  const tricks = mail.anomalies.filter((name) => TRICKS.has(name));
+  if (tricks.length > 0) hits.push(hit('rules.mime_trick', tricks.slice(0, 5).join(', ')));
+  if (mail.to.length + mail.cc.length === 0 && !outbound) hits.push(hit('rules.to_undisclosed'));
+  hits.push(...mailerHits(reading));
+  if (mail.headers.some(({ name, value }) => name === 'received' && hasImpossibleAddress(value))) {
+    hits.push(hit('rules.forged_received'));
+  }
+  if (
+    !outbound &&
+    envelope.helo !== '' &&
+    (isAddress(envelope.helo.replace(/^\[|\]$/g, '')) || !/[.:]/.test(envelope.helo))
+  ) {
+    hits.push(hit('rules.helo_is_address', envelope.helo));
+  }
+  if (from !== undefined) hits.push(...senderHits(from.address.toLowerCase(), from.name, mail.replyTo, reading));
+  return hits;
+}
+
+function dateHits(date: Date | null, receivedAt: Date): Hit[] {
+  if (date === null || Number.isNaN(date.getTime())) return [hit('rules.no_date')];
+  const ahead = date.getTime() - receivedAt.getTime();
+  if (ahead > DAY_MS) return [hit('rules.date_future', date.toISOString())];
+  if (ahead < -14 * DAY_MS) return [hit('rules.date_past', date.toISOString())];
+  return [];
+}
+
+function mailerHits(reading: Reading): Hit[] {
+  const mailer = reading.header('x-mailer') ?? reading.header('user-agent') ?? '';
+  const hasOle = reading.header('x-mimeole') !== undefined;
+  const hits: Hit[] = [];
+  // Outlook Express and its kin always wrote X-MimeOLE beside X-MSMail-Priority; kits copy the one and forget the other.
+  if (/outlook express|outlook imo/i.test(mailer) && !hasOle) hits.push(hit('rules.forged_mailer', mailer));
+  else if (reading.header('x-msmail-priority') !== undefined && !hasOle && !/outlook/i.test(mailer)) {
+    hits.push(hit('rules.forged_mailer', 'X-MSMail-Priority without its program'));
+  } else if (/the bat!/i.test(mailer) && /boundary="-{4}=_nextpart/i.test(reading.header('content-type') ?? '')) {
+    hits.push(hit('rules.forged_mailer', mailer));
+  }
+  if (BULK_MAILERS.test(mailer)) hits.push(hit('rules.bulk_mailer', mailer));
+  return hits;
+}
+
+function hasImpossibleAddress(received: string): boolean {
+  for (const match of received.slice(0, 1000).matchAll(/[[(](\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})[\])]/g)) {
+    if (match.slice(1, 5).some((octet) => Number(octet) > 255)) return true;
+  }
+  return false;
+}
+
+function senderHits(address: string, name: string, replyTo: MessageInput['mail']['replyTo'], reading: Reading): Hit[] {
+  const hits: Hit[] = [];
+  const domain = domainOf(address);
+  const label = brandLabel(domain);
+  const isFree = FREE_MAIL.has(label);
+  const isList = reading.header('list-id') !== undefined || reading.header('list-post') !== undefined;
+  const answer = replyTo[0]?.address.toLowerCase() ?? '';
+  if (answer.includes('@') && answer !== address && !isList && FREE_MAIL.has(brandLabel(domainOf(answer)))) {
+    hits.push(hit(isFree ? 'rules.reply_elsewhere' : 'rules.reply_freemail_swap', answer));
+  }
+  const shown = /[^\s<>"'(),;:]+@([a-z0-9-]+(?:\.[a-z0-9-]+)+)/i.exec(name);
+  if (shown?.[1] !== undefined && !isList && organisation(shown[1]) !== organisation(domain)) {
+    hits.push(hit('rules.name_is_other_address', `${shown[0]} <${address}>`));
+  }
+  const foreign = brandIn(fold(name), label);
+  if (foreign !== null && !isList) hits.push(hit('rules.name_brand', `${foreign} <${address}>`));
+  if (looksRandom(address.slice(0, address.lastIndexOf('@')))) hits.push(hit('rules.random_sender', address));
+  if (ODD_TLDS.has(topLevel(domain))) hits.push(hit('rules.odd_tld_sender', domain));
+  return hits;
+}
+
+/** The company that a display name shows while the domain is another's; null when there is none. */
+function brandIn(name: string, label: string): string | null {
+  for (const { name: brand, labels } of BRANDS) {
+    const at = name.indexOf(brand);
+    if (at < 0 || labels.includes(label)) continue;
+    const before = name[at - 1] ?? ' ';
+    const after = name[at + brand.length] ?? ' ';
+    if (/[\p{L}\d]/u.test(before) || /[\p{L}\d]/u.test(after)) continue;
+    // "Anna via DocuSign", "Amazon seller Smith (eBay)": a mention, not a claim.
+    if (/\b(?:via|per|über|through|at|bei|chez|for|partner)\s+$/.test(name.slice(0, at))) continue;
+    return brand;
+  }
+  return null;
+}
+
+/** Many changes between letters and digits, or a long row of consonants. */
+function looksRandom(local: string): boolean {
+  if (/^(?:bounce|no-?reply|prvs|srs)/.test(local) || local.length < 8 || local.length > 40) return false;
+  const changes = [...local.matchAll(/[a-z]\d|\d[a-z]/g)].length;
+  return changes >= 4 || /[bcdfghjklmnpqrstvwxz]{6,}/.test(local);
+}

@@ -1,0 +1,43 @@
+import type { Envelope, FilterClass, MessageFacts, RecipientContext } from '../core/message.ts';
+import type { Vote } from '../core/verdict.ts';
+import type { AuthenticationResult, MailAddress, ParsedMail } from '../mail/types.ts';
+
+/** What a stage in the worker thread sees: the whole message, no recipient, no look-up. */
+export interface MessageInput {
+  readonly mail: ParsedMail;
+  readonly envelope: Envelope;
+}
+
+/** What the worker thread hands back: small, whatever the size of the message. */
+export interface Inspected {
+  readonly facts: MessageFacts;
+  readonly from: readonly MailAddress[];
+  readonly to: readonly string[];
+  readonly subject: string;
+  /** The message names a mailing list (RFC 2919). */
+  readonly isList: boolean;
+  readonly findings: readonly Finding[];
+  /** Names of attachments that are malware without doubt. */
+  readonly eicar: readonly string[];
+  readonly disguised: readonly string[];
+  readonly votes: readonly Vote[];
+}
+
+/** An attachment that falls into a class for which a client can choose what happens. */
+export interface Finding {
+  readonly class: FilterClass;
+  readonly name: string;
+  readonly detail: string;
+}
+
+/** What a stage in the main thread sees, once per recipient. */
+export interface RecipientInput {
+  readonly inspected: Inspected;
+  /** Null: did not run (submitted mail, or it failed as a whole). */
+  readonly authentication: AuthenticationResult | null;
+  readonly envelope: Envelope;
+  readonly recipient: RecipientContext;
+}
+
+export type MessageStage = (input: MessageInput) => Vote;
+export type RecipientStage = (input: RecipientInput) => Vote;

@@ -1,0 +1,23 @@
+import { featuresOf } from '../features.ts';
+import type { ContentModel } from '../model.ts';
+import type { MessageStage } from '../stage.ts';
+import { SYMBOLS } from '../symbols.ts';
+import { hit, voteOf } from '../votes.ts';
+
+/** Log-odds at which the model has said two thirds of what it may say. */
+const SOFTNESS = 3;
+
+/**
+ * The linear model's opinion, pressed into the bounds of the symbols table: a model that was trained on some mail calls
+ * ordinary mail of another kind spam, so it supports other evidence and never decides (decide.ts limits it once more, to a
+ * share of the client's own threshold).
+ */
+export function contentStage(model: ContentModel): MessageStage {
+  return ({ mail }) => {
+    const margin = model.margin(featuresOf(mail));
+    const bounded = Math.tanh(margin / (2 * SOFTNESS));
+    const code = bounded >= 0 ? 'content.spam' : 'content.ham';
+    const score = Math.abs(bounded) * SYMBOLS[code].weight;
+    return voteOf('content', Math.abs(bounded) < 0.05 ? [] : [hit(code, `log-odds ${margin.toFixed(1)}`, score)]);
+  };
+}

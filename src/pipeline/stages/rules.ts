@@ -1,0 +1,96 @@
+import { domainOf } from '../../core/address.ts';
+import type { ParsedMail } from '../../mail/types.ts';
+import { linkHost, organisation } from '../domains.ts';
+import { bodyHits } from '../rules/body.ts';
+import { headerHits } from '../rules/headers.ts';
+import { linkHits, linksOf } from '../rules/links.ts';
+import { phraseHits } from '../rules/phrases.ts';
+import { fold, type Reading, readingOf } from '../rules/text.ts';
+import type { MessageStage } from '../stage.ts';
+import { type Hit, hit, voteOf } from '../votes.ts';
+
+/** Hand-written rules over headers, links, body and phrases, and the marks of honest mail. */
+export const rulesStage: MessageStage = (input) => {
+  const { mail } = input;
+  const reading = readingOf(mail);
+  const hits = [
+    ...headerHits(input, reading),
+    ...subjectHits(mail.subject, reading),
+    ...linkHits(mail),
+    ...bodyHits(mail, reading),
+    ...phraseHits(reading.folded, mail.subject, fold),
+    ...kindHits(mail, reading),
+  ];
+  if (hits.some((one) => one.code === 'rules.scam_credentials') && leadsAway(mail)) {
+    hits.push(hit('rules.scam_credentials_link'));
+  }
+  return voteOf('rules', hits);
+};
+
+function subjectHits(subject: string, reading: Reading): Hit[] {
+  const hits: Hit[] = [];
+  const letters = subject.replace(/[^\p{Lu}\p{Ll}]/gu, '');
+  if (letters.length >= 10 && letters.replace(/\p{Ll}/gu, '').length > 0.8 * letters.length)
+    hits.push(hit('rules.subject_upper'));
+  const isReply = /^\s*(?:re|aw|sv|antw|fwd?|wg)\s*:/i.test(subject);
+  if (
+    isReply &&
+    reading.header('in-reply-to') === undefined &&
+    reading.header('references') === undefined &&
+    /^\s*(?:re|aw)\s*:/i.test(subject)
+  ) {
+    hits.push(hit('rules.subject_fake_reply'));
+  }
+  if (
+    /\s{5,}\S+\s*$|\s[a-z]{2,}\d+[a-z\d]*$|[\s[(#]+(?=[a-z]*\d)(?=\d*[a-z])[a-z0-9]{6,}[\])]?$/.test(subject) &&
+    !isReply
+  ) {
+    hits.push(hit('rules.subject_id'));
+  }
+  return hits;
+}
+
+function kindHits(mail: ParsedMail, reading: Reading): Hit[] {
+  const hits: Hit[] = [];
+  const has = (name: string) => reading.header(name) !== undefined;
+  const precedence = (reading.header('precedence') ?? '').toLowerCase();
+  const isDiscussion = has('list-post') || (has('list-id') && has('in-reply-to'));
+  // A discussion list names how to leave it too, but its mail is written by people.
+  if (
+    !isDiscussion &&
+    (has('list-unsubscribe') || precedence === 'bulk' || precedence === 'junk' || has('feedback-id'))
+  ) {
+    hits.push(hit('rules.bulk'));
+  }
+  if (has('list-unsubscribe-post') && has('list-unsubscribe')) hits.push(hit('rules.one_click_unsubscribe'));
+  if (
+    !has('list-unsubscribe') &&
+    /\bunsubscribe|abmelden|désabonner|se désinscrire|darse de baja|disiscri/.test(reading.folded) &&
+    !has('list-id')
+  ) {
+    hits.push(hit('rules.bulk_unsubscribe_footer'));
+  }
+  const refers = has('in-reply-to') || has('references');
+  if (refers && /^\s*>|\bwrote:|schrieb:|a écrit|escribió:|ha scritto:|schreef|-{3,} ?original/im.test(mail.text)) {
+    hits.push(hit('rules.discussion'));
+  }
+  const types = mail.attachments.map((one) => one.contentType);
+  const top = (reading.header('content-type') ?? '').toLowerCase();
+  if (types.includes('text/calendar') || top.startsWith('text/calendar')) hits.push(hit('rules.calendar'));
+  const auto = (reading.header('auto-submitted') ?? 'no').toLowerCase();
+  if (top.startsWith('multipart/report') || auto.startsWith('auto-replied')) hits.push(hit('rules.delivery_report'));
+  return hits;
+}
+
+/** Whether every link of the message leads away from the sender's own domain. */
+function leadsAway(mail: ParsedMail): boolean {
+  const own = organisation(domainOf(mail.from[0]?.address ?? ''));
+  let links = 0;
+  for (const { href } of linksOf(mail)) {
+    const host = linkHost(href);
+    if (host === null) continue;
+    if (organisation(host) === own) return false;
+    links += 1;
+  }
+  return links > 0;
+}

@@ -1,0 +1,204 @@
+import type { Verdict } from '../core/verdict.ts';
+
+/** The stages in the order in which pipeline.ts runs them; `scan` speaks when the message could not be read. */
+export const STAGE_NAMES = [
+  'scan',
+  'recipient',
+  'authentication',
+  'lists',
+  'attachments',
+  'rules',
+  'content',
+  'scanners',
+] as const;
+export type StageName = (typeof STAGE_NAMES)[number];
+
+interface SymbolRow {
+  readonly stage: StageName;
+  /** Points towards spam. The usual threshold is 6 (Policy.spamScore); negative speaks for the message. */
+  readonly weight: number;
+  /** The verdict that the symbol gives by itself, whatever the score. */
+  readonly verdict?: Verdict;
+  /** Over the threshold, mail with this symbol is phish rather than spam. */
+  readonly phishy?: true;
+  /** For people: pages, digests and docs/filtering.md. */
+  readonly words: string;
+}
+
+/**
+ * Every reason code there is, with its weight and its words. Codes are stable for ever: statistics and tickets are keyed by
+ * them. docs/filtering.md holds the same table and a test compares the two.
+ */
+export const SYMBOLS = {
+  'scan.unparsable': row('scan', 0, 'The message breaks the bounds of the parser', 'unscannable'),
+  'scan.memory': row('scan', 0, 'Reading the message took more memory than is allowed', 'unscannable'),
+  'scan.timeout': row('scan', 0, 'Reading the message took longer than is allowed', 'unscannable'),
+  'scan.crashed': row('scan', 0, 'The reader of the message stopped', 'unscannable'),
+  'scan.unavailable': row('scan', 0, 'The filter was not available', 'unscannable'),
+  'scan.aborted': row('scan', 0, 'Filtering was broken off before it was finished', 'unscannable'),
+
+  'recipient.not_addressed': row('recipient', 0.3, 'The recipient stands in neither To nor Cc'),
+  'recipient.local_part_in_subject': row('recipient', 0.8, 'The subject greets with the local part of the address'),
+
+  'auth.unavailable': row('authentication', 0, 'Sender authentication could not be looked up and was left out'),
+  'auth.dmarc_pass': row('authentication', -0.3, 'The sender domain is authenticated (DMARC)'),
+  'auth.arc_pass': row('authentication', 0, 'A forwarder vouches for the original authentication (ARC)'),
+  'auth.spf_fail': row('authentication', 1.5, 'The sending server is not allowed for the envelope domain (SPF fail)'),
+  'auth.spf_softfail': row(
+    'authentication',
+    0.8,
+    'The sending server is doubtful for the envelope domain (SPF softfail)',
+  ),
+  'auth.dkim_fail': row('authentication', 0.5, 'No signature of the message is valid (DKIM)'),
+  'auth.dmarc_fail': row(
+    'authentication',
+    1.5,
+    'Neither SPF nor DKIM speaks for the From domain, which asks for nothing (DMARC p=none)',
+  ),
+  'auth.dmarc_quarantine': row('authentication', 4, 'DMARC failed and the From domain asks for quarantine', 'spoof'),
+  'auth.dmarc_reject': row('authentication', 6, 'DMARC failed and the From domain asks for rejection', 'spoof'),
+  'auth.several_from': row('authentication', 4, 'From names several domains, so that nobody can vouch for it', 'spoof'),
+  'auth.own_domain_spoof': row(
+    'authentication',
+    6,
+    'Claims to come from a domain of the recipient without proof',
+    'spoof',
+  ),
+  'auth.own_envelope': row(
+    'authentication',
+    2,
+    "The envelope sender is of the recipient's domain and SPF does not allow it",
+  ),
+  'auth.display_name_own': row(
+    'authentication',
+    4,
+    "The display name is an address of the recipient's own domain",
+    'spoof',
+  ),
+  'auth.display_name_list': row(
+    'authentication',
+    1,
+    "A mailing list shows an address of the recipient's own domain as display name",
+  ),
+  'auth.lookalike_own': row('authentication', 5, "The From domain looks like one of the recipient's domains", 'spoof'),
+  'auth.near_own': row('authentication', 2.5, "The From domain is one letter away from one of the recipient's domains"),
+
+  'list.block': row('lists', 0, 'The sender is on a block list', 'spam'),
+  'list.allow': row('lists', 0, 'The sender is on an allow list and is authenticated'),
+  'list.allow_unauthenticated': row(
+    'lists',
+    0,
+    'The sender is on an allow list, but nothing proves that it is the sender: ignored',
+  ),
+  'list.allow_overruled': row('lists', 0, 'An allow list does not lift this verdict'),
+
+  'attachment.executable': row('attachments', 0, 'Holds a program', 'policy'),
+  'attachment.macro': row('attachments', 0, 'Holds a document with macros', 'policy'),
+  'attachment.encrypted_archive': row(
+    'attachments',
+    0,
+    'Holds an archive that cannot be opened without a password',
+    'policy',
+  ),
+  'attachment.suspicious_archive': row('attachments', 0, 'Holds an archive made to mislead scanners', 'policy'),
+  'attachment.html_smuggling': row('attachments', 3, 'Holds a web page that builds a file by itself', 'policy'),
+  'malware.eicar': row('attachments', 0, 'Holds the EICAR test file', 'malware'),
+  'malware.disguised_executable': row('attachments', 0, 'Holds a program that pretends to be a document', 'malware'),
+
+  'rules.no_from': row('rules', 2.5, 'From is missing or names no address'),
+  'rules.no_date': row('rules', 1, 'Date is missing or unreadable'),
+  'rules.no_message_id': row('rules', 1, 'Message-ID is missing or malformed'),
+  'rules.date_future': row('rules', 1.5, 'Date lies more than a day ahead'),
+  'rules.date_past': row('rules', 0.7, 'Date lies weeks back'),
+  'rules.duplicate_header': row('rules', 2, 'A header that may stand once stands twice'),
+  'rules.mime_trick': row('rules', 2.5, 'The structure of the message is made to mislead scanners'),
+  'rules.forged_mailer': row('rules', 2, 'Names a mail program that writes other headers than these'),
+  'rules.forged_received': row('rules', 1.5, 'The trace of servers holds an impossible step'),
+  'rules.bulk_mailer': row('rules', 1, 'Written by a program that is made for mass mail'),
+  'rules.helo_is_address': row(
+    'rules',
+    1,
+    'The sending server names itself by a bare address or a name without a domain',
+  ),
+  'rules.reply_elsewhere': row('rules', 1.2, 'Answers go to a free mail account of another name'),
+  'rules.reply_freemail_swap': row('rules', 1.5, "A company's From with answers to a free mail account"),
+  'rules.name_is_other_address': row('rules', 2.5, "The display name shows another address than the sender's"),
+  'rules.name_brand': phishy('rules', 3, 'The display name is a well-known company, the address is not'),
+  'rules.random_sender': row('rules', 1, 'The sender address looks made by a machine'),
+  'rules.to_undisclosed': row('rules', 1, 'Names no recipient'),
+  'rules.subject_upper': row('rules', 1, 'The subject is in capitals'),
+  'rules.subject_bait': row('rules', 1.2, 'The subject presses, threatens or promises'),
+  'rules.subject_fake_reply': row('rules', 1, 'Claims to be an answer but refers to no message'),
+  'rules.subject_id': row('rules', 0.7, 'The subject ends in a meaningless string'),
+  'rules.obfuscated': row('rules', 2.5, 'Words are written in mixed alphabets or with invisible characters'),
+  'rules.gappy': row('rules', 1.5, 'Words are s p a c e d out against filters'),
+  'rules.hidden_text': row('rules', 1.5, 'The HTML hides text from the reader'),
+  'rules.html_only': row('rules', 0.6, 'HTML without a text part'),
+  'rules.html_short': row('rules', 0.8, 'HTML with hardly any text around its links'),
+  'rules.text_differs': row('rules', 0.8, 'The text part says something else than the HTML part'),
+  'rules.html_broken_words': row('rules', 1.5, 'Words are cut apart by empty HTML tags'),
+  'rules.form': phishy('rules', 2, 'The message itself asks for data in a form'),
+  'rules.single_image': row('rules', 1.8, 'The message is one linked picture'),
+  'rules.html_attachment': phishy('rules', 2.5, 'A web page is attached'),
+  'rules.script': row('rules', 1.5, 'The HTML holds a script'),
+  'rules.charset_mismatch': row('rules', 1, 'The declared character set is one that the text does not use'),
+  'rules.upper_body': row('rules', 0.8, 'Much of the text is in capitals'),
+  'rules.link_mismatch': phishy('rules', 3, 'A link shows another address than it leads to'),
+  'rules.link_mismatch_soft': row('rules', 0.5, 'A link shows another host than it leads to, as counting services do'),
+  'rules.link_ip': row('rules', 2, 'A link leads to a bare address'),
+  'rules.link_obfuscated': row('rules', 2, 'A link is written so that its host is hard to see'),
+  'rules.link_lookalike': phishy('rules', 4, 'A link leads to a host that looks like a well-known one'),
+  'rules.link_brand_elsewhere': phishy('rules', 2.5, "A link carries a company's name on a foreign host"),
+  'rules.link_punycode': row('rules', 1.5, 'A link leads to a host in mixed alphabets'),
+  'rules.link_shortener': row('rules', 1, 'A link is hidden behind a shortening service'),
+  'rules.link_free_host': row('rules', 1.5, 'A link leads to a page on a free hosting service'),
+  'rules.link_odd_tld': row('rules', 1.5, 'A link leads to a top-level domain that is mostly abused'),
+  'rules.link_recipient': row('rules', 1.5, "A link carries the recipient's address"),
+  'rules.link_scheme': phishy('rules', 3, 'A link carries a program or a file instead of an address'),
+  'rules.odd_tld_sender': row('rules', 1.5, "The sender's top-level domain is mostly abused"),
+  'rules.scam_credentials': phishy('rules', 2.5, 'Asks to confirm an account or a password under pressure'),
+  'rules.scam_credentials_link': phishy('rules', 2.5, "Account pressure with a link away from the sender's domain"),
+  'rules.scam_advance_fee': row('rules', 3, 'Offers a share of a fortune'),
+  'rules.scam_extortion': row('rules', 4, 'Threatens to publish and asks for a crypto currency'),
+  'rules.scam_parcel': phishy('rules', 2, 'A parcel is held for a fee'),
+  'rules.scam_prize': row('rules', 2.5, 'A prize or a gift waits'),
+  'rules.scam_invoice_change': phishy('rules', 2, 'Bank details have changed'),
+  'rules.scam_executive': phishy('rules', 2.5, 'Someone in charge asks for a quick favour or gift cards'),
+  'rules.scam_crypto': row('rules', 2, 'Promises gains with crypto currencies or trading'),
+  'rules.scam_renewal': phishy('rules', 2, 'A subscription nobody took is renewed, call this number'),
+  'rules.scam_voicemail': phishy('rules', 1.5, 'A voice message, fax or shared document waits behind a link'),
+  'rules.spam_pharmacy': row('rules', 2.5, 'Sells medicines or remedies'),
+  'rules.spam_adult': row('rules', 2.5, 'Offers acquaintances or pornography'),
+  'rules.spam_money': row('rules', 2, 'Promises loans, income or the end of debts'),
+  'rules.spam_seo': row('rules', 2, 'Offers search ranking, web design or lists of addresses'),
+  'rules.spam_gambling': row('rules', 2, 'Offers gambling'),
+  'rules.spam_goods': row('rules', 1.5, 'Sells replicas, software or wonder goods'),
+  'rules.spam_pressure': row('rules', 1, 'Several phrases of pressing advertising'),
+  'rules.spam_footer': row('rules', 1, 'Claims to be lawful or wanted, as wanted mail never does'),
+  'rules.bulk': row('rules', 0, 'Mass mail that names its list or how to leave it', 'bulk'),
+  'rules.bulk_unsubscribe_footer': row('rules', 0.3, 'Tells how to leave a list in its text only'),
+  'rules.one_click_unsubscribe': row('rules', -0.3, 'Can be left with one click (RFC 8058)'),
+  'rules.discussion': row('rules', -0.8, 'Part of a conversation: refers to an earlier message and quotes it'),
+  'rules.calendar': row('rules', -0.4, 'A calendar invitation'),
+  'rules.delivery_report': row('rules', -0.8, 'A delivery report or an automatic answer'),
+
+  'content.spam': row(
+    'content',
+    4.5,
+    'The words and the shape of the message are those of spam (at most; never enough alone)',
+  ),
+  'content.ham': row('content', -1.2, 'The words and the shape of the message are those of wanted mail (at most)'),
+
+  'scanner.found': row('scanners', 0, 'An outside scanner spoke'),
+  'scanner.down': row('scanners', 0, 'An outside scanner did not answer in time and was left out'),
+} as const satisfies Readonly<Record<string, SymbolRow>>;
+
+export type SymbolCode = keyof typeof SYMBOLS;
+
+function row(stage: StageName, weight: number, words: string, verdict?: Verdict): SymbolRow {
+  return verdict === undefined ? { stage, weight, words } : { stage, weight, words, verdict };
+}
+
+function phishy(stage: StageName, weight: number, words: string): SymbolRow {
+  return { stage, weight, words, phishy: true };
+}

@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises';
+import { parentPort } from 'node:worker_threads';
+import type { Envelope } from '../core/message.ts';
+import { parseMail } from '../mail/parse.ts';
+import { inspect } from './inspect.ts';
+import { loadModel } from './model.ts';
+import { messageStages } from './pipeline.ts';
+import type { Answer } from './pool.ts';
+import type { Inspected } from './stage.ts';
+
+/** The body of a filter thread: reads the file, parses, runs the message stages. It keeps nothing from task to task. */
+export interface InspectTask {
+  readonly path: string;
+  readonly envelope: Envelope;
+}
+
+const stages = messageStages(loadModel());
+
+async function run(task: InspectTask): Promise<Answer<Inspected>> {
+  let bytes: Buffer;
+  try {
+    bytes = await readFile(task.path);
+  } catch (error) {
+    return { failed: 'scan.unavailable', detail: textOf(error) };
+  }
+  try {
+    return { result: inspect(await parseMail(bytes), task.envelope, stages) };
+  } catch (error) {
+    return { failed: 'scan.unparsable', detail: textOf(error) };
+  }
+}
+
+function textOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+parentPort?.on('message', ({ task }: { task: InspectTask }) => {
+  void run(task).then((answer) => parentPort?.postMessage(answer));
+});
+parentPort?.postMessage('ready');

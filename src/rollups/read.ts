@@ -1,0 +1,208 @@
+import type { Completeness, Totals } from '../core/counts.ts';
+import type { EventKind } from '../core/event.ts';
+import { buckets, type Granularity, type Interval, interval, type LocalPeriod } from '../core/period.ts';
+import type { Disposition, Verdict } from '../core/verdict.ts';
+import type { TenantTx, Tx } from '../db/db.ts';
+import { sql } from '../db/sql.ts';
+
+/** The one reader of the rollups (rule 12): API, pages, reports and billing take their numbers from here. */
+
+export interface StatisticsBucket extends Interval {
+  readonly complete: boolean;
+  readonly totals: Totals;
+}
+
+export interface Statistics extends Completeness {
+  readonly totals: Totals;
+  readonly buckets: readonly StatisticsBucket[];
+}
+
+const ENDING: readonly string[] = [
+  'rejected',
+  'quarantined',
+  'delivered',
+  'bounced',
+  'expired',
+  'discarded',
+] satisfies EventKind[];
+
+/**
+ * Through which moment the rollups hold everything: the least of what the nodes have vouched for. A node that stopped in
+ * order has told all and holds nothing back; a dead one holds until it returns or is retired. Null: nothing is known.
+ */
+export async function completeThrough(tx: Tx): Promise<Date | null> {
+  const row = await tx.one<{ holding: Date | null; latest: Date | null }>(sql`
+    select min(case when n.state = 'stopped' and w.complete_through >= n.flushed_through then null
+                    else coalesce(w.complete_through, n.started_at) end) as holding,
+           max(w.complete_through) as latest
+    from nodes n left join rollup_watermarks w on w.node = n.id
+    where n.state <> 'retired'`);
+  return row.holding ?? row.latest;
+}
+
+/** Whether everything before `end` is counted. */
+export async function completeness(tx: Tx, end: Date): Promise<Completeness> {
+  const through = await completeThrough(tx);
+  return { complete: through !== null && through.getTime() >= end.getTime(), completeThrough: through };
+}
+
+interface TrafficRow {
+  slot: number;
+  kind: EventKind;
+  verdict: Verdict | '';
+  disposition: Disposition | '';
+  deliveries: number;
+  messages: number;
+  bytes: number;
+}
+
+export interface StatisticsQuery {
+  /** Null: the partner as a whole; a message to two clients then counts once. */
+  readonly clientId: string | null;
+  readonly period: LocalPeriod;
+  readonly granularity: Granularity;
+}
+
+/** Counts of a period in the zone of `period`, in all and cut into buckets, each with its completeness (rules 4 and 6). */
+export async function readStatistics(tx: TenantTx, query: StatisticsQuery): Promise<Statistics> {
+  const whole = interval(query.period);
+  const pieces = buckets(query.period, query.granularity);
+  const rows = await tx.rows<TrafficRow>(sql`
+    select width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind, r.verdict,
+           r.disposition, sum(r.deliveries)::bigint as deliveries,
+           sum(case when ${query.clientId === null} then r.partner_messages else r.messages end)::bigint as messages,
+           sum(case when ${query.clientId === null} then r.partner_bytes else r.bytes end)::bigint as bytes
+    from rollup_traffic r
+    where r.partner_id = ${tx.partnerId}
+      and (${query.clientId}::uuid is null or r.client_id = ${query.clientId}::uuid)
+      and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
+    group by 1, 2, 3, 4`);
+  const known = await completeness(tx, whole.end);
+  const through = known.completeThrough?.getTime() ?? Number.NEGATIVE_INFINITY;
+  const sums = pieces.map(() => new Sum());
+  const total = new Sum();
+  for (const row of rows) {
+    sums[row.slot]?.add(row);
+    total.add(row);
+  }
+  return {
+    ...known,
+    totals: total.totals(),
+    buckets: pieces.map((piece, index) => ({
+      ...piece,
+      complete: through >= piece.end.getTime(),
+      totals: sums[index]?.totals() ?? new Sum().totals(),
+    })),
+  };
+}
+
+type Countable = Omit<TrafficRow, 'slot'>;
+
+class Sum {
+  #messages = 0;
+  #deliveries = 0;
+  #refused = 0;
+  #bytes = 0;
+  readonly #verdicts = new Map<Verdict, number>();
+  readonly #dispositions = new Map<Disposition, number>();
+
+  add(row: Countable): void {
+    if (row.kind === 'refused') this.#refused += row.deliveries;
+    if (row.kind === 'accepted' || row.kind === 'rejected') {
+      this.#messages += row.messages;
+      this.#deliveries += row.deliveries;
+      this.#bytes += row.bytes;
+      if (row.verdict !== '') this.#verdicts.set(row.verdict, (this.#verdicts.get(row.verdict) ?? 0) + row.deliveries);
+    }
+    if (ENDING.includes(row.kind) && row.disposition !== '') {
+      this.#dispositions.set(row.disposition, (this.#dispositions.get(row.disposition) ?? 0) + row.deliveries);
+    }
+  }
+
+  totals(): Totals {
+    return {
+      messages: this.#messages,
+      deliveries: this.#deliveries,
+      refused: this.#refused,
+      bytes: this.#bytes,
+      byVerdict: this.#verdicts,
+      byDisposition: this.#dispositions,
+    };
+  }
+}
+
+export interface ClientTotals {
+  readonly clientId: string;
+  readonly totals: Totals;
+}
+
+/** Sums of every client that had traffic in a stretch of time: for overviews. */
+export async function clientTotals(tx: TenantTx, range: Interval): Promise<ClientTotals[]> {
+  const rows = await tx.rows<Countable & { client_id: string }>(sql`
+    select r.client_id, r.kind, r.verdict, r.disposition, sum(r.deliveries)::bigint as deliveries,
+           sum(r.messages)::bigint as messages, sum(r.bytes)::bigint as bytes
+    from rollup_traffic r
+    where r.partner_id = ${tx.partnerId} and r.bucket >= ${range.start} and r.bucket < ${range.end}
+    group by 1, 2, 3, 4`);
+  const sums = new Map<string, Sum>();
+  for (const row of rows) {
+    const sum = sums.get(row.client_id) ?? new Sum();
+    sum.add(row);
+    sums.set(row.client_id, sum);
+  }
+  return [...sums].map(([clientId, sum]) => ({ clientId, totals: sum.totals() }));
+}
+
+export interface Ranked {
+  /** Sender address, mailbox id or reason code. */
+  readonly key: string;
+  readonly deliveries: number;
+  /** Of those, deliveries with any verdict but clean and bulk. */
+  readonly unwanted: number;
+}
+
+/** Envelope senders by deliveries; the null sender is the empty key. */
+export async function topSenders(tx: TenantTx, clientId: string, range: Interval, limit: number): Promise<Ranked[]> {
+  return tx.rows<Ranked>(sql`
+    select r.sender as key, sum(r.deliveries)::bigint as deliveries,
+           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from rollup_senders r
+    where r.partner_id = ${tx.partnerId} and r.client_id = ${clientId} and r.direction = 'inbound'
+      and r.bucket >= ${range.start} and r.bucket < ${range.end}
+    group by r.sender order by deliveries desc, key limit ${limit}`);
+}
+
+/** Mailboxes by unwanted deliveries: the most targeted first. */
+export async function topMailboxes(tx: TenantTx, clientId: string, range: Interval, limit: number): Promise<Ranked[]> {
+  return tx.rows<Ranked>(sql`
+    select r.mailbox_id::text as key, sum(r.deliveries)::bigint as deliveries,
+           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from rollup_mailboxes r
+    where r.partner_id = ${tx.partnerId} and r.client_id = ${clientId} and r.direction = 'inbound'
+      and r.bucket >= ${range.start} and r.bucket < ${range.end}
+    group by r.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`);
+}
+
+/** Machine reasons by deliveries that they were given for. */
+export async function topReasons(
+  tx: TenantTx,
+  clientId: string,
+  range: Interval,
+  limit: number,
+): Promise<{ key: string; deliveries: number }[]> {
+  return tx.rows(sql`
+    select r.reason as key, sum(r.deliveries)::bigint as deliveries
+    from rollup_reasons r
+    where r.partner_id = ${tx.partnerId} and r.client_id = ${clientId}
+      and r.bucket >= ${range.start} and r.bucket < ${range.end}
+    group by r.reason order by deliveries desc, key limit ${limit}`);
+}
+
+/** When a period was last changed by events that came after its day was over; null: never. For the restatement of reports. */
+export async function restatedAt(tx: TenantTx, clientId: string, range: Interval): Promise<Date | null> {
+  const row = await tx.one<{ at: Date | null }>(sql`
+    select max(l.noticed_at) as at from rollup_late l
+    where l.partner_id = ${tx.partnerId} and l.client_id = ${clientId}
+      and l.bucket >= ${range.start} and l.bucket < ${range.end}`);
+  return row.at;
+}

@@ -1,0 +1,244 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { interval } from '../../src/core/period.ts';
+import { appendEvents } from '../../src/ledger/append.ts';
+import { ensurePartitions } from '../../src/ledger/partitions.ts';
+import { recount } from '../../src/ledger/read.ts';
+import { NodeWatermark, retireNode } from '../../src/ledger/watermark.ts';
+import { rollOnce } from '../../src/rollups/build.ts';
+import { readStatistics, restatedAt, topMailboxes, topSenders } from '../../src/rollups/read.ts';
+import { rebuild } from '../../src/rollups/rebuild.ts';
+import { verify } from '../../src/rollups/verify.ts';
+import { openDatabase, type TestDatabase } from '../support/db.ts';
+import { makeEvent } from '../support/events.ts';
+import { rollAll } from '../support/roll.ts';
+import { type SeededPartner, seedClient, seedPartner } from '../support/seed.ts';
+
+const PERIOD = { from: '2026-10-14', to: '2026-10-14', zone: 'Europe/London' };
+
+async function setup(t: Parameters<typeof openDatabase>[0]) {
+  const database = await openDatabase(t);
+  const partner = await seedPartner(database.db);
+  const clientId = await seedClient(database.db, partner.id);
+  return { ...database, partner, clientId };
+}
+
+function statistics(base: TestDatabase & { partner: SeededPartner }, clientId: string | null, period = PERIOD) {
+  return base.db.tenant(base.partner.id, (tx) => readStatistics(tx, { clientId, period, granularity: 'DAY' }));
+}
+
+test('rule 3: an event whose transaction commits late is counted, where a sequence would miss it', async (t) => {
+  const base = await setup(t);
+  const { db, clock, partner, clientId } = base;
+  const event = () => makeEvent({ partnerId: partner.id, clientId, occurredAt: clock.now() });
+  let commit: () => void = () => undefined;
+  const held = new Promise<void>((resolve) => {
+    commit = resolve;
+  });
+  let written: () => void = () => undefined;
+  const isWritten = new Promise<void>((resolve) => {
+    written = resolve;
+  });
+  const late = db.system(async (tx) => {
+    await appendEvents(tx, [event()]);
+    written();
+    await held;
+  });
+  await isWritten;
+  await db.system((tx) => appendEvents(tx, [event()]));
+  await rollOnce(db);
+  assert.equal((await statistics(base, clientId)).totals.deliveries, 0, 'nothing above the open transaction is taken');
+  commit();
+  await late;
+  assert.equal(await rollAll(db), 2);
+  assert.equal((await statistics(base, clientId)).totals.deliveries, 2);
+  assert.deepEqual((await verify(db)).differences, []);
+});
+
+test('rule 4: a number is incomplete until every gateway has told all, and never zero without saying so', async (t) => {
+  const base = await setup(t);
+  const { db, clock, partner, clientId } = base;
+  const nothing = await statistics(base, clientId);
+  assert.deepEqual([nothing.complete, nothing.completeThrough], [false, null], 'no node has said anything');
+
+  const one = new NodeWatermark(db, clock, 'one', 'gateway');
+  const two = new NodeWatermark(db, clock, 'two', 'gateway');
+  await Promise.all([one.beat(), two.beat()]);
+  await db.system((tx) => appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: clock.now() })]));
+  await rollAll(db);
+  assert.equal((await statistics(base, clientId)).complete, false, 'the day is not over');
+
+  const heldBack = clock.now();
+  clock.advance(24 * 3_600_000);
+  await one.beat();
+  await rollAll(db);
+  const withoutTwo = await statistics(base, clientId);
+  assert.deepEqual([withoutTwo.complete, withoutTwo.completeThrough], [false, heldBack], 'a silent gateway holds it');
+  assert.equal(withoutTwo.totals.deliveries, 1);
+  assert.equal(withoutTwo.buckets[0]?.complete, false);
+
+  await db.system((tx) => retireNode(tx, 'two'));
+  assert.equal((await statistics(base, clientId)).complete, true, 'an administrator gave it up');
+});
+
+test('a node that stops in order holds nothing back, and an open transaction holds its own time', async (t) => {
+  const base = await setup(t);
+  const { db, clock } = base;
+  const node = new NodeWatermark(db, clock, 'one', 'gateway');
+  const at = clock.now();
+  const mark = node.open(at);
+  clock.advance(60_000);
+  assert.equal(node.flushedThrough().getTime(), at.getTime() - 1);
+  node.close(mark);
+  assert.deepEqual(node.flushedThrough(), clock.now());
+  await node.stop();
+  const other = new NodeWatermark(db, clock, 'two', 'gateway');
+  clock.advance(24 * 3_600_000);
+  await other.beat();
+  await rollAll(db);
+  assert.equal((await statistics(base, base.clientId)).complete, true);
+});
+
+test('rule 5: a late event is counted at its own time and the restatement is seen', async (t) => {
+  const base = await setup(t);
+  const { db, clock, partner, clientId } = base;
+  const closedDay = { from: '2026-10-10', to: '2026-10-10', zone: 'Europe/London' };
+  const range = interval(closedDay);
+  await rollAll(db);
+  await db.system((tx) =>
+    appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: new Date('2026-10-10T12:00:00Z') })]),
+  );
+  await rollAll(db);
+  assert.equal((await statistics(base, clientId, closedDay)).totals.deliveries, 1);
+  assert.deepEqual(await db.tenant(partner.id, (tx) => restatedAt(tx, clientId, range)), clock.now());
+  assert.equal(await db.tenant(partner.id, (tx) => restatedAt(tx, clientId, interval(PERIOD))), null);
+});
+
+test('messages count once per scope, deliveries per recipient, and rankings follow', async (t) => {
+  const base = await setup(t);
+  const { db, clock, partner, clientId } = base;
+  const other = await seedClient(db, partner.id, { domain: 'other.example' });
+  const mailboxes = await db.system(
+    async () =>
+      (await base.owner.query<{ id: string; address: string }>('select id, address from mailboxes order by address'))
+        .rows,
+  );
+  const ann = mailboxes.find((box) => box.address === 'ann@acme.example')?.id ?? null;
+  const common = { partnerId: partner.id, occurredAt: clock.now(), messageId: '01a20cbe-12e2-7287-ba26-a47f35380f19' };
+  await db.system((tx) =>
+    appendEvents(tx, [
+      makeEvent({ ...common, clientId, leads: 15, mailboxId: ann }),
+      makeEvent({ ...common, clientId, leads: 0, verdict: 'spam', disposition: 'quarantined', mailboxId: ann }),
+      makeEvent({ ...common, clientId: other, leads: 14 }),
+      makeEvent({ ...common, clientId, kind: 'quarantined', verdict: 'spam', disposition: 'quarantined', leads: 0 }),
+      makeEvent({
+        ...common,
+        clientId,
+        kind: 'refused',
+        verdict: null,
+        disposition: null,
+        deliveryId: null,
+        messageId: null,
+        leads: 0,
+      }),
+    ]),
+  );
+  await rollAll(db);
+  const mine = await statistics(base, clientId);
+  assert.deepEqual(
+    {
+      ...mine.totals,
+      byVerdict: Object.fromEntries(mine.totals.byVerdict),
+      byDisposition: Object.fromEntries(mine.totals.byDisposition),
+    },
+    {
+      messages: 1,
+      deliveries: 2,
+      refused: 1,
+      bytes: 1000,
+      byVerdict: { clean: 1, spam: 1 },
+      byDisposition: { quarantined: 1 },
+    },
+  );
+  const all = await statistics(base, null);
+  assert.deepEqual([all.totals.messages, all.totals.deliveries, all.totals.bytes], [1, 3, 1000]);
+  assert.deepEqual(
+    mine.totals,
+    await db.tenant(partner.id, (tx) => recount(tx, partner.id, clientId, interval(PERIOD))),
+  );
+  const range = interval(PERIOD);
+  assert.deepEqual(await db.tenant(partner.id, (tx) => topSenders(tx, clientId, range, 5)), [
+    { key: 'bob@sender.example', deliveries: 2, unwanted: 1 },
+  ]);
+  assert.deepEqual(await db.tenant(partner.id, (tx) => topMailboxes(tx, clientId, range, 5)), [
+    { key: ann, deliveries: 2, unwanted: 1 },
+  ]);
+});
+
+test('the cursor belongs to its cluster: with another one everything is counted anew', async (t) => {
+  const base = await setup(t);
+  const { db, clock, partner, clientId, owner } = base;
+  await db.system((tx) => appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: clock.now() })]));
+  await rollAll(db);
+  // As after a restore into a new cluster: the cursor is far beyond every transaction id there.
+  await owner.query("update rollup_state set cluster = 1, cursor = '999999999'");
+  await db.system((tx) => appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: clock.now() })]));
+  await rollAll(db);
+  assert.equal((await statistics(base, clientId)).totals.deliveries, 2);
+});
+
+test('verify finds a number that was tampered with, and rebuild mends it', async (t) => {
+  const base = await setup(t);
+  const { db, clock, partner, clientId, owner } = base;
+  await db.system((tx) => appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: clock.now() })]));
+  await rollAll(db);
+  await owner.query('update rollup_traffic set deliveries = 7');
+  await owner.query(
+    "insert into rollup_traffic select partner_id, client_id, bucket, 'ghost.example', direction, kind, verdict, disposition, 1, 1, 1, 1, 1, 1 from rollup_traffic",
+  );
+  const found = await verify(db);
+  assert.deepEqual(found.differences.map((row) => [row.ledger, row.rollup]).sort(), [
+    [0, 1],
+    [1, 7],
+  ]);
+  await rebuild(db);
+  assert.deepEqual((await verify(db)).differences, []);
+});
+
+test('partitions are made ahead, twice, at once, and take over what lies in the default one', async (t) => {
+  const { db, clock, owner, ownerUrl, partner, clientId } = await setup(t);
+  await db.system((tx) => appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: clock.now() })]));
+  const pg = await import('pg');
+  const run = async (statement: string) => {
+    const client = new pg.default.Client({ connectionString: ownerUrl });
+    await client.connect();
+    await client.query(statement);
+    await client.end();
+  };
+  await Promise.all([ensurePartitions(run, clock.now(), 2), ensurePartitions(run, clock.now(), 2)]);
+  const rows = await owner.query<{ name: string }>('select tableoid::regclass::text as name from ledger');
+  assert.deepEqual(rows.rows, [{ name: 'ledger_20261014' }]);
+  await db.system((tx) =>
+    appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: new Date('2026-10-16T01:00:00Z') })]),
+  );
+  const counts = await owner.query<{ n: number }>('select count(*)::int as n from ledger_20261016');
+  assert.equal(counts.rows[0]?.n, 1);
+  const open = await owner.query(
+    "select relname from pg_class where relname like 'ledger\\_2%' and relkind = 'r' and not relforcerowsecurity",
+  );
+  assert.deepEqual(open.rows, []);
+});
+
+test('text that PostgreSQL can not store does not fail a batch', async (t) => {
+  const { db, clock, partner, clientId, owner } = await setup(t);
+  const bad = makeEvent({
+    partnerId: partner.id,
+    clientId,
+    occurredAt: clock.now(),
+    sender: 'a\0b\ud800',
+    reasons: ['x\0', 'y"\\{},'],
+  });
+  await db.system((tx) => appendEvents(tx, [bad, bad]));
+  const { rows } = await owner.query('select sender, reasons from ledger');
+  assert.deepEqual(rows, [{ sender: 'a\ufffdb\ufffd', reasons: ['x\ufffd', 'y"\\{},'] }]);
+});
