@@ -1,0 +1,3 @@
+export { type AutotaskSandbox, startAutotaskSandbox } from './autotask/sandbox.ts';
+export { type ConnectWiseSandbox, startConnectWiseSandbox } from './connectwise/sandbox.ts';
+export type { SandboxOptions } from './server.ts';
