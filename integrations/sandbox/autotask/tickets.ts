@@ -48,7 +48,7 @@ const WINDOW_MS = 300_000;
 
 /** Unknown fields and wrong types in Autotask's words. */
 export function accept<T>(schema: z.ZodType<T>, body: unknown, entity: string): T {
-  const parsed = schema.safeParse(body);
+  const parsed = schema.safeParse(body, { reportInput: true });
   if (parsed.success) return parsed.data;
   throw refuse(
     ...parsed.error.issues.map((issue) => {

@@ -33,7 +33,7 @@ export function invalid(
 
 /** Unknown fields, wrong types and over-long texts, each as ConnectWise names them. */
 export function accept<T>(schema: z.ZodType<T>, body: unknown, resource: string): T {
-  const parsed = schema.safeParse(body);
+  const parsed = schema.safeParse(body, { reportInput: true });
   if (parsed.success) return parsed.data;
   throw invalid(
     resource,
