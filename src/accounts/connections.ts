@@ -126,3 +126,12 @@ export async function flagMapping(tx: Tx, partnerId: string, clientId: string): 
     update psa_mappings set state = 'needs_attention', checked_at = ${tx.now}
     where partner_id = ${partnerId} and client_id = ${clientId}`);
 }
+
+/** The mappings of those of the clients that have one. */
+export async function mappingsOf(tx: TenantTx, clientIds: readonly string[]): Promise<Mapping[]> {
+  return tx.rows<Mapping>(sql`
+    select m.client_id as "clientId", m.connection_id as "connectionId", m.company_id as "companyId",
+           m.company_name as "companyName", m.state
+    from psa_mappings m
+    where m.partner_id = ${tx.partnerId} and m.client_id = any(${[...clientIds]}::uuid[])`);
+}

@@ -102,3 +102,11 @@ export async function listEntries(tx: TenantTx, clientId: string | null): Promis
     order by pattern, id`);
   return rows.map(toEntry);
 }
+
+/** Those of the ids that exist, in no special order. */
+export async function getListEntries(tx: TenantTx, ids: readonly string[]): Promise<ListEntry[]> {
+  const rows = await tx.rows<ListRow>(sql`
+    select partner_id, id, client_id, mailbox_id, kind, pattern from list_entries
+    where partner_id = ${tx.partnerId} and id = any(${[...ids]}::uuid[])`);
+  return rows.map(toEntry);
+}

@@ -17,6 +17,9 @@ export function translateError(error: unknown): unknown {
   const code = sqlState(error);
   if (code === '53100')
     return new AppError('insufficient_storage', 'the database is out of disk space', { cause: error });
+  // PostgreSQL's text holds no zero character; what people send may.
+  if (code === '22021' || code === '22P05')
+    return new AppError('invalid_input', 'text may not hold a zero character', { cause: error });
   const connectionFault =
     code !== null &&
     (/^(08|57P|53)/.test(code) || /^(ECONN|ENOTFOUND|EPIPE|ETIMEDOUT|EHOSTUNREACH|EAI_AGAIN)/.test(code));

@@ -1,5 +1,5 @@
 import { Budget, type Member, type Visitor } from './budget.ts';
-import { walkMessage } from './embedded.ts';
+import { walkEncodedMultipart, walkMessage } from './embedded.ts';
 import { decodeText } from './fields.ts';
 import { inflate } from './inflate.ts';
 import { inspectName, normalizeName } from './names.ts';
@@ -30,6 +30,8 @@ export async function inspectContent(
   const sniffedType = await inspector.look('', names, contentType, content, 0);
   return { sniffedType, inspection: inspector.result() };
 }
+
+const PATH_MAX = 1024;
 
 /** The inspection of a file that has nothing in it. */
 export const NOTHING_FOUND: Inspection = {
@@ -132,42 +134,52 @@ class Inspector {
     if (type === 'application/rtf') for (const code of inspectRtf(content)) this.#suspicious.add(code);
     if (type === 'application/pdf') for (const code of inspectPdf(content)) this.#suspicious.add(code);
 
-    const walk = this.#walkerFor(contentType, content, type);
-    if (walk === null) return type;
+    const walks = this.#walkersFor(contentType, content, type);
+    if (walks.length === 0) return type;
     if (depth >= this.#budget.limits.depth) {
       this.#suspicious.add('archive.depth');
       return type;
     }
     const before = this.#entries.length;
-    await walk({
+    const visitor: Visitor = {
       flag: (code) => this.#suspicious.add(code),
       member: (member) => this.#member(inner, member, depth + 1),
-    });
+    };
+    for (const walk of walks) await walk(visitor);
     return refine(
       type,
       this.#entries.slice(before).map((entry) => entry.path.slice(inner.length)),
     );
   }
 
-  #walkerFor(contentType: string, content: Buffer, type: string | null): ((visitor: Visitor) => Promise<void>) | null {
+  /** What the content opens as; two things when it is made to be both. */
+  #walkersFor(contentType: string, content: Buffer, type: string | null): ((visitor: Visitor) => Promise<void>)[] {
     const budget = this.#budget;
-    if (type === 'application/zip' || isZipBased(type)) return (visitor) => walkZip(content, budget, visitor);
-    if (type === 'application/gzip') return (visitor) => walkGzip(content, budget, visitor);
-    if (type === 'application/x-tar' || isTar(content)) return (visitor) => walkTar(content, budget, visitor);
-    if (type === 'application/ms-tnef') return (visitor) => walkTnef(content, budget, visitor);
+    const zip = (visitor: Visitor) => walkZip(content, budget, visitor);
+    if (type === 'application/zip' || isZipBased(type)) return [zip];
+    // A picture, program, film or other archive with a zip behind it opens as a zip.
+    const behind = endsAsZip(content) ? [zip] : [];
+    if (type === 'application/gzip') return [(visitor) => walkGzip(content, budget, visitor), ...behind];
+    if (type === 'application/x-tar' || isTar(content)) {
+      return [(visitor) => walkTar(content, budget, visitor), ...behind];
+    }
+    if (type === 'application/ms-tnef') return [(visitor) => walkTnef(content, budget, visitor), ...behind];
     if (contentType === 'message/rfc822' || contentType === 'message/global') {
-      return (visitor) => walkMessage(content, budget, visitor);
+      return [(visitor) => walkMessage(content, budget, visitor), ...behind];
     }
-    // A picture, program or film with a zip behind it opens as a zip.
-    if (type !== 'application/x-ole-storage' && !isOpaqueType(type) && endsAsZip(content)) {
-      return (visitor) => walkZip(content, budget, visitor);
+    if (contentType.startsWith('multipart/')) {
+      return [(visitor) => walkEncodedMultipart(content, budget, visitor), ...behind];
     }
-    return null;
+    return behind;
   }
 
   async #member(path: string, member: Member, depth: number): Promise<void> {
     const names = member.names.map((name) => safePath(name));
-    const entry: FoundEntry = { path: `${path}${names[0] ?? ''}`, sniffedType: null, bytes: member.bytes };
+    const entry: FoundEntry = {
+      path: `${path}${names[0] ?? ''}`.slice(-4 * PATH_MAX),
+      sniffedType: null,
+      bytes: member.bytes,
+    };
     this.#entries.push(entry);
     for (const name of names.slice(1)) {
       if (name !== names[0]) this.#entries.push({ path: `${path}${name}`, sniffedType: null, bytes: member.bytes });
@@ -199,7 +211,10 @@ async function walkGzip(content: Buffer, budget: Budget, visitor: Visitor): Prom
 /** The path in the archive, each step normalised as a name. */
 function safePath(name: string): string {
   const steps = name.slice(-4096).split(/[\\/]/).map(normalizeName);
-  return steps.filter((step) => step !== '').join('/');
+  return steps
+    .filter((step) => step !== '')
+    .join('/')
+    .slice(-PATH_MAX);
 }
 
 function isZipBased(type: string | null): boolean {

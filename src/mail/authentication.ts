@@ -17,6 +17,7 @@ import { getDomain } from 'tldts';
 import { normalizeDomain } from '../core/address.ts';
 import { cleanToken } from './format.ts';
 import { type DnsAnswer, dnsError, isAbsent, type Resolver, withDeadline } from './resolver.ts';
+import { tameMessage, tameStream } from './tame.ts';
 import type { AuthenticationResult } from './types.ts';
 
 export interface AuthenticationInput {
@@ -88,7 +89,8 @@ async function verify(
       late,
     ).catch(() => null),
     (async () => {
-      const signatures = await dkimVerify(message, { resolver, sender: input.sender, minBitLength: 1024 });
+      const tamed = Buffer.isBuffer(message) ? tameMessage(message) : tameStream(message);
+      const signatures = await dkimVerify(tamed, { resolver, sender: input.sender, minBitLength: 1024 });
       const senders = [...new Set((signatures.headerFrom ?? []).map(domainPart))];
       const chain = signatures.arc ?? ({} as ARCData);
       const policy = senders.length === 1 ? dmarc({ headerFrom: senders[0] ?? '', resolver }) : false;

@@ -87,16 +87,19 @@ export function editMessage(message: Buffer, edits: HeaderEdits): Buffer {
   return Buffer.concat([edited, blank, message.subarray(body)]);
 }
 
-/** The same as a stream: only the header block is held, and no more than 512 KiB of it (MailFormatError beyond). */
-export class EditHeaders extends Transform {
-  readonly #edits: HeaderEdits;
+/**
+ * Passes a message on with its header rewritten by `edit`, which gets the header and as much of the body as has come with
+ * it. Only the header block is held, and no more than 512 KiB of it (MailFormatError beyond).
+ */
+export class HeaderTransform extends Transform {
+  readonly #edit: (message: Buffer) => Buffer;
   #held: Buffer[] | null = [];
   #bytes = 0;
   #last = Buffer.alloc(0);
 
-  constructor(edits: HeaderEdits) {
+  constructor(edit: (message: Buffer) => Buffer) {
     super();
-    this.#edits = edits;
+    this.#edit = edit;
   }
 
   override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
@@ -121,7 +124,7 @@ export class EditHeaders extends Transform {
 
   override _flush(done: TransformCallback): void {
     try {
-      if (this.#held !== null) this.push(editMessage(Buffer.concat(this.#held), this.#edits));
+      if (this.#held !== null) this.push(this.#edit(Buffer.concat(this.#held)));
       done();
     } catch (error) {
       done(error as Error);
@@ -135,7 +138,14 @@ export class EditHeaders extends Transform {
     if (body === header) return;
     if (header > HEADER_MAX) throw new MailFormatError('header_too_large');
     this.#held = null;
-    this.push(editMessage(all, this.#edits));
+    this.push(this.#edit(all));
+  }
+}
+
+/** `editMessage` as a stream. */
+export class EditHeaders extends HeaderTransform {
+  constructor(edits: HeaderEdits) {
+    super((message) => editMessage(message, edits));
   }
 }
 

@@ -119,7 +119,7 @@ class Walker {
       closing = frame !== undefined;
     }
     const top = this.#frames.at(-1);
-    if (frame === undefined && top?.guess === true && name !== '' && this.#mode === 'between') {
+    if (frame === undefined && top?.guess === true && this.#mode === 'between') {
       top.guess = false;
       this.#open.set(name, this.#frames.length - 1);
       frame = this.#frames.length - 1;
@@ -222,6 +222,8 @@ function readHeader(block: Buffer, anomalies: Set<string>): HeaderFacts {
     ...types.flatMap((type) => paramValues(type, 'name')),
   ];
   const distinct = [...new Set(names)].filter((name) => name !== '');
+  const encoded = multipart.length > 0 && encodings.some((encoding) => /base64|quoted|uu/.test(encoding));
+  if (encoded) anomalies.add('encoded_multipart');
   return {
     part: {
       contentType: types[0]?.value || 'text/plain',
@@ -232,7 +234,8 @@ function readHeader(block: Buffer, anomalies: Set<string>): HeaderFacts {
     },
     multipart: multipart.length > 0,
     alsoLeaf:
-      multipart.length > 0 && (multipart.length < types.length || boundaries.length === 0 || distinct.length > 0),
+      multipart.length > 0 &&
+      (multipart.length < types.length || boundaries.length === 0 || distinct.length > 0 || encoded),
     boundaries,
   };
 }

@@ -95,8 +95,11 @@ export function inspectName(raw: string): NameFindings {
     dangerous,
     macro: MACRO_EXTENSIONS.has(extension),
     doubleExtension: risky && (DECOY.has(before) || /\s{5,}\.?[^.]*$/.test(name)),
-    disguised: BIDI.test(raw) || raw.includes('\u0000') || /::?\$/.test(raw),
+    disguised: OVERRIDE.test(raw) || (risky && BIDI.test(raw)) || raw.includes('\u0000') || /::?\$/.test(raw),
   };
 }
 
-const BIDI = /[\u200e\u200f\u202a-\u202e\u2066-\u2069\u061c]/;
+/** Turns Latin letters round: no honest name needs it. */
+const OVERRIDE = /[\u202d\u202e]/;
+/** Honest in Hebrew and Arabic names, and in front of a program's extension never. */
+const BIDI = /[\u200e\u200f\u202a-\u202c\u2066-\u2069\u061c]/;

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import {
   type AddressObject,
@@ -8,15 +7,16 @@ import {
   simpleParser,
 } from 'mailparser';
 import { normalizeAddress, printable } from '../core/address.ts';
-import { inspectContent, mergeInspections, NOTHING_FOUND } from './archives.ts';
+import { NOTHING_FOUND } from './archives.ts';
+import { collectAttachments, type ShownAttachment } from './attachments.ts';
 import { ARCHIVE_LIMITS, type ArchiveLimits, Budget } from './budget.ts';
 import { decodeText, fieldValue, headerEnd, splitFields } from './fields.ts';
 import { readHtml } from './html.ts';
 import { type Leaf, leavesOf } from './leaves.ts';
 import { decodeWords, walkStructure } from './mime.ts';
-import { inspectName, normalizeName } from './names.ts';
+import { normalizeName } from './names.ts';
 import { hasEicar, hasHtmlSmuggling } from './threats.ts';
-import type { HeaderField, MailAddress, ParsedAttachment, ParsedMail } from './types.ts';
+import type { HeaderField, MailAddress, ParsedMail } from './types.ts';
 
 export const TEXT_MAX = 262_144;
 export const HTML_MAX = 1_048_576;
@@ -62,8 +62,14 @@ export async function parseMail(source: Buffer | string, limits: ParseLimits = P
   for (const leaf of leaves) for (const anomaly of anomaliesOf(leaf)) anomalies.add(anomaly);
 
   const budget = new Budget(limits.archives);
-  const attachments = await collect(mail.attachments, leaves, budget, limits, anomalies);
-  const html = typeof mail.html === 'string' ? mail.html.slice(0, HTML_MAX) : '';
+  const { attachments, complete } = await collectAttachments(
+    mail.attachments.map(shown),
+    leaves,
+    budget,
+    limits.attachments,
+  );
+  if (!complete) anomalies.add('too_many_attachments');
+  const html = asText(mail.html).slice(0, HTML_MAX);
   const facts = readHtml(html);
   if (facts.truncated) anomalies.add('html_truncated');
   const bodies = leaves.filter((leaf) => leaf.isBody);
@@ -74,10 +80,10 @@ export async function parseMail(source: Buffer | string, limits: ParseLimits = P
     replyTo: addresses(mail.replyTo, limits),
     to: addresses(mail.to, limits),
     cc: addresses(mail.cc, limits),
-    subject: printable(mail.subject ?? '', 1000),
-    messageId: printable(mail.messageId ?? '', 500),
-    date: mail.date !== undefined && headers.some((field) => field.name === 'date') ? validDate(mail.date) : null,
-    text: (mail.text ?? '').slice(0, TEXT_MAX),
+    subject: printable(asText(mail.subject), 1000),
+    messageId: printable(asText(mail.messageId), 500),
+    date: readDate(mail.date, headers),
+    text: asText(mail.text).slice(0, TEXT_MAX),
     html,
     htmlText: facts.text,
     hiddenText: facts.hiddenText,
@@ -113,8 +119,29 @@ async function parseWithLibrary(message: Buffer): Promise<Simple> {
   }
 }
 
-function validDate(date: Date): Date | null {
-  return Number.isNaN(date.getTime()) ? null : date;
+/**
+ * mailparser's declared types are wishes: the contentType of a part whose Content-Type is empty and repeated is `false`.
+ * What is not a text counts as none.
+ */
+function asText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return Array.isArray(value) && typeof value[0] === 'string' ? value[0] : '';
+}
+
+function shown(attachment: Attachment): ShownAttachment {
+  return {
+    filename: asText(attachment.filename),
+    contentType: asText(attachment.contentType) || 'application/octet-stream',
+    content: Buffer.isBuffer(attachment.content) ? attachment.content : Buffer.alloc(0),
+  };
+}
+
+/** mailparser answers the present for a date that it cannot read: such a date is none. */
+function readDate(found: Date | undefined, headers: readonly HeaderField[]): Date | null {
+  const value = headers.find((field) => field.name === 'date')?.value;
+  if (found === undefined || value === undefined || Number.isNaN(found.getTime())) return null;
+  const isPresent = Math.abs(found.getTime() - Date.now()) < 60_000;
+  return isPresent && Number.isNaN(Date.parse(value)) ? null : found;
 }
 
 function anomaliesOf(leaf: Leaf): string[] {
@@ -136,80 +163,6 @@ function anomaliesOf(leaf: Leaf): string[] {
 }
 
 const KNOWN_ENCODINGS = new Set(['7bit', '8bit', 'binary', 'base64', 'quoted-printable', '']);
-
-interface Candidate {
-  readonly names: string[];
-  readonly contentType: string;
-  readonly content: Buffer;
-  readonly sha256: string;
-  /** The same file as another reader decodes it. */
-  other: Buffer | null;
-}
-
-/** Joins what mailparser shows with what the own walk found, each file once. */
-async function collect(
-  shown: readonly Attachment[],
-  leaves: readonly Leaf[],
-  budget: Budget,
-  limits: ParseLimits,
-  anomalies: Set<string>,
-): Promise<ParsedAttachment[]> {
-  const candidates: Candidate[] = shown.map((attachment) => ({
-    names: attachment.filename === undefined || attachment.filename === '' ? [] : [attachment.filename],
-    contentType: printable(attachment.contentType.toLowerCase(), 120),
-    content: attachment.content,
-    sha256: digest(attachment.content),
-    other: null,
-  }));
-  const known = candidates.length;
-  const taken = new Set<Candidate>();
-  for (const leaf of leaves) {
-    if (leaf.isBody) continue;
-    const sha256 = digest(leaf.content);
-    const same =
-      candidates.find((row) => row.sha256 === sha256 && !taken.has(row)) ??
-      candidates
-        .slice(0, known)
-        .find((row) => !taken.has(row) && row.other === null && row.names.some((name) => leaf.names.includes(name)));
-    if (same !== undefined) {
-      taken.add(same);
-      for (const name of leaf.names) if (!same.names.includes(name)) same.names.push(name);
-      if (same.sha256 !== sha256) same.other = leaf.content;
-      continue;
-    }
-    if (candidates.some((row) => row.sha256 === sha256 && row.names.some((name) => leaf.names.includes(name))))
-      continue;
-    const added = { names: [...leaf.names], contentType: leaf.contentType, content: leaf.content, sha256, other: null };
-    candidates.push(added);
-    taken.add(added);
-  }
-  if (candidates.length > limits.attachments) anomalies.add('too_many_attachments');
-  const result: ParsedAttachment[] = [];
-  for (const candidate of candidates.slice(0, limits.attachments)) result.push(await inspected(candidate, budget));
-  return result;
-}
-
-async function inspected(candidate: Candidate, budget: Budget): Promise<ParsedAttachment> {
-  const names = candidate.names.length === 0 ? ['unnamed'] : candidate.names;
-  const found = await inspectContent(names, candidate.contentType, candidate.content, budget);
-  const other =
-    candidate.other === null ? null : await inspectContent(names, candidate.contentType, candidate.other, budget);
-  // Of several names the most dangerous one is shown: it is the one that a person should see.
-  const rawName = names.find((name) => inspectName(name).dangerous) ?? names[0] ?? 'unnamed';
-  return {
-    name: normalizeName(rawName) || 'unnamed',
-    rawName: rawName.slice(0, 1000),
-    contentType: candidate.contentType,
-    sniffedType: found.sniffedType ?? other?.sniffedType ?? null,
-    bytes: candidate.content.length,
-    sha256: candidate.sha256,
-    inspection: other === null ? found.inspection : mergeInspections(found.inspection, other.inspection),
-  };
-}
-
-function digest(content: Buffer): string {
-  return createHash('sha256').update(content).digest('hex');
-}
 
 const VALUE_MAX = 16_384;
 
@@ -236,7 +189,7 @@ function addresses(found: AddressObject | AddressObject[] | undefined, limits: P
   )
     .slice(0, limits.addresses)
     .map((entry) => ({
-      address: normalizeAddress(entry.address ?? '') ?? printable(entry.address ?? '', 320),
-      name: printable(entry.name, 320),
+      address: normalizeAddress(asText(entry.address)) ?? printable(asText(entry.address), 320),
+      name: printable(asText(entry.name), 320),
     }));
 }

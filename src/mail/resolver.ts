@@ -121,11 +121,10 @@ export function cachingResolver(inner: Resolver, options: CacheOptions = {}): Re
   };
 }
 
-/** Rejects with `late()` when the promise has not settled in time; the timer never keeps a process alive. */
+/** Rejects with `late()` when the promise has not settled in time. */
 export function withDeadline<T>(promise: Promise<T>, ms: number, late: () => Error): Promise<T> {
   return new Promise((resolve, reject) => {
     const timer = setTimeout(() => reject(late()), ms);
-    timer.unref();
     promise.then(resolve, reject).finally(() => clearTimeout(timer));
   });
 }

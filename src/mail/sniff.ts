@@ -128,7 +128,9 @@ export async function sniffType(content: Buffer): Promise<string | null> {
   const own = sniffMagic(content);
   if (own !== null || content.length === 0) return own;
   try {
-    return (await fileTypeFromBuffer(content.subarray(0, 65_536)))?.mime ?? null;
+    const type = (await fileTypeFromBuffer(content.subarray(0, 65_536)))?.mime ?? null;
+    // It takes every text that begins with MZ for a program, and with BZh for an archive.
+    return type === 'application/x-msdownload' || type === 'application/x-bzip2' ? null : type;
   } catch {
     return null;
   }

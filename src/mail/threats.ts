@@ -9,7 +9,7 @@ export function hasEicar(content: Buffer): boolean {
   return content.includes(EICAR);
 }
 
-const SMUGGLE_MAX = 4 * 1024 * 1024;
+const SMUGGLE_MAX = 16 * 1024 * 1024;
 const PAYLOAD = 1000;
 
 /**

@@ -51,7 +51,7 @@ interface CentralEntry {
 export async function walkZip(zip: Buffer, budget: Budget, visitor: Visitor): Promise<void> {
   const directory = await readDirectory(zip, budget);
   if (directory.error) visitor.flag('archive.parser_error');
-  if (directory.entries.length >= budget.limits.entries) visitor.flag('archive.entries');
+  if (directory.cut) visitor.flag('archive.entries');
   const claims = directory.entries
     .map((entry): Claim => {
       const local = readLocal(zip, entry.offset);
@@ -66,7 +66,7 @@ export async function walkZip(zip: Buffer, budget: Budget, visitor: Visitor): Pr
     }
     await showClaim(zip, claim, budget, visitor);
   }
-  await showHidden(zip, claims, budget, visitor);
+  if (!directory.cut) await showHidden(zip, claims, budget, visitor);
 }
 
 /** Whether a zip ends exactly at the end of the content: what comes before it may be anything (self-extractors, images). */
@@ -78,6 +78,8 @@ export function endsAsZip(content: Buffer): boolean {
 interface Directory {
   readonly entries: readonly CentralEntry[];
   readonly error: boolean;
+  /** There are more entries than the budget allows; they were not read. */
+  readonly cut: boolean;
   /** Where the directory starts and where it should end, by the end record; -1 when there is none. */
   readonly start: number;
   readonly end: number;
@@ -86,13 +88,18 @@ interface Directory {
 async function readDirectory(zip: Buffer, budget: Budget): Promise<Directory> {
   const entries: CentralEntry[] = [];
   let error = false;
+  let cut = false;
   try {
     const file = await open(zip);
     await new Promise<void>((resolve, reject) => {
       file.on('entry', (entry: Entry) => {
+        if (entries.length >= budget.limits.entries) {
+          cut = true;
+          resolve();
+          return;
+        }
         entries.push(centralEntry(entry));
-        if (entries.length >= budget.limits.entries) resolve();
-        else file.readEntry();
+        file.readEntry();
       });
       file.once('end', resolve);
       file.once('error', reject);
@@ -102,7 +109,7 @@ async function readDirectory(zip: Buffer, budget: Budget): Promise<Directory> {
     error = true;
   }
   const end = zip.lastIndexOf(END);
-  if (end < 0 || end + 22 > zip.length) return { entries, error: true, start: -1, end: -1 };
+  if (end < 0 || end + 22 > zip.length) return { entries, error: true, cut, start: -1, end: -1 };
   let start = zip.readUInt32LE(end + 16);
   let directoryEnd = end;
   // ZIP64: the locator (20 octets) points to a record that holds the true offset.
@@ -113,7 +120,7 @@ async function readDirectory(zip: Buffer, budget: Budget): Promise<Directory> {
       directoryEnd = record;
     }
   }
-  return { entries, error, start, end: directoryEnd };
+  return { entries, error, cut, start, end: directoryEnd };
 }
 
 function open(zip: Buffer): Promise<ZipFile> {
@@ -173,10 +180,12 @@ function checkLayout(zip: Buffer, claims: readonly Claim[], directory: Directory
   for (const claim of claims) {
     const gap = claim.entry.offset - at;
     if (gap < 0) visitor.flag('archive.overlap');
-    else if (!slack.includes(gap)) visitor.flag(at === 0 ? 'archive.prefix' : 'archive.gap');
+    else if (!slack.includes(gap) && !directory.cut) visitor.flag(at === 0 ? 'archive.prefix' : 'archive.gap');
     at = Math.max(at, claim.end);
     slack = (claim.entry.flags & DESCRIPTOR) !== 0 ? [0, 12, 16, 20, 24] : [0];
   }
+  // What was not read cannot be told from what nothing claims.
+  if (directory.cut) return;
   const gap = directory.start - at;
   if (gap < 0) visitor.flag('archive.overlap');
   else if (!slack.includes(gap)) visitor.flag(claims.length === 0 ? 'archive.prefix' : 'archive.gap');

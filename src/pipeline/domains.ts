@@ -1,5 +1,5 @@
 import { domainToUnicode } from 'node:url';
-import { getDomain, getDomainWithoutSuffix, getPublicSuffix } from 'tldts';
+import { getDomain, getDomainWithoutSuffix } from 'tldts';
 
 const OPTIONS = { allowPrivateDomains: false, validateHostname: false, detectIp: true } as const;
 
@@ -15,10 +15,6 @@ export function brandLabel(host: string): string {
 
 export function topLevel(host: string): string {
   return host.slice(host.lastIndexOf('.') + 1).toLowerCase();
-}
-
-export function publicSuffix(host: string): string {
-  return getPublicSuffix(host, OPTIONS) ?? '';
 }
 
 interface HostParts {

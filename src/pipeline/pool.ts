@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events';
 import { type ResourceLimits, Worker } from 'node:worker_threads';
 import type { Logger } from '../core/log.ts';
 import type { SymbolCode } from './symbols.ts';
@@ -59,6 +60,8 @@ export class WorkerPool<Task, Result> {
     if (this.#closed) return Promise.resolve({ failed: 'scan.unavailable', detail: 'closed' });
     if (signal.aborted) return Promise.resolve({ failed: 'scan.aborted', detail: '' });
     if (this.#threads.size === 0) this.#start();
+    // One signal (a shutdown's) may stand behind any number of messages.
+    setMaxListeners(0, signal);
     return new Promise((resolve) => {
       const onAbort = () => this.#abort(job);
       const job: Job<Result> = {

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
 import type { Envelope } from '../core/message.ts';
 import { parseMail } from '../mail/parse.ts';
@@ -19,7 +19,8 @@ const stages = messageStages(loadModel());
 async function run(task: InspectTask): Promise<Answer<Inspected>> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(task.path);
+    // This thread has nothing else to do, and the asynchronous way costs four trips through the thread pool.
+    bytes = readFileSync(task.path);
   } catch (error) {
     return { failed: 'scan.unavailable', detail: textOf(error) };
   }

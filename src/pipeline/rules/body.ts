@@ -11,7 +11,8 @@ export function bodyHits(mail: ParsedMail, reading: Reading): Hit[] {
   if (mail.hiddenText.length > 400 && mail.hiddenText.length > 0.6 * seen) hits.push(hit('rules.hidden_text'));
   if (mail.html !== '' && !hasText) hits.push(hit('rules.html_only'));
   if (mail.html !== '' && seen > 0 && seen < 200 && mail.links.length > 0) hits.push(hit('rules.html_short'));
-  if (mail.hasForm) hits.push(hit('rules.form'));
+  if (/<input[^>]{0,200}type\s*=\s*["']?password/i.test(mail.html)) hits.push(hit('rules.form_password'));
+  else if (mail.hasForm) hits.push(hit('rules.form'));
   if (mail.html !== '' && mail.images.length > 0 && mail.images.length <= 3 && mail.links.length > 0 && seen < 60) {
     hits.push(hit('rules.single_image'));
   }
@@ -23,7 +24,11 @@ export function bodyHits(mail: ParsedMail, reading: Reading): Hit[] {
     hits.push(hit('rules.html_broken_words'));
   }
   hits.push(...letterHits(mail, reading));
-  if (mail.attachments.some(({ contentType, name }) => isPage(contentType, name)) && !isReport(mail)) {
+  const [only] = mail.attachments;
+  // A signature's logo may be an SVG; one that comes alone is a page that runs scripts.
+  const isLonelySvg =
+    mail.attachments.length === 1 && /\.svgz?$/i.test(only?.name ?? '') && !mail.html.includes('cid:');
+  if ((isLonelySvg || mail.attachments.some(({ contentType, name }) => isPage(contentType, name))) && !isReport(mail)) {
     hits.push(hit('rules.html_attachment'));
   }
   return hits;
@@ -54,9 +59,7 @@ function letterHits(mail: ParsedMail, reading: Reading): Hit[] {
 }
 
 function isPage(contentType: string, name: string): boolean {
-  return (
-    contentType === 'text/html' || contentType === 'application/xhtml+xml' || /\.(?:x?html?|shtml|svg)$/i.test(name)
-  );
+  return contentType === 'text/html' || contentType === 'application/xhtml+xml' || /\.(?:x?html?|shtml)$/i.test(name);
 }
 
 /** A forwarded page in a report is evidence, not bait. */

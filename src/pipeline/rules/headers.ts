@@ -37,7 +37,8 @@ export function headerHits({ mail, envelope }: MessageInput, reading: Reading): 
   const tricks = mail.anomalies.filter((name) => TRICKS.has(name));
   if (tricks.length > 0) hits.push(hit('rules.mime_trick', tricks.slice(0, 5).join(', ')));
   if (mail.to.length + mail.cc.length === 0 && !outbound) hits.push(hit('rules.to_undisclosed'));
-  hits.push(...mailerHits(reading));
+  if (mail.to.length + mail.cc.length > 15) hits.push(hit('rules.to_many', `${mail.to.length + mail.cc.length}`));
+  hits.push(...mailerHits(reading), ...traceHits(mail, envelope, reading));
   if (mail.headers.some(({ name, value }) => name === 'received' && hasImpossibleAddress(value))) {
     hits.push(hit('rules.forged_received'));
   }
@@ -50,6 +51,46 @@ export function headerHits({ mail, envelope }: MessageInput, reading: Reading): 
   }
   if (from !== undefined) hits.push(...senderHits(from.address.toLowerCase(), from.name, mail.replyTo, reading));
   return hits;
+}
+
+/** Names that access providers give to customers' lines: the address in the name, or a word for it. */
+const DYNAMIC =
+  /(?:^|[.-])(?:a?dsl|ppp|dial(?:up|in)?|dhcp|dyn(?:amic)?(?:ip)?|cable|pool|client|customer|cust|broadband|res(?:idential)?|modem)\d*[.-]|\d{1,3}[.-]\d{1,3}[.-]\d{1,3}[.-]\d{1,3}|\d{9,12}\./;
+
+/** The confirmed name of the sending server, the envelope and the Message-ID against From. */
+function traceHits(mail: MessageInput['mail'], envelope: MessageInput['envelope'], reading: Reading): Hit[] {
+  if (envelope.direction === 'outbound') return [];
+  const hits: Hit[] = [];
+  const from = organisation(domainOf(mail.from[0]?.address.toLowerCase() ?? ''));
+  const sender = envelope.sender === '' ? '' : organisation(domainOf(envelope.sender));
+  const server = envelope.remoteName === null ? '' : organisation(envelope.remoteName);
+  if (envelope.remoteName !== null && DYNAMIC.test(envelope.remoteName))
+    hits.push(hit('rules.dynamic_host', envelope.remoteName));
+  else if (server !== '' && from !== '' && server === from) hits.push(hit('rules.host_is_sender', server));
+  const isList = reading.header('list-id') !== undefined || reading.header('list-post') !== undefined;
+  if (sender !== '' && from !== '' && sender !== from && !isList) hits.push(hit('rules.from_envelope_differ', sender));
+  const id = /@([^@>\s]+)>?\s*$/.exec(mail.messageId)?.[1]?.toLowerCase().replace(/[[\]]/g, '') ?? '';
+  if (id !== '') {
+    const owner = organisation(id);
+    if (isAddress(id) || /^(?:localhost|unknown)/.test(id)) hits.push(hit('rules.message_id_odd', id));
+    else if (id.includes('.') && owner !== from && owner !== sender && owner !== server && !isList)
+      hits.push(hit('rules.message_id_foreign', id));
+  }
+  if (mail.from[0]?.name === '') hits.push(hit('rules.no_name'));
+  if (/^\s*[12]\b|high|urgent/i.test(reading.header('x-priority') ?? reading.header('importance') ?? ''))
+    hits.push(hit('rules.priority'));
+  if (
+    /base64/i.test(reading.header('content-transfer-encoding') ?? '') &&
+    /^text\//i.test(reading.header('content-type') ?? '') &&
+    isAscii(mail)
+  ) {
+    hits.push(hit('rules.needless_base64'));
+  }
+  return hits;
+}
+
+function isAscii(mail: MessageInput['mail']): boolean {
+  return !/\P{ASCII}/u.test(mail.text.slice(0, 4000)) && !/\P{ASCII}/u.test(mail.html.slice(0, 4000));
 }
 
 function dateHits(date: Date | null, receivedAt: Date): Hit[] {

@@ -7,6 +7,8 @@ import { BRAND_LABELS, FREE_HOSTS, ODD_TLDS, OWN_LABELS, SHORTENERS } from './na
 
 const LINKS_MAX = 300;
 const SKELETONS: ReadonlySet<string> = new Set([...BRAND_LABELS].map(skeleton));
+/** Words that lie one letter from a company's name. */
+const PLAIN_WORDS: ReadonlySet<string> = new Set(['finance', 'telecom', 'correo', 'barclay']);
 const LONG_BRANDS: readonly string[] = [...BRAND_LABELS].filter((label) => label.length >= 7);
 
 /** Where links lead, against what they show. Each symbol counts once per message. */
@@ -20,6 +22,8 @@ export function linkHits(mail: ParsedMail): Hit[] {
     .map((one) => one.address.toLowerCase())
     .filter((one) => one.includes('@'));
   const seen = new Set<string>();
+  let own = 0;
+  let foreign = 0;
 
   for (const { href, text } of linksOf(mail)) {
     if (/^\s*(?:data|javascript|vbscript|file|blob):/i.test(href)) add('rules.link_scheme', href.slice(0, 40));
@@ -27,16 +31,21 @@ export function linkHits(mail: ParsedMail): Hit[] {
     if (host === null) continue;
     const shown = shownHost(text);
     if (shown !== null) addMismatch(shown, host, fromOrganisation, add);
-    if (recipients.some((one) => carries(href, one)) && organisation(host) !== fromOrganisation) {
+    if (recipients.some((one) => carries(fragmentOf(href), one))) add('rules.link_recipient_fragment', host);
+    else if (recipients.some((one) => carries(href, one)) && organisation(host) !== fromOrganisation) {
       add('rules.link_recipient', host);
     }
     if (/^\s*https?:[\\/]*[^/?#]*\.[^/?#]*@/i.test(href) || /^\s*https?:\\|^\s*https?:\/\/[^/]*%/i.test(href)) {
       add('rules.link_obfuscated', href.slice(0, 100));
     }
+    if (organisation(host) === fromOrganisation) own += 1;
+    else foreign += 1;
     if (seen.has(host)) continue;
     seen.add(host);
     addHost(host, href, add);
   }
+  if (own > foreign) add('rules.links_own', fromOrganisation);
+  else if (own === 0 && foreign > 0) add('rules.links_foreign', [...seen].slice(0, 3).join(', '));
   return [...found.values()];
 }
 
@@ -77,6 +86,11 @@ function addMismatch(
 
 const FILE_LIKE = /\.(?:pdf|docx?|xlsx?|pptx?|zip|html?|php|js|ts|py|sh|md|txt|png|jpe?g)$/;
 
+function fragmentOf(href: string): string {
+  const at = href.indexOf('#');
+  return at < 0 ? '' : href.slice(at + 1);
+}
+
 function carries(href: string, address: string): boolean {
   const lower = href.toLowerCase();
   if (lower.includes(address) || lower.includes(encodeURIComponent(address))) return true;
@@ -91,7 +105,7 @@ function addHost(host: string, href: string, add: (code: Hit['code'], detail: st
   }
   const label = brandLabel(host);
   const plain = skeleton(label);
-  if (!OWN_LABELS.has(label)) {
+  if (!OWN_LABELS.has(label) && !PLAIN_WORDS.has(label)) {
     if (SKELETONS.has(plain) || LONG_BRANDS.some((brand) => isOneEditApart(label, brand)))
       add('rules.link_lookalike', host);
     const words = host.slice(0, 255).split(/[.-]/);

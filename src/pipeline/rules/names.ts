@@ -128,6 +128,8 @@ export const BRANDS: readonly Brand[] = [
     'goo',
     'googleadservices',
     'googletagmanager',
+    'google-analytics',
+    'doubleclick',
   ),
   brand('facebook', 'facebook', 'facebookmail', 'fb', 'meta', 'fbcdn'),
   brand('instagram', 'instagram', 'facebookmail', 'facebook', 'meta'),

@@ -5,6 +5,8 @@ interface PhraseRule {
   readonly code: SymbolCode;
   /** How many of the patterns must be found. */
   readonly least: number;
+  /** The first so many patterns are the heart of it: one of them must be among those found. Absent: all. */
+  readonly heart?: number;
   readonly patterns: readonly RegExp[];
 }
 
@@ -16,6 +18,7 @@ const RULES: readonly PhraseRule[] = [
   {
     code: 'rules.scam_extortion',
     least: 3,
+    heart: 2,
     patterns: [
       /\b(?:bitcoin|btc|monero|litecoin|krypto\w*|crypto\w*|wallet|portefeuille|billetera|portafoglio)\b/,
       /\b(?:[13][a-km-zA-HJ-NP-Z1-9]{25,34}|bc1[a-z0-9]{20,60}|0x[0-9a-f]{40})\b/,
@@ -29,14 +32,15 @@ const RULES: readonly PhraseRule[] = [
   {
     code: 'rules.scam_advance_fee',
     least: 3,
+    heart: 4,
     patterns: [
       /\b(?:next[- ]of[- ]kin|late (?:client|customer|husband|father|president|general|engineer)|deceased|inheritance|erbschaft|héritage|herencia|eredità|beneficiar\w+|bénéficiaire|begünstigte\w*|died in|plane crash|unclaimed)\b/,
-      /(?:us ?\$|usd|\$|€|£|eur|gbp) ?\d{1,3}(?:[.,' ]\d{3}){2,}|\d+(?:\.\d+)? ?(?:million|millionen|millions|milliones|millones|milioni) ?(?:us|united states|dollar\w*|euro\w*|pounds|gbp|usd|\b)/,
-      /\b(?:nigeria|lagos|abuja|ghana|accra|benin|cotonou|ivory coast|cote d'ivoire|abidjan|togo|burkina faso|sierra leone|liberia|congo|south africa|johannesburg|angola|senegal|zimbabwe|iraq|afghanistan|syria|libya|yemen|dubai|hong kong)\b/,
       /\b(?:strictly? confidential|utmost (?:confidence|secrecy|good faith)|highest confidence|top secret|mutual (?:benefit|trust|interest)|confidential(?:ity)? (?:business|proposal|transaction)|100% risk[- ]free|risk free|vertraulich\w*|confidentiel\w*|confidencial\w*)\b/,
       /\b(?:foreign (?:partner|account|bank)|your bank account|transfer (?:of )?(?:the |this )?(?:fund|money|sum)|fund transfer|remit\w*|security company|diplomat(?:ic)? (?:agent|courier)?|consignment|trunk box|atm (?:visa )?card|(?:compensation|contract|inheritance) (?:fund|payment)|western union|moneygram|over[- ]?invoiced|dormant account|donation of|spende|donat\w+ (?:the sum|you))\b/,
-      /\b(?:barrister|attorney|solicitor|bank manager|branch manager|auditor|credit officer|mr\.? president|prince(?:ss)?|widow|mrs\.? [a-z]+ [a-z]+|dr\.? [a-z]+ [a-z]+|sgt\.?|general|un(?:ited nations)?|imf|world bank|fbi|federal reserve|warren buffett|bill gates|lottery|powerball|mavis wanczyk)\b/,
       /\b(?:dear (?:friend|beloved|sir\/madam|beneficiary|winner|partner|lucky)|greetings in the name|my dear|good day|compliments of the season|calvary greetings|permit me|i am contacting you|i got your (?:contact|email)|private email|reply (?:to )?(?:me )?(?:on|via|through|at)? ?(?:my )?(?:private|this))\b/,
+      /(?:us ?\$|usd|\$|€|£|eur|gbp) ?\d{1,3}(?:[.,' ]\d{3}){2,}|\d+(?:\.\d+)? ?(?:million|millionen|millions|milliones|millones|milioni) ?(?:us|united states|dollar\w*|euro\w*|pounds|gbp|usd|\b)/,
+      /\b(?:nigeria|lagos|abuja|ghana|accra|benin|cotonou|ivory coast|cote d'ivoire|abidjan|togo|burkina faso|sierra leone|liberia|congo|south africa|johannesburg|angola|senegal|zimbabwe|iraq|afghanistan|syria|libya|yemen|dubai|hong kong)\b/,
+      /\b(?:barrister|attorney|solicitor|bank manager|branch manager|auditor|credit officer|mr\.? president|prince(?:ss)?|widow|sgt\.?|united nations|imf|world bank|fbi|federal reserve|warren buffett|bill gates|lottery|powerball|mavis wanczyk)\b/,
       /\b(?:cancer|terminal(?:ly)? ill\w*|charity|orphan\w*|less privileged|god bless|the lord|widows)\b/,
       /\b(?:\d{1,2} ?%|percent|per cent) (?:of the|for you|to you|will be|as your|share|for your)/,
     ],
@@ -44,12 +48,10 @@ const RULES: readonly PhraseRule[] = [
   {
     code: 'rules.scam_credentials',
     least: 2,
+    heart: 10,
     patterns: [
-      /\b(?:(?:verify|confirm|validate|update|re-?activate|restore|unlock|secure|re-?confirm) (?:and \w+ )?(?:your|the|ur) (?:\w+ ){0,3}(?:account|identity|information|mailbox|e-?mail|password|details|data|billing|payment|records|ownership|wallet)|log ?in to (?:verify|confirm|restore|avoid))\b/,
       /\b(?:account|mailbox|e-?mail(?: address)?|access|service|password|profile|card|wallet) (?:has been|have been|was|will be|is|is about to be|are|is being|ll be) (?:temporar\w+ |permanently |now |being |going to )?(?:suspend\w*|limit\w*|restrict\w*|lock\w*|block\w*|deactivat\w*|disabl\w*|terminat\w*|clos\w*|delet\w*|expir\w*|placed on hold|on hold|shut ?down|flagged)\b/,
-      /\b(?:unusual|suspicious|unauthori[sz]ed|unrecogni[sz]ed|new) (?:sign[- ]?in|log[- ]?in|activity|activities|transaction|payment|access|device|attempt)\b/,
       /\b(?:mailbox|storage|quota|inbox|e-?mail) (?:\w+ ){0,3}(?:is |has |almost )?(?:full|exceed\w*|limit|over ?quota|reached)|(?:undelivered|pending|held|blocked|quarantined|incoming) (?:e-?mails?|messages|mails)\b/,
-      /\b(?:within|in the next|in less than|before) (?:\d{1,2}|twenty[- ]?four|forty[- ]?eight) ?(?:hours?|hrs?|days?|business days|stunden|tagen?|heures|jours|horas|días|ore|giorni|uur|dagen)\b/,
       /\b(?:failure to (?:do so|comply|verify|update|confirm)|permanent(?:ly)? (?:suspen\w+|clos\w+|delet\w+|block\w+|los\w+)|avoid (?:service )?(?:interruption|suspension|termination|losing|being|deactivation|closure)|to continue using|keep (?:the )?same password|retain (?:the )?(?:same|current) password)\b/,
       /(?:bestätigen|verifizieren|aktualisieren|überprüfen) sie (?:bitte )?(?:umgehend |jetzt |hier )?(?:ihre?n? )(?:\p{L}+ ){0,3}(?:daten|konto|identität|angaben|passwort|telefonnummer|zahlungs\p{L}*|informationen)|ihre?r? (?:\p{L}+ ){0,2}(?:daten|angaben) (?:\p{L}+ ){0,2}(?:zu )?(?:bestätigen|aktualisieren|verifizieren)/u,
       /(?:konto|zugang|karte|account|postfach|bestsign|pushtan|verfahren) (?:\p{L}+ ){0,5}(?:gesperrt|eingeschränkt|deaktiviert|gelöscht|limitiert|läuft ab|abläuft|ausläuft|ungewöhnliche)/u,
@@ -58,6 +60,9 @@ const RULES: readonly PhraseRule[] = [
       /(?:conferm\p{L}+|verific\p{L}+|aggiorn\p{L}+) (?:\p{L}+ ){0,2}(?:i |il |la |le )?(?:suoi|suo|sua|sue|tuoi|tuo|tua|vostri|dati)\b (?:\p{L}+ ?){0,3}|(?:conto|carta|account|utenza|accesso) (?:\p{L}+ ){0,4}(?:sospes\p{L}|bloccat\p{L}|limitat\p{L}|disattivat\p{L}|scadut\p{L})/u,
       /(?:bevestig|verifieer|controleer|werk) (?:\p{L}+ ){0,2}(?:uw|je) (?:\p{L}+ ){0,3}(?:account|gegevens|identiteit|rekening|betaalpas)|(?:rekening|account|bankpas|betaalpas) (?:\p{L}+ ){0,4}(?:geblokkeerd|opgeschort|beperkt|verloopt)/u,
       /(?:potwierdź|zweryfikuj|zaktualizuj) (?:\p{L}+ ){0,2}(?:konto|dane|tożsamość)|konto (?:\p{L}+ ){0,4}(?:zablokowane|zawieszone|ograniczone)|(?:アカウント|お支払い)[^。]{0,30}(?:停止|制限|更新|確認)|(?:ご本人|本人)確認|(?:账户|帐户|邮箱)[^。]{0,20}(?:异常|停用|冻结|升级)/u,
+      /\b(?:(?:verify|confirm|validate|update|re-?activate|restore|unlock|secure|re-?confirm) (?:and \w+ )?(?:your|the|ur) (?:\w+ ){0,3}(?:account|identity|information|mailbox|e-?mail|password|details|data|billing|payment|records|ownership|wallet)|log ?in to (?:verify|confirm|restore|avoid))\b/,
+      /\b(?:unusual|suspicious|unauthori[sz]ed|unrecogni[sz]ed|new) (?:sign[- ]?in|log[- ]?in|activity|activities|transaction|payment|access|device|attempt)\b/,
+      /\b(?:within|in the next|in less than|before) (?:(?:\d{1,2}|twenty[- ]?four|forty[- ]?eight) ?(?:hours?|hrs?|stunden|heures|horas|ore|uur)|[1-3] (?:business )?(?:days?|tagen?|jours|días|giorni|dagen))\b/,
       /\b(?:click (?:here|below|the (?:link|button)) (?:to|and) (?:verify|confirm|update|restore|unlock|re-?activate|validate|upgrade|release|keep|login|log in|avoid)|(?:dear|hello|hi) (?:valued )?(?:customer|client|user|member|account (?:holder|owner|user)|webmail user|e-?mail user)|sehr geehrte[rs]? (?:kund\p{L}*|nutzer\p{L}*)\b|lieber kunde|cher(?:e)?(?:\(e\))? client(?:\(e\)|e)?|estimado(?:\/a|\(a\))? (?:cliente|usuario)|gentile client\p{L}|geachte (?:klant|heer\/mevrouw)|prezado cliente)/u,
     ],
   },
@@ -83,6 +88,7 @@ const RULES: readonly PhraseRule[] = [
   {
     code: 'rules.scam_invoice_change',
     least: 2,
+    heart: 1,
     patterns: [
       /\b(?:(?:change|changed|update|updated|new|revised) (?:of |in |our |to our |the )?(?:bank(?:ing)?|account|payment|beneficiary|remittance) (?:account |details|information|instructions)|neue bankverbindung|geänderte bankverbindung|bankverbindung (?:hat sich )?geändert|nouve(?:lles|au) (?:coordonnées bancaires|rib)|changement de (?:rib|coordonnées)|nueva cuenta bancaria|nuevo(?:s datos)? banc\w+|nuov[eio] (?:coordinate|iban)|direct deposit|payroll (?:details|information|account)|old account|audit(?:ing|ed)? (?:our|of our) (?:bank|account))\b/,
       /\b(?:(?:outstanding|pending|overdue|unpaid|next|all|future|upcoming) (?:invoice|payment|balance)s?|before (?:you )?(?:make|process\w*|the next) (?:the |any )?pay\w*|effective (?:immediately|today)|hold (?:on )?(?:the )?payment|wire (?:transfer)?|swift|iban|next pay ?(?:roll|day|check)|offene rechnung|überweis\w+|virement|transferencia|bonifico)\b/,
@@ -95,7 +101,7 @@ const RULES: readonly PhraseRule[] = [
     patterns: [
       /\b(?:gift ?cards?|itunes|google play card|steam card|apple card|amazon card|vanilla card|geschenkkarten?|gutschein(?:karten)|cartes? cadeaux?|tarjetas? (?:de )?regalo|carte regalo)\b/,
       /\b(?:are you (?:available|free|at your desk|in the office|around|less busy|busy)|bist du (?:verfügbar|im büro|da)|sind sie (?:verfügbar|im büro|gerade)|êtes[- ]vous (?:disponible|au bureau)|estás (?:disponible|ocupado)|sei (?:disponibile|in ufficio)|quick (?:task|favou?r|request)|urgent (?:task|favou?r|request|assignment)|need (?:you to|your) (?:\w+ ){0,3}(?:favou?r|task|assist\w*|errand|handle)|do (?:me )?a favou?r|discreet\w*|kleinen gefallen|petit service|un favor)\b/,
-      /\b(?:in a meeting|can'?t talk|cannot (?:talk|take calls)|no calls|(?:text|cell|mobile|phone|whatsapp) number|personal (?:cell|number|mobile)|send me your (?:cell|number|mobile|phone)|drop (?:me )?your|handynummer|in einer besprechung|en réunion|numéro de portable|en una reunión|in riunione|sent from my (?:iphone|ipad|mobile))\b/,
+      /\b(?:in a meeting|can'?t talk|cannot (?:talk|take calls)|no calls|(?:text|cell|mobile|phone|whatsapp) number|personal (?:cell|number|mobile)|send me your (?:cell|number|mobile|phone)|drop (?:me )?your|handynummer|in einer besprechung|en réunion|numéro de portable|en una reunión|in riunione)\b/,
       /\b(?:scratch|send (?:me )?(?:the )?(?:picture|photo|code|pics)|reimburse\w*|surprise (?:some|the|our) (?:staff|employees|clients)|wire transfer|acquisition|confidential (?:operation|transaction|file)|process (?:a|the) (?:payment|wire))\b/,
     ],
   },
@@ -142,9 +148,9 @@ const RULES: readonly PhraseRule[] = [
     code: 'rules.spam_adult',
     least: 2,
     patterns: [
-      /\b(?:porn\w*|xxx|hardcore|nude\w*|naked|horny|slut\w*|sex(?:y|ual|uelle)?|fuck\w*|pussy|milf|hottest girls|live (?:girls|cams?)|web ?cams?|erotic\w*|lolita\w*|teen(?:s|age)?(?: girls| sluts| porn)|barely legal|adults? only|18\+|escort\w*)\b/,
+      /\b(?:porn\w*|xxx|hardcore|nudes?|naked|horny|slut\w*|fuck\w*|pussy|milf|hottest girls|live (?:girls|sex)|erotic\w*|lolita\w*|barely legal|escort (?:girls?|service)s?|blowjob|cum ?shots?)\b/,
+      /\b(?:sex(?:y|ual|uelle)?|web ?cams?|teen(?:s|age)? (?:girls|sluts|porn)|adults? (?:only|site|content|movies?|entertainment)|18\+|over 18|at least 18|must be 18)\b/,
       /\b(?:hook ?up|lonely (?:wives|housewives|women|girls)|cheating (?:wives|housewives)|find (?:a )?(?:sex|hot|local|your (?:love|soul))|(?:meet|date|dating) (?:\w+ )?(?:singles|women|girls|ladies|men)|singles in your|russian (?:women|brides|girls|ladies)|ukrainian (?:women|brides|girls)|asian (?:women|ladies|beauties)|casual (?:dating|encounter|sex)|girls? (?:near|in your)|wants? to (?:meet|chat|date)|my (?:private |nude |hot )?(?:photos?|pics?|profile)|private (?:photos?|profile|message)|saw your profile|seeking (?:a )?(?:man|serious))\b/,
-      /\b(?:free (?:access|membership|trial|pass|preview|tour|registration)|members? area|watch (?:\w+ )?(?:now|free)|click here|join (?:now|free)|credit card|no credit card)\b/,
     ],
   },
   {
@@ -161,11 +167,31 @@ const RULES: readonly PhraseRule[] = [
   {
     code: 'rules.spam_seo',
     least: 2,
+    heart: 1,
     patterns: [
+      /\b(?:(?:can|may|shall|could) i send (?:you )?(?:a |the |over |some )?(?:\w+ )?(?:quote|proposal|price|package|details|screenshot|audit|info\w*|report|portfolio)|send (?:you )?(?:a |the )?(?:free )?(?:proposal|quote|audit|price list)|(?:i|we) (?:just )?(?:came across|found|visited|was (?:looking|browsing|reviewing)|noticed|checked|were) (?:\w+ )?(?:your )?(?:web ?site|site|business|company|some errors)|price list|affordable (?:price|rate|cost|package)s?|free (?:audit|quote|consultation|analysis)|interested\?|let me know (?:if you(?:'re| are) interested|your interest)|reply (?:with )?(?:"?yes|me back))\b/,
       /\b(?:seo|search engine (?:optimi[sz]ation|ranking|submission)|(?:first|1st|top) page (?:of|on|in)? ?(?:google|bing|yahoo|search)?|google (?:ranking|first page|top)|rank(?:ing|s)? (?:higher|your|on|of your)|backlinks?|link building|guest post\w*|domain authority|da ?\d\d|organic (?:traffic|search|results)|website (?:traffic|audit|ranking|visitors)|search engines)\b/,
       /\b(?:(?:re)?design(?:ing)? (?:your |a |of )?(?:web ?site|new website)|web ?site (?:re)?design|web (?:design|development|developer)|mobile app (?:development|developer)|app development|wordpress|shopify|your web ?site|digital marketing|social media marketing|explainer video|logo design|white label|offshore|dedicated developers?)\b/,
       /\b(?:e-?mail (?:list|database|addresses|marketing|leads|appending)|(?:contact|mailing|attendees?|leads?|decision[- ]makers?|executive|users?) lists?|(?:million|thousand|\d{3,}) (?:e-?mail addresses|e-?mails|leads|contacts|records)|bulk e-?mail\w*|targeted (?:e-?mails?|traffic|leads|audience)|data ?base of|opt[- ]in (?:leads|list|e-?mails?)|qualified leads|lead generation|counts? and (?:cost|pricing)|acquire the)\b/,
-      /\b(?:(?:can|may|shall|could) i send (?:you )?(?:a |the |over |some )?(?:\w+ )?(?:quote|proposal|price|package|details|screenshot|audit|info\w*|report|portfolio)|send (?:you )?(?:a |the )?(?:free )?(?:proposal|quote|audit|price list)|(?:i|we) (?:just )?(?:came across|found|visited|was (?:looking|browsing|reviewing)|noticed|checked|were) (?:\w+ )?(?:your )?(?:web ?site|site|business|company|some errors)|price list|affordable (?:price|rate|cost|package)s?|free (?:audit|quote|consultation|analysis)|interested\?|let me know (?:if you(?:'re| are) interested|your interest)|reply (?:with )?(?:"?yes|me back))\b/,
+    ],
+  },
+  {
+    code: 'rules.spam_factory',
+    least: 3,
+    patterns: [
+      /\b(?:we are (?:a |an |one of )?(?:\w+ ){0,4}(?:manufacturers?|suppliers?|factory|exporters?|trading company)|(?:manufacturer|factory|supplier) (?:in|from|based in) (?:china|shenzhen|guangdong|ningbo|shanghai|zhejiang|india|pakistan|vietnam))\b/,
+      /\b(?:(?:competitive|best|good|factory|reasonable) (?:price|pricing|quality)s?|high quality|oem|odm|free samples?|sample order|moq|cif|fob|years? (?:of )?(?:experience|history))\b/,
+      /\b(?:catalog(?:ue)?s?|quotation|price list|cooperat\w+|business relationship|your (?:inquiry|enquiry|requirements?)|if you (?:have any (?:need|interest|demand|inquir\w+)|are interested|need))\b/,
+    ],
+  },
+  {
+    code: 'rules.spam_domain',
+    least: 2,
+    heart: 2,
+    patterns: [
+      /\b(?:domain (?:name )?(?:registr(?:ation|ar)|listing|dispute)|internet (?:keyword|brand)|brand name and|domain\/keyword|search engine (?:registration|submission|listing)|your domain (?:\w+ ){0,4}(?:expires?|expiration|will expire|terminat\w+))\b/,
+      /\b(?:trademark (?:register|registration|publication|office)|patent and trademark|company (?:register|directory|catalogue?)|business (?:register|directory))\b/,
+      /\b(?:authori[sz]ed (?:them|this company)|distributor or business partner|forward (?:this )?to your ceo|applied to register|confirm urgently|failure to (?:complete|renew)|secure payment|pay(?:ment)? (?:the )?(?:fee|invoice)|final notice|sign and return)\b/,
     ],
   },
   {
@@ -205,26 +231,37 @@ const RULES: readonly PhraseRule[] = [
   },
 ];
 
+const LONG = 4000;
+
+const ADVERTISING: ReadonlySet<string> = new Set(['rules.spam_footer', 'rules.spam_pressure', 'rules.spam_goods']);
+
 /** Phrases of pressure in a subject line. */
 const BAIT =
-  /\b(?:urgent\w*|act now|final (?:notice|warning|reminder)|last (?:warning|chance)|action required|attention!?|immediate (?:action|response|attention)|congratulations|you(?:'ve| have) won|winner|(?:account|mailbox) (?:\w+ ){0,2}(?:suspend\w+|lock\w+|limit\w+|expir\w+|alert|verification|termin\w+)|verify your|confirm your|password (?:expir\w+|expiry|notification)|free|guarantee\w*|earn|make money|income|cash|viagra|cialis|weight|diet|mortgage|refinanc\w*|debt|loan|credit|lowest|save (?:up to|big|\d)|dringend|letzte (?:mahnung|warnung|erinnerung)|gewonnen|kontosperrung|sperrung|urgente?|dernier (?:rappel|avertissement)|félicitations|último aviso|ultimo avviso|assistance|business proposal|confidential|inheritance|beneficiary|adult|sexy?|xxx|hot|enlarge\w*|toner|insurance|payment (?:advice|overdue)|bitcoin|crypto|i have (?:hacked|full control)|pending (?:messages|payment|delivery)|your device)\b|\$\d|!!|\${2}|\d{2}% off/;
+  /\b(?:urgent\w*|act now|final (?:notice|warning|reminder)|last (?:warning|chance)|action required|attention!?|immediate (?:action|response|attention)|congratulations|you(?:'ve| have) won|winner|(?:account|mailbox) (?:\w+ ){0,2}(?:suspend\w+|lock\w+|limit\w+|expir\w+|alert|verification|termin\w+)|password (?:expir\w+|expiry|notification)|free|guarantee\w*|earn|make money|income|cash|viagra|cialis|weight|diet|mortgage|refinanc\w*|debt|loan|credit|lowest|save (?:up to|big|\d)|dringend|letzte (?:mahnung|warnung|erinnerung)|gewonnen|kontosperrung|sperrung|urgente?|dernier (?:rappel|avertissement)|félicitations|último aviso|ultimo avviso|assistance|business proposal|confidential|inheritance|beneficiary|adult|sexy?|xxx|hot|enlarge\w*|toner|insurance|payment (?:advice|overdue)|bitcoin|crypto|i have (?:hacked|full control)|pending (?:messages|payment|delivery)|your device)\b|\$\d|!!|\${2}|\d{2}% off/;
 
-export function phraseHits(folded: string, subject: string, fold: (text: string) => string): Hit[] {
+/** `isBulk`: mail that declares itself in its header may speak as advertising does. */
+export function phraseHits(folded: string, subject: string, isBulk: boolean): Hit[] {
   const hits: Hit[] = [];
-  for (const { code, least, patterns } of RULES) {
+  // A digest of many pages holds something of everything.
+  const more = folded.length > LONG ? 1 : 0;
+  for (const { code, least: usual, patterns, heart = patterns.length } of RULES) {
+    if (isBulk && ADVERTISING.has(code)) continue;
+    const least = usual === 1 ? 1 : Math.min(usual + more, patterns.length);
     let found = 0;
+    let heartFound = false;
     let first = '';
     for (const [index, pattern] of patterns.entries()) {
-      if (found + patterns.length - index < least) break;
+      if (found + patterns.length - index < least || (index === heart && !heartFound)) break;
       const match = pattern.exec(folded);
       if (match === null) continue;
       found += 1;
+      if (index < heart) heartFound = true;
       if (first === '') first = match[0];
       if (found >= least) break;
     }
-    if (found >= least) hits.push(hit(code, first.slice(0, 60)));
+    if (found >= least && heartFound) hits.push(hit(code, first.slice(0, 60)));
   }
-  const bait = BAIT.exec(fold(subject));
+  const bait = isBulk ? null : BAIT.exec(subject);
   if (bait !== null) hits.push(hit('rules.subject_bait', bait[0]));
   return hits;
 }

@@ -33,6 +33,7 @@ function resultHits(authentication: AuthenticationResult): Hit[] {
   const hits: Hit[] = [];
   if (dmarc.result === 'pass') hits.push(hit('auth.dmarc_pass', dmarc.domain));
   if (arc.result === 'pass') hits.push(hit('auth.arc_pass'));
+  if (spf.result === 'none' && dkim.length === 0 && dmarc.result === 'none') hits.push(hit('auth.none'));
   if (spf.result === 'fail') hits.push(hit('auth.spf_fail', spf.domain));
   if (spf.result === 'softfail') hits.push(hit('auth.spf_softfail', spf.domain));
   if (dkim.length > 0 && dkim.every((signature) => signature.result === 'fail')) {

@@ -5,7 +5,10 @@ import { SYMBOLS } from '../symbols.ts';
 import { hit, voteOf } from '../votes.ts';
 
 /** Log-odds at which the model has said two thirds of what it may say. */
-const SOFTNESS = 3;
+const SOFTNESS = 1.8;
+
+/** Features below which the model is believed in proportion only: of two words nobody can tell anything. */
+const ENOUGH = 80;
 
 /**
  * The linear model's opinion, pressed into the bounds of the symbols table: a model that was trained on some mail calls
@@ -14,7 +17,8 @@ const SOFTNESS = 3;
  */
 export function contentStage(model: ContentModel): MessageStage {
   return ({ mail }) => {
-    const margin = model.margin(featuresOf(mail));
+    const features = featuresOf(mail);
+    const margin = model.margin(features) * Math.min(1, features.length / ENOUGH);
     const bounded = Math.tanh(margin / (2 * SOFTNESS));
     const code = bounded >= 0 ? 'content.spam' : 'content.ham';
     const score = Math.abs(bounded) * SYMBOLS[code].weight;

@@ -1,9 +1,10 @@
 import { domainOf } from '../../core/address.ts';
 import type { ParsedMail } from '../../mail/types.ts';
-import { linkHost, organisation } from '../domains.ts';
+import { brandLabel, linkHost, organisation } from '../domains.ts';
 import { bodyHits } from '../rules/body.ts';
 import { headerHits } from '../rules/headers.ts';
 import { linkHits, linksOf } from '../rules/links.ts';
+import { FREE_MAIL, OWN_LABELS } from '../rules/names.ts';
 import { phraseHits } from '../rules/phrases.ts';
 import { fold, type Reading, readingOf } from '../rules/text.ts';
 import type { MessageStage } from '../stage.ts';
@@ -13,19 +14,35 @@ import { type Hit, hit, voteOf } from '../votes.ts';
 export const rulesStage: MessageStage = (input) => {
   const { mail } = input;
   const reading = readingOf(mail);
-  const hits = [
+  const found = [
     ...headerHits(input, reading),
     ...subjectHits(mail.subject, reading),
     ...linkHits(mail),
     ...bodyHits(mail, reading),
-    ...phraseHits(reading.folded, mail.subject, fold),
+    ...phraseHits(reading.folded, fold(mail.subject), reading.header('list-unsubscribe') !== undefined),
     ...kindHits(mail, reading),
   ];
+  // A company that is much imitated writes such mail itself; whether it is the company, authentication says.
+  const label = brandLabel(domainOf(mail.from[0]?.address ?? ''));
+  const isCompany = OWN_LABELS.has(label) && !FREE_MAIL.has(label) && !leadsAway(mail);
+  const hits = isCompany ? found.filter((one) => !one.code.startsWith('rules.scam_')) : found;
   if (hits.some((one) => one.code === 'rules.scam_credentials') && leadsAway(mail)) {
     hits.push(hit('rules.scam_credentials_link'));
   }
+  if (hits.some((one) => LURES.has(one.code)) && hits.some((one) => CHEAP_HOSTS.has(one.code))) {
+    hits.push(hit('rules.lure_cheap_host'));
+  }
   return voteOf('rules', hits);
 };
+
+const LURES: ReadonlySet<string> = new Set([
+  ...['rules.scam_credentials', 'rules.scam_parcel', 'rules.scam_voicemail', 'rules.scam_prize', 'rules.scam_crypto'],
+  ...['rules.scam_renewal', 'rules.name_brand'],
+]);
+const CHEAP_HOSTS: ReadonlySet<string> = new Set([
+  ...['rules.link_free_host', 'rules.link_odd_tld', 'rules.link_shortener', 'rules.link_ip', 'rules.link_punycode'],
+  ...['rules.link_lookalike', 'rules.link_brand_elsewhere', 'rules.link_recipient_fragment'],
+]);
 
 function subjectHits(subject: string, reading: Reading): Hit[] {
   const hits: Hit[] = [];

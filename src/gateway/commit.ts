@@ -1,0 +1,207 @@
+import { domainOf } from '../core/address.ts';
+import { QUEUE_CHANNEL } from '../core/channels.ts';
+import type { LedgerEvent } from '../core/event.ts';
+import { newId } from '../core/id.ts';
+import type { SystemDb, SystemTx } from '../db/db.ts';
+import { sql } from '../db/sql.ts';
+import { appendEvents } from '../ledger/append.ts';
+import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
+import { Batcher } from './batch.ts';
+import { HOLD_DAYS } from './retry.ts';
+
+export interface RefusedRecipient {
+  readonly partnerId: string;
+  readonly clientId: string;
+  readonly recipient: string;
+  readonly domain: string;
+  readonly sender: string;
+  readonly reason: string;
+}
+
+export interface Commit {
+  readonly messages: readonly AcceptedMessage[];
+  readonly refused: readonly RefusedRecipient[];
+}
+
+/**
+ * Writes acceptances: those of sessions that end together in one transaction. `accept` resolves after its commit, and only
+ * then may 250 be answered (rule 1).
+ */
+export class Committer {
+  readonly #batcher: Batcher<Commit, undefined>;
+
+  constructor(db: SystemDb, node: string) {
+    this.#batcher = new Batcher(async (commits) => {
+      await db.system((tx) => writeCommits(tx, commits, node));
+      return commits.map(() => undefined);
+    });
+  }
+
+  async accept(messages: readonly AcceptedMessage[]): Promise<void> {
+    await this.#batcher.add({ messages, refused: [] });
+  }
+
+  async refuse(recipient: RefusedRecipient): Promise<void> {
+    await this.#batcher.add({ messages: [], refused: [recipient] });
+  }
+
+  idle(): Promise<void> {
+    return this.#batcher.idle();
+  }
+}
+
+async function writeCommits(tx: SystemTx, commits: readonly Commit[], node: string): Promise<void> {
+  await writeMessages(
+    tx,
+    commits.flatMap((one) => one.messages),
+    node,
+  );
+  await appendEvents(
+    tx,
+    commits.flatMap((one) => one.refused).map((one) => refusedEvent(one, tx.now, node)),
+  );
+}
+
+interface Row {
+  readonly message: AcceptedMessage;
+  readonly delivery: AcceptedDelivery;
+}
+
+/** Messages, deliveries, queue rows and events, in the caller's transaction. */
+export async function writeMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node: string): Promise<void> {
+  if (messages.length === 0) return;
+  const rows = messages.flatMap((message) => message.deliveries.map((delivery) => ({ message, delivery })));
+  await insertMessages(tx, messages, node);
+  await insertDeliveries(tx, rows);
+  const queued = rows.filter((row) => row.delivery.disposition === 'queued');
+  if (queued.length > 0) {
+    await insertQueue(tx, queued);
+    await tx.run(sql`select pg_notify(${QUEUE_CHANNEL}, '')`);
+  }
+  await appendEvents(
+    tx,
+    rows.flatMap((row) => eventsOf(row, tx.now, node)),
+  );
+}
+
+function insertMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node: string): Promise<number> {
+  const pick = <T>(value: (one: AcceptedMessage) => T) => messages.map(value);
+  return tx.run(sql`
+    insert into messages (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id,
+                          from_address, from_name, subject, attachments, bytes, sha256, authentication_results, received_at, node)
+    select m.partner_id, m.id, m.content_id, m.direction, m.sender, m.remote_address, m.helo, m.tls, m.header_message_id,
+           m.from_address, m.from_name, m.subject, m.attachments::jsonb, m.bytes, decode(m.sha256, 'hex'),
+           m.authentication_results, m.received_at, ${node}
+    from unnest(${pick((one) => one.partnerId)}::uuid[], ${pick((one) => one.id)}::uuid[],
+                ${pick((one) => one.content.id)}::text[], ${pick((one) => one.envelope.direction)}::text[],
+                ${pick((one) => storable(one.envelope.sender))}::text[], ${pick((one) => one.envelope.remoteAddress)}::text[],
+                ${pick((one) => storable(one.envelope.helo))}::text[], ${pick((one) => one.envelope.tls)}::boolean[],
+                ${pick((one) => storable(one.facts.messageId))}::text[], ${pick((one) => storable(one.facts.fromAddress))}::text[],
+                ${pick((one) => storable(one.facts.fromName))}::text[], ${pick((one) => storable(one.facts.subject))}::text[],
+                ${pick((one) => storableJson(one.facts.attachments))}::text[], ${pick((one) => one.content.bytes)}::bigint[],
+                ${pick((one) => one.content.sha256)}::text[],
+                ${pick((one) => (one.authenticationResults === null ? null : storable(one.authenticationResults)))}::text[],
+                ${pick((one) => one.envelope.receivedAt)}::timestamptz[])
+      as m (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id, from_address,
+            from_name, subject, attachments, bytes, sha256, authentication_results, received_at)`);
+}
+
+function insertDeliveries(tx: SystemTx, rows: readonly Row[]): Promise<number> {
+  const pick = <T>(value: (one: Row) => T) => rows.map(value);
+  return tx.run(sql`
+    insert into deliveries (partner_id, client_id, id, message_id, mailbox_id, recipient, domain, direction, verdict,
+                            disposition, score, reasons, transform, accepted_at, ended_at)
+    select d.partner_id, d.client_id, d.id, d.message_id, d.mailbox_id, d.recipient, d.domain, d.direction, d.verdict,
+           d.disposition, d.score, d.reasons::jsonb, d.transform, ${tx.now},
+           case when d.disposition <> 'queued' then ${tx.now}::timestamptz end
+    from unnest(${pick(({ message }) => message.partnerId)}::uuid[],
+                ${pick(({ delivery }) => delivery.context.clientId)}::uuid[], ${pick(({ delivery }) => delivery.id)}::uuid[],
+                ${pick(({ message }) => message.id)}::uuid[], ${pick(({ delivery }) => delivery.context.mailboxId)}::uuid[],
+                ${pick(({ delivery }) => delivery.context.recipient)}::text[],
+                ${pick(({ delivery }) => delivery.context.domain)}::text[],
+                ${pick(({ message }) => message.envelope.direction)}::text[],
+                ${pick(({ delivery }) => delivery.decision.verdict)}::text[],
+                ${pick(({ delivery }) => delivery.disposition)}::text[], ${pick(({ delivery }) => delivery.decision.score)}::real[],
+                ${pick(({ delivery }) => storableJson(delivery.decision.reasons))}::text[],
+                ${pick(({ delivery }) => delivery.transform)}::text[])
+      as d (partner_id, client_id, id, message_id, mailbox_id, recipient, domain, direction, verdict, disposition, score,
+            reasons, transform)`);
+}
+
+function insertQueue(tx: SystemTx, rows: readonly Row[]): Promise<number> {
+  const pick = <T>(value: (one: Row) => T) => rows.map(value);
+  const expires = new Date(tx.now.getTime() + HOLD_DAYS * 86_400_000);
+  return tx.run(sql`
+    insert into queue (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind,
+                       queued_at, due_at, expires_at)
+    select q.partner_id, q.delivery_id, q.client_id, q.message_id, q.content_id, q.sender, q.recipient, q.domain, q.kind,
+           ${tx.now}, ${tx.now}, ${expires}
+    from unnest(${pick(({ message }) => message.partnerId)}::uuid[], ${pick(({ delivery }) => delivery.id)}::uuid[],
+                ${pick(({ delivery }) => delivery.context.clientId)}::uuid[], ${pick(({ message }) => message.id)}::uuid[],
+                ${pick(({ message }) => message.content.id)}::text[],
+                ${pick(({ message }) => storable(message.envelope.sender))}::text[],
+                ${pick(({ delivery }) => delivery.context.recipient)}::text[],
+                ${pick(({ delivery }) => domainOf(delivery.context.recipient))}::text[],
+                ${pick(({ message }) => message.kind)}::text[])
+      as q (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind)`);
+}
+
+function eventsOf({ message, delivery }: Row, now: Date, node: string): LedgerEvent[] {
+  const { context, decision, disposition } = delivery;
+  const base: LedgerEvent = {
+    id: newId(),
+    partnerId: message.partnerId,
+    clientId: context.clientId,
+    occurredAt: now,
+    kind: disposition === 'rejected' ? 'rejected' : 'accepted',
+    direction: message.envelope.direction,
+    messageId: message.id,
+    deliveryId: delivery.id,
+    mailboxId: context.mailboxId,
+    recipient: context.recipient,
+    domain: context.domain,
+    sender: message.envelope.sender,
+    verdict: decision.verdict,
+    disposition,
+    reasons: [...new Set(decision.reasons.map((reason) => reason.code))],
+    bytes: message.content.bytes,
+    leads: delivery.leads,
+    latencyMs: null,
+    node,
+  };
+  if (disposition !== 'quarantined' && disposition !== 'discarded') return [base];
+  return [base, { ...base, id: newId(), kind: disposition, leads: 0, latencyMs: 0 }];
+}
+
+function refusedEvent(refused: RefusedRecipient, now: Date, node: string): LedgerEvent {
+  return {
+    id: newId(),
+    partnerId: refused.partnerId,
+    clientId: refused.clientId,
+    occurredAt: now,
+    kind: 'refused',
+    direction: 'inbound',
+    messageId: null,
+    deliveryId: null,
+    mailboxId: null,
+    recipient: refused.recipient,
+    domain: refused.domain,
+    sender: refused.sender,
+    verdict: null,
+    disposition: null,
+    reasons: [refused.reason],
+    bytes: 0,
+    leads: 0,
+    latencyMs: null,
+    node,
+  };
+}
+
+/** Without what PostgreSQL cannot store in text: NUL and halves of surrogate pairs. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '\ufffd').toWellFormed();
+}
+
+function storableJson(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) => (typeof part === 'string' ? storable(part) : part));
+}

@@ -1,0 +1,65 @@
+import type { StoredContent } from '../core/content.ts';
+import { AppError } from '../core/errors.ts';
+import type { Envelope, Pipeline, PipelineResult, RecipientContext } from '../core/message.ts';
+import { acceptanceOf } from './acceptance.ts';
+import type { Committer } from './commit.ts';
+import { Reply } from './replies.ts';
+import type { Spool } from './spool.ts';
+
+export interface DecisionDeps {
+  readonly spool: Spool;
+  readonly pipeline: Pipeline;
+  readonly committer: Committer;
+  readonly scanMs: number;
+}
+
+/**
+ * Decides a stored message and commits what was decided: the one way from DATA to 250 of both ports. Answers the text after
+ * 250. Throws Reply 550 when every recipient rejects (that is committed too), and anything else as a failure of ours.
+ */
+export async function decide(
+  deps: DecisionDeps,
+  content: StoredContent,
+  envelope: Envelope,
+  contexts: readonly RecipientContext[],
+  signal: AbortSignal,
+): Promise<string> {
+  const path = await deps.spool.path(content.id);
+  const result = await withinTime(deps.scanMs, signal, (limit) =>
+    deps.pipeline.run({ path, bytes: content.bytes, envelope, recipients: contexts }, limit),
+  );
+  const acceptance = acceptanceOf(content, envelope, contexts, result);
+  signal.throwIfAborted();
+  await deps.committer.accept(acceptance.messages);
+  if (!acceptance.rejected) return `2.0.0 Accepted as ${content.id}`;
+  const reasons = new Set(result.decisions.flatMap((one) => one.reasons.map((reason) => reason.code)));
+  throw new RejectedReply(`Rejected: ${[...reasons].slice(0, 4).join(', ') || 'policy'}`);
+}
+
+/** The message is kept: its rows point to it. */
+export class RejectedReply extends Reply {
+  constructor(text: string) {
+    super(550, '5.7.1', text);
+  }
+}
+
+async function withinTime(
+  ms: number,
+  signal: AbortSignal,
+  run: (limit: AbortSignal) => Promise<PipelineResult>,
+): Promise<PipelineResult> {
+  const limit = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  limit.throwIfAborted();
+  let late: (() => void) | undefined;
+  try {
+    return await Promise.race([
+      run(limit),
+      new Promise<never>((_, reject) => {
+        late = () => reject(new AppError('unavailable', 'the filter did not answer in time'));
+        limit.addEventListener('abort', late, { once: true });
+      }),
+    ]);
+  } finally {
+    if (late !== undefined) limit.removeEventListener('abort', late);
+  }
+}

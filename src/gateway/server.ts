@@ -1,0 +1,256 @@
+import type { AddressInfo } from 'node:net';
+import { PassThrough } from 'node:stream';
+import {
+  SMTPServer,
+  type SMTPServerAddress,
+  type SMTPServerAuthentication,
+  type SMTPServerDataStream,
+  type SMTPServerOptions,
+  type SMTPServerSession,
+} from 'smtp-server';
+import type { Clock } from '../core/clock.ts';
+import type { StoredContent } from '../core/content.ts';
+import type { Logger } from '../core/log.ts';
+import type { Envelope } from '../core/message.ts';
+import type { Direction } from '../core/verdict.ts';
+import { guard } from './callbacks.ts';
+import { declaredSize, recipientOf, senderOf } from './commands.ts';
+import { RejectedReply } from './decision.ts';
+import { ConnectionGuard, type ConnectionLimits, DEFAULT_LIMITS } from './limits.ts';
+import { patchSmtpServer } from './patch.ts';
+import { Reply } from './replies.ts';
+import type { Spool } from './spool.ts';
+
+/** What a port does with a transaction; everything common to both ports is here. */
+export interface Port {
+  readonly direction: Direction;
+  auth?(username: string, password: string, session: SMTPServerSession): Promise<{ user: unknown }>;
+  sender?(sender: string, session: SMTPServerSession): void | Promise<void>;
+  /** Throws Reply to refuse. `transaction` lives as long as the SMTP transaction. */
+  recipient(recipient: string, sender: string, session: SMTPServerSession, transaction: object): Promise<void>;
+  /** Decides and commits; answers the text after 250. */
+  accept(content: StoredContent, envelope: Envelope, transaction: object, signal: AbortSignal): Promise<string>;
+}
+
+export interface ServerSettings {
+  readonly hostName: string;
+  readonly bindHost: string;
+  readonly maxMessageBytes: number;
+  readonly maxRecipients: number;
+  readonly maxConnections: number;
+  readonly maxConnectionsPerIp: number;
+  readonly limits?: Partial<ConnectionLimits>;
+  /** Milliseconds for one command, and for a message from its first octet to the reply (below the 5 minutes of RFC 1047). */
+  readonly commandDeadlineMs?: number;
+  readonly messageDeadlineMs?: number;
+  /** PEM. Null: STARTTLS is not offered. */
+  readonly tls?: { readonly key: string; readonly cert: string } | null;
+}
+
+export interface ServerDeps {
+  readonly spool: Spool;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly settings: ServerSettings;
+}
+
+const DISABLED = ['WIZ', 'SHELL', 'KILL', 'HELP', 'VRFY', 'EXPN', 'ETRN', 'XCLIENT', 'XFORWARD', 'XOAUTH2'];
+
+/** An SMTP server with every callback of smtp-server guarded. */
+export class GatewayServer {
+  readonly #server: SMTPServer;
+  readonly #guard: ConnectionGuard;
+  readonly #deps: ServerDeps;
+  readonly #port: Port;
+
+  constructor(port: Port, deps: ServerDeps) {
+    patchSmtpServer();
+    this.#deps = deps;
+    this.#port = port;
+    this.#server = new SMTPServer(this.#options());
+    this.#server.on('error', (error) => deps.logger.debug({ err: error }, 'an SMTP connection failed'));
+    this.#guard = new ConnectionGuard(this.#server.server, {
+      ...DEFAULT_LIMITS,
+      maxPerIp: deps.settings.maxConnectionsPerIp,
+      ...deps.settings.limits,
+    });
+  }
+
+  /** Listens and answers `host:port`. Rejects when the port is taken. */
+  listen(port: number): Promise<string> {
+    return new Promise((resolve, reject) => {
+      const server = this.#server.server;
+      server.once('error', reject);
+      this.#server.listen(port, this.#deps.settings.bindHost, () => {
+        server.removeListener('error', reject);
+        const bound = server.address() as AddressInfo;
+        resolve(`${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`);
+      });
+    });
+  }
+
+  /** Lets pending messages come to their end for `graceMs`, then closes. */
+  close(graceMs: number): Promise<void> {
+    this.#guard.close();
+    if (!this.#server.server.listening) return Promise.resolve();
+    this.#server.options.closeTimeout = graceMs;
+    return new Promise((resolve) => this.#server.close(() => resolve()));
+  }
+
+  #options(): SMTPServerOptions {
+    const { settings } = this.#deps;
+    const isSubmission = this.#port.auth !== undefined;
+    const tls = settings.tls ?? null;
+    const loopback = /^(127\.|::1$)/.test(settings.bindHost);
+    return {
+      name: settings.hostName,
+      banner: 'Tollgate',
+      size: settings.maxMessageBytes,
+      rejectOversized: true,
+      maxClients: settings.maxConnections,
+      socketTimeout: 300_000,
+      logger: false,
+      disableReverseLookup: true,
+      hideENHANCEDSTATUSCODES: false,
+      hideDSN: false,
+      hideSTARTTLS: tls === null,
+      disabledCommands: [...DISABLED, ...(tls === null ? ['STARTTLS'] : []), ...(isSubmission ? [] : ['AUTH'])],
+      authMethods: ['PLAIN', 'LOGIN'],
+      authOptional: !isSubmission,
+      // Without TLS a password is heard by everyone on the way; on loopback there is no way.
+      allowInsecureAuth: isSubmission && loopback,
+      ...(tls === null ? {} : { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const }),
+      onConnect: (session, done) => this.#run('connect', session, () => this.#connect(session), done),
+      onMailFrom: (address, session, done) => this.#run('MAIL', session, () => this.#mail(address, session), done),
+      onRcptTo: (address, session, done) => this.#run('RCPT', session, () => this.#rcpt(address, session), done),
+      onData: (stream, session, done) => this.#data(stream, session, done),
+      ...(isSubmission
+        ? {
+            onAuth: (auth, session, done) =>
+              guard(
+                () => this.#auth(auth, session),
+                (error, user) => (error === null ? done(null, user) : done(error)),
+                {
+                  deadlineMs: settings.commandDeadlineMs ?? 60_000,
+                  logger: this.#deps.logger,
+                  what: 'AUTH',
+                },
+              ),
+          }
+        : {}),
+    };
+  }
+
+  #run(
+    what: string,
+    session: SMTPServerSession,
+    work: () => void | Promise<void>,
+    done: (error?: Error | null) => void,
+  ) {
+    guard(
+      work,
+      (error) => {
+        this.#guard.progress(session.remoteAddress, session.remotePort);
+        done(error);
+      },
+      { deadlineMs: this.#deps.settings.commandDeadlineMs ?? 60_000, logger: this.#deps.logger, what },
+    );
+  }
+
+  #connect(session: SMTPServerSession): void {
+    if (this.#guard.isOver(session.remoteAddress)) {
+      throw new Reply(421, '4.7.0', 'Too many connections from your address');
+    }
+  }
+
+  async #auth(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<{ user: unknown }> {
+    const check = this.#port.auth;
+    if (check === undefined) throw new Reply(502, '5.5.1', 'Not here');
+    this.#guard.progress(session.remoteAddress, session.remotePort);
+    return check(auth.username ?? '', auth.password ?? '', session);
+  }
+
+  async #mail(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
+    const sender = senderOf(address, session);
+    const { maxMessageBytes } = this.#deps.settings;
+    const size = declaredSize(address);
+    if (size > maxMessageBytes) throw new Reply(552, '5.3.4', 'The message is too large');
+    await this.#deps.spool.requireSpace(Math.max(size, maxMessageBytes));
+    await this.#port.sender?.(sender, session);
+  }
+
+  async #rcpt(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
+    const recipient = recipientOf(address, session);
+    if (session.envelope.rcptTo.length >= this.#deps.settings.maxRecipients) {
+      throw new Reply(452, '4.5.3', 'Too many recipients');
+    }
+    await this.#port.recipient(recipient, senderFrom(session), session, session.envelope);
+  }
+
+  #data(stream: SMTPServerDataStream, session: SMTPServerSession, done: (error?: Error | null, text?: string) => void) {
+    const { remoteAddress, remotePort } = session;
+    this.#guard.dataStarts(remoteAddress, remotePort);
+    stream.once('end', () => this.#guard.dataEnds(remoteAddress, remotePort));
+    guard(
+      (signal) => this.#take(stream, session, signal),
+      (error, text) => {
+        this.#guard.progress(remoteAddress, remotePort);
+        if (error === null) done(null, text);
+        else done(error);
+      },
+      { deadlineMs: this.#deps.settings.messageDeadlineMs ?? 240_000, logger: this.#deps.logger, what: 'DATA' },
+    );
+  }
+
+  async #take(stream: SMTPServerDataStream, session: SMTPServerSession, signal: AbortSignal): Promise<string> {
+    const { spool, clock, settings } = this.#deps;
+    const transaction = session.envelope;
+    const envelope: Envelope = {
+      sender: senderFrom(session),
+      remoteAddress: session.remoteAddress,
+      remoteName: null,
+      helo: String(session.hostNameAppearsAs || '').slice(0, 255),
+      tls: session.secure === true,
+      direction: this.#port.direction,
+      authenticatedAs: (session.user as { username?: string } | undefined)?.username ?? null,
+      receivedAt: clock.now(),
+    };
+    const content = await spool.write(intake(stream), { hostName: settings.hostName });
+    try {
+      if (stream.sizeExceeded) throw new Reply(552, '5.3.4', 'The message is too large');
+      signal.throwIfAborted();
+      return await this.#port.accept(content, envelope, transaction, signal);
+    } catch (error) {
+      // What is not committed has no owner. After an unclear commit the file stays: the sweep removes it if no row knows it.
+      if (error instanceof Reply && !(error instanceof RejectedReply))
+        await spool.remove(content.id).catch(() => undefined);
+      throw error;
+    }
+  }
+}
+
+/**
+ * The message for the spool. When the spool stops early the rest is read and thrown away, so that the reply comes after the
+ * final dot; what is over the size limit is not passed on; a client that goes away ends it with an error.
+ */
+function intake(stream: SMTPServerDataStream): PassThrough {
+  const passed = new PassThrough();
+  stream.on('data', (chunk: Buffer) => {
+    if (stream.sizeExceeded || passed.destroyed) return;
+    if (!passed.write(chunk)) stream.pause();
+  });
+  passed.on('drain', () => stream.resume());
+  passed.on('close', () => stream.resume());
+  stream.once('end', () => passed.end());
+  const gone = () => {
+    if (!passed.writableEnded) passed.destroy(new Reply(451, '4.4.2', 'The connection broke'));
+  };
+  stream.once('error', gone);
+  stream.once('close', gone);
+  return passed;
+}
+
+function senderFrom(session: SMTPServerSession): string {
+  const from = session.envelope.mailFrom;
+  return from === false ? '' : senderOf(from, session);
+}

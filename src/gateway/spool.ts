@@ -1,0 +1,164 @@
+import { createReadStream } from 'node:fs';
+import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
+import path from 'node:path';
+import { PassThrough, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import type { Clock } from '../core/clock.ts';
+import type { ContentStore, StoredContent } from '../core/content.ts';
+import { AppError } from '../core/errors.ts';
+import { isId, newId } from '../core/id.ts';
+import type { SystemDb } from '../db/db.ts';
+import { sql } from '../db/sql.ts';
+import { type LineOptions, NormalizeLines } from '../mail/lines.ts';
+
+/** What reaches the disk. The seam at which a test lets a disk fail. */
+export interface SpoolDisk {
+  /** fsync of a file or folder (POSIX fsync(2)); rejects with EIO when the disk fails. */
+  sync(handle: FileHandle): Promise<void>;
+  /** Octets that an unprivileged process may still write under a folder. */
+  freeBytes(folder: string): Promise<number>;
+}
+
+export const realDisk: SpoolDisk = {
+  sync: (handle) => handle.sync(),
+  async freeBytes(folder) {
+    const { bavail, bsize } = await statfs(folder);
+    return bavail * bsize;
+  },
+};
+
+const GROUPS = Array.from({ length: 256 }, (_, index) => index.toString(16).padStart(2, '0'));
+const CHUNK = 65_536;
+
+/**
+ * Message bodies as files: `<folder>/<last two hex digits of the id>/<id>.eml`. A message is written to `tmp`, synced, moved
+ * to its place, and the folder of its place is synced: when `write` resolves it survives a loss of power (rule 1).
+ */
+export class Spool implements ContentStore {
+  readonly folder: string;
+  readonly #disk: SpoolDisk;
+
+  private constructor(folder: string, disk: SpoolDisk) {
+    this.folder = folder;
+    this.#disk = disk;
+  }
+
+  /** Makes the folders, all at once, so that no write has to sync a parent of its own. */
+  static async open(folder: string, disk: SpoolDisk = realDisk): Promise<Spool> {
+    const spool = new Spool(folder, disk);
+    for (const group of ['tmp', ...GROUPS]) await mkdir(path.join(folder, group), { recursive: true, mode: 0o700 });
+    await spool.#syncFolder(folder);
+    return spool;
+  }
+
+  /**
+   * Stores a message with its line ends made CRLF. Throws MailFormatError for a message that must be refused for its form;
+   * any other failure is the disk's, and nothing is left behind.
+   */
+  async write(source: Readable, options: LineOptions = {}): Promise<StoredContent> {
+    const id = newId();
+    const temporary = path.join(this.folder, 'tmp', id);
+    const target = this.#place(id);
+    const lines = new NormalizeLines(options);
+    const handle = await open(temporary, 'wx', 0o600);
+    try {
+      // Small pieces are put together first: a write per line would cost more than the mail.
+      await pipeline(source, lines, new PassThrough({ highWaterMark: CHUNK }), async (pieces) => {
+        let held: Buffer[] = [];
+        let bytes = 0;
+        for await (const piece of pieces as AsyncIterable<Buffer>) {
+          held.push(piece);
+          bytes += piece.length;
+          if (bytes < CHUNK) continue;
+          await handle.writev(held);
+          held = [];
+          bytes = 0;
+        }
+        if (held.length > 0) await handle.writev(held);
+      });
+      await this.#disk.sync(handle);
+      await handle.close();
+      await rename(temporary, target);
+      await this.#syncFolder(path.dirname(target));
+    } catch (error) {
+      await handle.close().catch(() => undefined);
+      await Promise.allSettled([rm(temporary, { force: true }), rm(target, { force: true })]);
+      throw error;
+    }
+    const { bytes, sha256 } = lines.report();
+    return { id, bytes, sha256 };
+  }
+
+  async path(id: string): Promise<string> {
+    const file = this.#place(id);
+    try {
+      await access(file);
+    } catch (error) {
+      throw new AppError('not_found', 'the message body is not there', { cause: error });
+    }
+    return file;
+  }
+
+  async open(id: string): Promise<Readable> {
+    return createReadStream(await this.path(id));
+  }
+
+  async remove(id: string): Promise<void> {
+    await rm(this.#place(id), { force: true });
+  }
+
+  /** Throws `insufficient_storage` unless `bytes` and half as much again fit (the rule of Postfix, smtpd_check.c). */
+  async requireSpace(bytes: number): Promise<void> {
+    const free = await this.#disk.freeBytes(this.folder);
+    if (free < bytes * 1.5) throw new AppError('insufficient_storage', 'the disk of the spool is full');
+  }
+
+  /**
+   * Removes files older than `hours` of which no message row knows: what a crash between file and commit left. Answers how
+   * many went. Safe beside running sessions, whose files are younger.
+   */
+  async sweep(db: SystemDb, clock: Clock, hours = 36): Promise<number> {
+    const before = clock.now().getTime() - hours * 3_600_000;
+    let removed = 0;
+    for (const group of ['tmp', ...GROUPS]) {
+      const old: string[] = [];
+      for (const name of await readdir(path.join(this.folder, group))) {
+        const found = await stat(path.join(this.folder, group, name)).catch(() => null);
+        if (found !== null && found.mtimeMs < before) old.push(name);
+      }
+      if (old.length === 0) continue;
+      const ids = old.map((name) => name.replace(/\.eml$/, ''));
+      const known = group === 'tmp' ? new Set<string>() : await knownContents(db, ids);
+      for (const [index, name] of old.entries()) {
+        if (known.has(ids[index] ?? '')) continue;
+        await rm(path.join(this.folder, group, name), { force: true });
+        removed += 1;
+      }
+    }
+    return removed;
+  }
+
+  #place(id: string): string {
+    // Ids come from the database, but a path is never made of what was not checked.
+    if (!isId(id)) throw new AppError('not_found', 'the message body is not there');
+    return path.join(this.folder, id.slice(-2), `${id}.eml`);
+  }
+
+  async #syncFolder(folder: string): Promise<void> {
+    const handle = await open(folder, 'r');
+    try {
+      await this.#disk.sync(handle);
+    } finally {
+      await handle.close();
+    }
+  }
+}
+
+async function knownContents(db: SystemDb, ids: readonly string[]): Promise<Set<string>> {
+  const rows = await db.system(
+    (tx) =>
+      tx.rows<{ id: string }>(sql`select m.content_id as id from messages m where m.content_id = any(${ids}::text[])`),
+    { readOnly: true },
+  );
+  return new Set(rows.map((row) => row.id));
+}

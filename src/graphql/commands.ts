@@ -1,0 +1,31 @@
+import type { ApiCaller } from '../accounts/keys.ts';
+import type { TenantTx } from '../db/db.ts';
+
+/**
+ * What the API sets off and does not do itself: the composition root hands in the domain's own commands. Those with a
+ * transaction write in it, audit entry included. All throw AppErrors; `not_found` for another tenant's id too.
+ */
+export interface Commands {
+  /** Idempotent: `released` is false when it was released before. Throws `conflict` when it is not in quarantine. */
+  releaseDelivery(tx: TenantTx, deliveryId: string, actor: string): Promise<{ readonly released: boolean }>;
+  /** Idempotent: `discarded` is false when it was discarded before. Throws `conflict` when it is not in quarantine. */
+  discardDelivery(tx: TenantTx, deliveryId: string, actor: string): Promise<{ readonly discarded: boolean }>;
+  /** Ends an open incident; a resolved one stays as it is. */
+  resolveIncident(tx: TenantTx, incidentId: string, resolution: string, actor: string): Promise<void>;
+  /** Answers with the run's id; the run that is there already when the same is asked for again. */
+  requestReport(tx: TenantTx, wanted: ReportWanted, actor: string): Promise<{ readonly id: string }>;
+  /** Computes a plan for a day (`YYYY-MM-DD`). Reads the PSA, writes nothing there. */
+  createBillingPlan(caller: ApiCaller, usageDay: string): Promise<{ readonly id: string }>;
+  /** Throws `conflict` when the plan is beyond approval. */
+  approveBillingPlan(tx: TenantTx, planId: string, actor: string): Promise<void>;
+  /** Sees to it that an approved plan is applied, soon and once. Throws `conflict` when it is not approved. */
+  applyBillingPlan(caller: ApiCaller, planId: string): Promise<void>;
+}
+
+/** Days are the client's, `YYYY-MM-DD`, both included. */
+export interface ReportWanted {
+  readonly clientId: string;
+  readonly report: string;
+  readonly from: string;
+  readonly to: string;
+}

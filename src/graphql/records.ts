@@ -1,0 +1,117 @@
+import { getRuns, type RunRow } from '../../reports/run-list.ts';
+import { type Client, getClients, listDomains } from '../accounts/clients.ts';
+import { type Mapping, mappingsOf } from '../accounts/connections.ts';
+import { getListEntries } from '../accounts/lists.ts';
+import { getMailboxes, type Mailbox } from '../accounts/mailboxes.ts';
+import {
+  getPlans,
+  type PlanRow,
+  type SubscriptionRow,
+  subscriptionsOf,
+  type UsageRow,
+  usageOf,
+} from '../billing/read.ts';
+import type { ListEntry } from '../core/message.ts';
+import type { Granularity, LocalPeriod } from '../core/period.ts';
+import type { TenantTx } from '../db/db.ts';
+import {
+  type DeliveryRow,
+  deliveryEvents,
+  getDeliveries,
+  getMessages,
+  type MessageRow,
+  type TraceEvent,
+} from '../ledger/read.ts';
+import { readStatisticsOf, type Statistics } from '../rollups/read.ts';
+import { getIncidents, type IncidentRow } from '../tickets/read.ts';
+import { byKey, groupBy, Loader } from './loaders.ts';
+
+type Read = <T>(work: (tx: TenantTx) => Promise<T>) => Promise<T>;
+
+export interface StatisticsKey {
+  readonly clientId: string;
+  readonly period: LocalPeriod;
+  readonly granularity: Granularity;
+}
+
+export interface UsageKey {
+  readonly clientId: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/** Everything that is fetched by id, each kind in one statement per level of the query. */
+export interface Loaders {
+  readonly client: Loader<string, Client>;
+  readonly mailbox: Loader<string, Mailbox>;
+  readonly listEntry: Loader<string, ListEntry>;
+  readonly delivery: Loader<string, DeliveryRow>;
+  readonly message: Loader<string, MessageRow>;
+  readonly events: Loader<string, TraceEvent[]>;
+  readonly statistics: Loader<StatisticsKey, Statistics>;
+  readonly incident: Loader<string, IncidentRow>;
+  readonly reportRun: Loader<string, RunRow>;
+  readonly billingPlan: Loader<string, PlanRow>;
+  readonly mapping: Loader<string, Mapping>;
+  readonly subscriptions: Loader<string, SubscriptionRow[]>;
+  readonly usage: Loader<UsageKey, UsageRow[]>;
+  readonly domains: Loader<string, { readonly clientId: string; readonly name: string }[]>;
+}
+
+export function createLoaders(read: Read): Loaders {
+  return {
+    client: new Loader(async (ids) => byKey(await read((tx) => getClients(tx, ids)), (row) => row.id)),
+    mailbox: new Loader(async (ids) => byKey(await read((tx) => getMailboxes(tx, ids)), (row) => row.id)),
+    listEntry: new Loader(async (ids) => byKey(await read((tx) => getListEntries(tx, ids)), (row) => row.id)),
+    delivery: new Loader(async (ids) => byKey(await read((tx) => getDeliveries(tx, ids)), (row) => row.id)),
+    message: new Loader(async (ids) => byKey(await read((tx) => getMessages(tx, ids)), (row) => row.id)),
+    events: new Loader(async (ids) => groupBy(await read((tx) => deliveryEvents(tx, ids)), (row) => row.deliveryId)),
+    statistics: new Loader((keys) => read((tx) => statistics(tx, keys)), statisticsKey),
+    incident: new Loader(async (ids) => byKey(await read((tx) => getIncidents(tx, ids)), (row) => row.id)),
+    reportRun: new Loader(async (ids) => byKey(await read((tx) => getRuns(tx, ids)), (row) => row.id)),
+    billingPlan: new Loader(async (ids) => byKey(await read((tx) => getPlans(tx, ids)), (row) => row.id)),
+    mapping: new Loader(async (ids) => byKey(await read((tx) => mappingsOf(tx, ids)), (row) => row.clientId)),
+    subscriptions: new Loader(async (ids) =>
+      groupBy(await read((tx) => subscriptionsOf(tx, ids)), (row) => row.clientId),
+    ),
+    usage: new Loader((keys) => read((tx) => usage(tx, keys)), usageKey),
+    domains: new Loader(async (ids) => groupBy(await read((tx) => listDomains(tx, ids)), (row) => row.clientId)),
+  };
+}
+
+const statisticsKey = (key: StatisticsKey) => JSON.stringify([key.clientId, questionOf(key)]);
+const questionOf = (key: StatisticsKey) =>
+  JSON.stringify([key.period.from, key.period.to, key.period.zone, key.granularity]);
+
+/** One reading for each question: clients of one zone that are asked for the same days are read together. */
+async function statistics(tx: TenantTx, keys: readonly StatisticsKey[]): Promise<Map<string, Statistics>> {
+  const found = new Map<string, Statistics>();
+  for (const group of groupBy(keys, questionOf).values()) {
+    const [first] = group;
+    if (first === undefined) continue;
+    const { period, granularity } = first;
+    const read = await readStatisticsOf(tx, { clientIds: group.map((key) => key.clientId), period, granularity });
+    for (const key of group) {
+      const own = read.get(key.clientId);
+      if (own !== undefined) found.set(statisticsKey(key), own);
+    }
+  }
+  return found;
+}
+
+const usageKey = (key: UsageKey) => `${key.clientId} ${key.from} ${key.to}`;
+
+async function usage(tx: TenantTx, keys: readonly UsageKey[]): Promise<Map<string, UsageRow[]>> {
+  const found = new Map<string, UsageRow[]>();
+  for (const group of groupBy(keys, (key) => `${key.from} ${key.to}`).values()) {
+    const [days] = group;
+    if (days === undefined) continue;
+    const rows = await usageOf(
+      tx,
+      group.map((key) => key.clientId),
+      days,
+    );
+    for (const [clientId, own] of groupBy(rows, (row) => row.clientId)) found.set(usageKey({ ...days, clientId }), own);
+  }
+  return found;
+}

@@ -1,0 +1,40 @@
+import { accountMutations } from './account-mutations.ts';
+import { accountResolvers } from './accounts.ts';
+import { billingResolvers } from './billing.ts';
+import { incidentResolvers } from './incidents.ts';
+import { commandMutations } from './mutations.ts';
+import { quarantineResolvers } from './quarantine.ts';
+import { queryResolvers } from './query.ts';
+import { reportResolvers } from './reports.ts';
+import { statisticsResolvers } from './statistics.ts';
+import { traceResolvers } from './trace.ts';
+import type { Resolver, Resolvers } from './types.ts';
+
+/** All resolvers by type. A field that two files answer is a fault of ours. */
+function merge(parts: readonly Resolvers[]): Resolvers {
+  const merged: Record<string, Record<string, Resolver>> = {};
+  for (const part of parts) {
+    for (const [type, fields] of Object.entries(part)) {
+      merged[type] ??= {};
+      const known = merged[type];
+      for (const [field, resolver] of Object.entries(fields)) {
+        if (known[field] !== undefined) throw new Error(`${type}.${field} has two resolvers`);
+        known[field] = resolver;
+      }
+    }
+  }
+  return merged;
+}
+
+export const resolvers: Resolvers = merge([
+  queryResolvers,
+  accountResolvers,
+  accountMutations,
+  statisticsResolvers,
+  traceResolvers,
+  quarantineResolvers,
+  incidentResolvers,
+  reportResolvers,
+  billingResolvers,
+  commandMutations,
+]);

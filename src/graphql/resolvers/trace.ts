@@ -1,0 +1,89 @@
+import type { Client } from '../../accounts/clients.ts';
+import { normalizeAddress, printable } from '../../core/address.ts';
+import { AppError } from '../../core/errors.ts';
+import type { Disposition, Verdict } from '../../core/verdict.ts';
+import { type DeliveryFilter, type DeliveryRow, type MessageRow, searchDeliveries } from '../../ledger/read.ts';
+import { type Connection, connect, type PageArgs } from '../connection.ts';
+import type { Context } from '../context.ts';
+import { globalId, uuidOf } from '../ids.ts';
+import { momentKey, timeCursor } from '../time-cursor.ts';
+import { clientOf } from './accounts.ts';
+import type { Resolvers } from './types.ts';
+
+interface FilterInput {
+  readonly clientId?: string | null;
+  readonly text?: string | null;
+  readonly recipient?: string | null;
+  readonly sender?: string | null;
+  readonly verdicts?: readonly Verdict[] | null;
+  readonly dispositions?: readonly Disposition[] | null;
+  readonly from?: Date | null;
+  readonly to?: Date | null;
+}
+
+type SearchArgs = PageArgs & { readonly filter?: FilterInput | null };
+
+const TEXT_MAX = 200;
+
+/** A page of deliveries, newest first. `clientId` null: of all clients. */
+function deliveries(context: Context, args: SearchArgs, clientId: string | null): Promise<Connection<DeliveryRow>> {
+  const filter = readFilter(args.filter ?? {}, clientId);
+  return connect(
+    args,
+    2,
+    (row: DeliveryRow) => momentKey(row.acceptedAt, row.id),
+    async ({ first, after }) => {
+      // A filter that no delivery can meet needs no look-up; the page's arguments are checked all the same.
+      const cursor = timeCursor(after);
+      if (filter === null) return [];
+      const rows = await context.read((tx) => searchDeliveries(tx, filter, { first, after: cursor }));
+      for (const row of rows) context.loaders.delivery.prime(row.id, row);
+      return rows;
+    },
+  );
+}
+
+/** Null: no delivery can meet it, as with another tenant's client. */
+function readFilter(given: FilterInput, clientId: string | null): DeliveryFilter | null {
+  if (given.text != null && given.text.length > TEXT_MAX) {
+    throw new AppError('invalid_input', `text has at most ${TEXT_MAX} characters`, { field: 'text' });
+  }
+  const wanted = given.clientId == null ? clientId : uuidOf('Client', given.clientId);
+  if (given.clientId != null && (wanted === null || (clientId !== null && wanted !== clientId))) return null;
+  return {
+    clientId: wanted,
+    text: given.text?.replaceAll('\0', '') ?? null,
+    recipient: given.recipient == null ? null : address(given.recipient, 'recipient'),
+    sender: given.sender == null || given.sender === '' ? (given.sender ?? null) : address(given.sender, 'sender'),
+    verdicts: given.verdicts ?? null,
+    dispositions: given.dispositions ?? null,
+    from: given.from ?? null,
+    to: given.to ?? null,
+  };
+}
+
+function address(text: string, field: string): string {
+  const normal = normalizeAddress(text);
+  if (normal === null) throw new AppError('invalid_input', `"${printable(text)}" is not a mail address`, { field });
+  return normal;
+}
+
+export const traceResolvers: Resolvers = {
+  Query: {
+    deliveries: (_: unknown, args: SearchArgs, context: Context) => deliveries(context, args, null),
+  },
+  Client: {
+    deliveries: (client: Client, args: SearchArgs, context: Context) => deliveries(context, args, client.id),
+  },
+  Delivery: {
+    id: (row: DeliveryRow) => globalId('Delivery', row.id),
+    client: (row: DeliveryRow, _: unknown, context: Context) => clientOf(context, row.clientId),
+    message: (row: DeliveryRow, _: unknown, context: Context) => context.loaders.message.load(row.messageId),
+    mailbox: (row: DeliveryRow, _: unknown, context: Context) =>
+      row.mailboxId === null ? null : context.loaders.mailbox.load(row.mailboxId),
+    events: async (row: DeliveryRow, _: unknown, context: Context) => (await context.loaders.events.load(row.id)) ?? [],
+  },
+  Message: {
+    id: (row: MessageRow) => globalId('Message', row.id),
+  },
+};

@@ -1,0 +1,7 @@
+import type { Context } from '../context.ts';
+
+/** How one field of a type is answered. A field without one is the parent's property of the same name. */
+export type Resolver = (parent: never, args: never, context: Context) => unknown;
+
+/** Resolvers by type and field. */
+export type Resolvers = Readonly<Record<string, Readonly<Record<string, Resolver>>>>;

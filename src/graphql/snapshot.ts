@@ -1,0 +1,90 @@
+import { AppError } from '../core/errors.ts';
+import type { PartnerId } from '../core/tenant.ts';
+import type { TenantDb, TenantTx } from '../db/db.ts';
+import { translateError } from '../db/errors.ts';
+
+/**
+ * The one read-only transaction of a request, so that all its numbers are of one moment. It opens with the first
+ * statement: a request that is refused or reads the schema only costs no connection.
+ */
+export class Snapshot {
+  readonly #db: TenantDb;
+  readonly #partner: PartnerId;
+  readonly #expired: () => boolean;
+  #tx: Promise<TenantTx> | null = null;
+  #ended: Promise<void> = Promise.resolve();
+  #release: () => void = () => undefined;
+
+  /** `expired` says when the request has had its time: no statement starts after that. */
+  constructor(db: TenantDb, partner: PartnerId, expired: () => boolean) {
+    this.#db = db;
+    this.#partner = partner;
+    this.#expired = expired;
+  }
+
+  async read<T>(work: (tx: TenantTx) => Promise<T>): Promise<T> {
+    this.#tx ??= this.#open();
+    return work(await this.#tx);
+  }
+
+  /** Ends the transaction; the next `read` sees what was written since. */
+  async close(): Promise<void> {
+    this.#release();
+    this.#release = () => undefined;
+    this.#tx = null;
+    await this.#ended;
+  }
+
+  #open(): Promise<TenantTx> {
+    return new Promise((resolve, reject) => {
+      const released = new Promise<void>((done) => {
+        this.#release = done;
+      });
+      this.#ended = this.#db
+        .tenant(
+          this.#partner,
+          (tx) => {
+            resolve(oneAtATime(tx, this.#expired));
+            return released;
+          },
+          { readOnly: true, repeatableRead: true },
+        )
+        .catch(reject);
+    });
+  }
+}
+
+/**
+ * A connection carries one statement at a time; resolvers that run side by side wait for each other here. After a statement
+ * that failed PostgreSQL takes no other in the same transaction: those that follow fail with the error that came first.
+ */
+function oneAtATime(tx: TenantTx, expired: () => boolean): TenantTx {
+  let last: Promise<unknown> = Promise.resolve();
+  let failure: { readonly error: unknown } | null = null;
+  const attempt = async <T>(run: () => Promise<T>): Promise<T> => {
+    if (failure !== null) throw failure.error;
+    if (expired()) throw new AppError('limit_exceeded', 'the query took too long; ask for less at once');
+    try {
+      return await run();
+    } catch (error) {
+      // "Not found" is an answer of the database, not a failure of it.
+      if (error instanceof AppError) throw error;
+      failure = { error: translateError(error) };
+      throw failure.error;
+    }
+  };
+  const queue = <T>(run: () => Promise<T>): Promise<T> => {
+    const turn = last.then(() => attempt(run));
+    last = turn.catch(() => undefined);
+    return turn;
+  };
+  return {
+    scope: tx.scope,
+    partnerId: tx.partnerId,
+    now: tx.now,
+    rows: (statement) => queue(() => tx.rows(statement)),
+    one: (statement) => queue(() => tx.one(statement)),
+    maybe: (statement) => queue(() => tx.maybe(statement)),
+    run: (statement) => queue(() => tx.run(statement)),
+  };
+}

@@ -1,0 +1,127 @@
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import { mercurius } from 'mercurius';
+import { type ApiCaller, authenticateKey } from '../accounts/keys.ts';
+import type { Clock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
+import type { SystemDb } from '../db/db.ts';
+import type { Engine, GraphqlRequest, Outcome } from '../graphql/engine.ts';
+import { HttpError } from './errors.ts';
+import { type AnswerType, GRAPHQL_TYPE, isJson, JSON_TYPE, negotiate } from './negotiate.ts';
+
+/** Bytes of a request; a document has a limit of its own, variables carry the rest. */
+const BODY_MAX = 100 * 1024;
+
+export interface GraphqlRouteDeps {
+  readonly db: SystemDb;
+  readonly clock: Clock;
+  readonly engine: Engine;
+}
+
+/**
+ * POST and GET /graphql after the GraphQL-over-HTTP specification. Callers prove themselves with a bearer key, never with
+ * a cookie, so no page of another site can make a browser ask in somebody's name.
+ */
+export async function graphqlRoutes(app: FastifyInstance, deps: GraphqlRouteDeps): Promise<void> {
+  await app.register(mercurius, deps.engine.options());
+  deps.engine.attach(app.graphql);
+
+  await app.register(async (scope) => {
+    scope.removeAllContentTypeParsers();
+    scope.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: BODY_MAX }, (_request, body, done) => {
+      done(null, body);
+    });
+    scope.post('/graphql', { bodyLimit: BODY_MAX }, async (request, reply) => {
+      const caller = await authenticate(deps, request);
+      if (!isJson(request.headers['content-type'])) throw new HttpError(415, `the body must be ${JSON_TYPE} in UTF-8`);
+      return answer(deps, request, reply, caller, readBody(request.body));
+    });
+    scope.get('/graphql', async (request, reply) => {
+      const caller = await authenticate(deps, request);
+      return answer(deps, request, reply, caller, readQuery(request.query));
+    });
+  });
+}
+
+async function authenticate(deps: GraphqlRouteDeps, request: FastifyRequest): Promise<ApiCaller> {
+  const token = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
+  const caller = token === undefined ? null : await authenticateKey(deps.db, token, deps.clock.now());
+  if (caller === null)
+    throw new AppError('unauthenticated', 'a live API key is needed: Authorization: Bearer tg_live_...');
+  return caller;
+}
+
+async function answer(
+  deps: GraphqlRouteDeps,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  caller: ApiCaller,
+  asked: GraphqlRequest,
+): Promise<FastifyReply> {
+  const type = negotiate(request.headers.accept);
+  if (type === null) throw new HttpError(406, `answers are ${GRAPHQL_TYPE} or ${JSON_TYPE}`);
+  const outcome = await deps.engine.execute(caller, asked, { requestId: request.id, key: caller.keyId });
+  if (outcome.status === 405) reply.header('allow', 'POST');
+  if (outcome.retryAfter !== null) reply.header('retry-after', String(outcome.retryAfter));
+  return reply.code(statusOf(outcome, type)).type(`${type}; charset=utf-8`).send(JSON.stringify(outcome.body));
+}
+
+/** Section 6.4: the older media type answers 200 to every well-formed request, the newer one 400 to what was not executed. */
+function statusOf(outcome: Outcome, type: AnswerType): number {
+  return outcome.status ?? (outcome.refused && type === GRAPHQL_TYPE ? 400 : 200);
+}
+
+function readBody(body: unknown): GraphqlRequest {
+  const parsed = Buffer.isBuffer(body) ? parseJson(decode(body), 'the body') : undefined;
+  if (!isRecord(parsed)) throw new HttpError(400, 'the body is not a JSON object');
+  return readParts('POST', parsed, parsed['variables'], parsed['extensions']);
+}
+
+function readQuery(query: unknown): GraphqlRequest {
+  const parts = isRecord(query) ? query : {};
+  const json = (name: string) => {
+    const text = parts[name];
+    return typeof text === 'string' && text !== '' ? parseJson(text, name) : undefined;
+  };
+  return readParts('GET', parts, json('variables'), json('extensions'));
+}
+
+/** Section 5.1: the parts of a request and their types. */
+function readParts(
+  method: 'GET' | 'POST',
+  parts: Readonly<Record<string, unknown>>,
+  variables: unknown,
+  extensions: unknown,
+): GraphqlRequest {
+  const query = parts['query'];
+  if (typeof query !== 'string' || query === '') throw new HttpError(400, 'query is missing or not text');
+  const operationName = parts['operationName'] ?? null;
+  if (operationName !== null && typeof operationName !== 'string')
+    throw new HttpError(400, 'operationName is not text');
+  if (!isRecordOrAbsent(variables)) throw new HttpError(400, 'variables is not a JSON object');
+  if (!isRecordOrAbsent(extensions)) throw new HttpError(400, 'extensions is not a JSON object');
+  return { method, query, operationName: operationName === '' ? null : operationName, variables: variables ?? null };
+}
+
+function decode(body: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(body);
+  } catch {
+    throw new HttpError(400, 'the body is not UTF-8');
+  }
+}
+
+function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new HttpError(400, `${what} is not JSON`);
+  }
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isRecordOrAbsent(value: unknown): value is Record<string, unknown> | null | undefined {
+  return value === undefined || value === null || isRecord(value);
+}

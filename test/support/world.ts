@@ -1,0 +1,185 @@
+import type pg from 'pg';
+import { createClient } from '../../src/accounts/clients.ts';
+import { addListEntry } from '../../src/accounts/lists.ts';
+import { importMailboxes } from '../../src/accounts/mailboxes.ts';
+import { createPartner } from '../../src/accounts/partners.ts';
+import { newId } from '../../src/core/id.ts';
+import { type PartnerId, partnerId } from '../../src/core/tenant.ts';
+import type { Database } from '../../src/db/db.ts';
+import type { NodeType } from '../../src/graphql/ids.ts';
+
+/** One partner with at least one row of everything that the API shows. */
+export interface World {
+  readonly partner: PartnerId;
+  readonly apiKey: string;
+  readonly ids: Readonly<Record<NodeType, string>>;
+}
+
+/**
+ * Fills every table that the API reads for one partner, each text with `mark` in it, so that a text of one tenant in an
+ * answer to another is found by looking for it. Rows that other folders write are put in as the owner: what is tested
+ * here is who can read them.
+ */
+export async function seedWorld(db: Database, owner: pg.Client, mark: string, at: Date): Promise<World> {
+  const made = await db.system((tx) => createPartner(tx, { name: `${mark} IT` }));
+  const partner = partnerId(made.id);
+  const domain = `${mark}.example`;
+  const { client, mailbox, entry } = await db.tenant(partner, async (tx) => {
+    const { id } = await createClient(tx, {
+      name: `${mark} client`,
+      timeZone: 'Europe/London',
+      domains: [domain],
+      relays: [{ host: '127.0.0.1', port: 2626 }],
+      actor: 'test',
+    });
+    await importMailboxes(tx, id, [{ address: `ann@${domain}`, name: `${mark} Ann`, kind: 'user' }], 'test');
+    const row = await tx.one<{ id: string }>({ name: 'world-mailbox', text: 'select id from mailboxes', values: [] });
+    const listed = await addListEntry(tx, {
+      clientId: id,
+      mailboxId: null,
+      kind: 'allow',
+      pattern: `friend.${domain}`,
+      actor: 'test',
+    });
+    return { client: id, mailbox: row.id, entry: listed.id };
+  });
+  const id = {
+    message: newId(),
+    delivery: newId(),
+    incident: newId(),
+    run: newId(),
+    plan: newId(),
+    connection: newId(),
+  };
+  const run = (text: string, ...values: unknown[]) => owner.query(text, values);
+
+  await run(
+    `insert into messages (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id,
+       from_address, from_name, subject, attachments, bytes, sha256, received_at, node)
+     values ($1, $2, $2::uuid::text, 'inbound', $3::text, '192.0.2.1', $3, true, $3, $3, $3, $3,
+       jsonb_build_array(jsonb_build_object('name', $3::text, 'type', 'text/plain', 'bytes', 1)), 1000, '\\x00', $4, 'n1')`,
+    partner,
+    id.message,
+    `sender@${mark}.test`,
+    at,
+  );
+  await run(
+    `insert into deliveries (partner_id, client_id, id, message_id, mailbox_id, recipient, domain, direction, verdict,
+       disposition, score, reasons, accepted_at, ended_at)
+     values ($1, $2, $3, $4, $5, $6, $7::text, 'inbound', 'spam', 'quarantined', 7,
+       jsonb_build_array(jsonb_build_object('code', 'content.model', 'detail', $7::text)), $8, $8)`,
+    partner,
+    client,
+    id.delivery,
+    id.message,
+    mailbox,
+    `ann@${domain}`,
+    domain,
+    at,
+  );
+  for (const kind of ['accepted', 'quarantined']) {
+    await run(
+      `insert into ledger (partner_id, id, client_id, occurred_at, kind, direction, message_id, delivery_id, mailbox_id,
+         recipient, domain, sender, verdict, disposition, reasons, bytes, leads, latency_ms, node)
+       values ($1, $2, $3, $4, $5, 'inbound', $6, $7, $8, $9, $10, $11, 'spam', 'quarantined', array['content.model'], 1000,
+         $12, 1, 'n1')`,
+      partner,
+      newId(),
+      client,
+      at,
+      kind,
+      id.message,
+      id.delivery,
+      mailbox,
+      `ann@${domain}`,
+      domain,
+      `sender@${mark}.test`,
+      kind === 'accepted' ? 15 : 0,
+    );
+  }
+  await run(
+    `insert into incidents (partner_id, id, client_id, rule, subject, state, severity, title, description, opened_at,
+       last_seen_at, ticket_key)
+     values ($1, $2, $3, 'server.down', $4, 'open', 'high', $4, $4, $5, $5, $4)`,
+    partner,
+    id.incident,
+    client,
+    `${mark} incident`,
+    at,
+  );
+  await run(
+    `insert into report_runs (partner_id, id, client_id, report, period_from, period_to, time_zone, version, state,
+       requested_at, due_at, deadline_at)
+     values ($1, $2, $3, 'executive', '2026-09-01', '2026-09-30', 'Europe/London', 1, 'waiting', $4, $4, $4)`,
+    partner,
+    id.run,
+    client,
+    at,
+  );
+  await run(
+    `insert into psa_connections (partner_id, id, kind, url, credentials, created_at)
+     values ($1, $2, 'connectwise', 'https://psa.example', '\\x00', $3)`,
+    partner,
+    id.connection,
+    at,
+  );
+  await run(
+    `insert into psa_mappings (partner_id, client_id, connection_id, company_id, company_name, checked_at)
+     values ($1, $2, $3, '42', $4, $5)`,
+    partner,
+    client,
+    id.connection,
+    `${mark} company`,
+    at,
+  );
+  await run(
+    `insert into subscriptions (partner_id, client_id, product, connection_id, contract_id, line_id, created_at)
+     values ($1, $2, $4, $3, $4, $4, $5)`,
+    partner,
+    client,
+    id.connection,
+    `${mark} product`,
+    at,
+  );
+  await run(
+    `insert into usage_snapshots (partner_id, client_id, product, day, quantity, addresses, taken_at)
+     values ($1, $2, $3, '2026-10-14', 1, array[$4], $5)`,
+    partner,
+    client,
+    `${mark} product`,
+    `ann@${domain}`,
+    at,
+  );
+  await run(
+    `insert into billing_plans (partner_id, id, usage_day, state, created_at) values ($1, $2, '2026-10-01', 'planned', $3)`,
+    partner,
+    id.plan,
+    at,
+  );
+  await run(
+    `insert into billing_lines (partner_id, plan_id, client_id, product, connection_id, contract_id, line_id,
+       before_quantity, target_quantity, state)
+     values ($1, $2, $3, $5, $4, $5, $5, 0, 1, 'planned')`,
+    partner,
+    id.plan,
+    client,
+    id.connection,
+    `${mark} product`,
+  );
+  return {
+    partner,
+    apiKey: made.apiKey,
+    ids: {
+      Partner: partner,
+      Client: client,
+      Mailbox: mailbox,
+      Delivery: id.delivery,
+      Message: id.message,
+      QuarantineItem: id.delivery,
+      Incident: id.incident,
+      ReportRun: id.run,
+      ListEntry: entry,
+      BillingPlan: id.plan,
+    },
+  };
+}
