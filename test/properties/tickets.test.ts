@@ -321,7 +321,7 @@ test('whatever fails, one ticket per incident; closed stays closed; every incide
       await world.sync();
       assert.equal(world.psa.writes, writes, 'a second synchronisation wrote');
     }),
-    { numRuns: 8_000 },
+    { numRuns: 5_000 },
   );
 });
 
