@@ -26,6 +26,7 @@ import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
+import { watchMappings } from './monitor/mappings.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
 import { watchServers } from './monitor/servers.ts';
@@ -92,6 +93,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
       for (const { partnerId, planId } of await db.system(plansBegun, { readOnly: true })) {
         await applyPlan({ db, psaFor, clock, logger }, partnerId, planId);
       }
+    },
+    'mappings.check': async () => {
+      await watchMappings({ db, psaFor, logger });
     },
     'rollups.verify': async () => {
       const from = new Date(clock.now().getTime() - VERIFY_HOURS * 3_600_000);
