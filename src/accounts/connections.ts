@@ -2,7 +2,7 @@ import { AppError } from '../core/errors.ts';
 import { newId } from '../core/id.ts';
 import type { PsaConnection, PsaKind } from '../core/psa.ts';
 import { seal, unseal } from '../core/seal.ts';
-import type { SystemTx, TenantTx, Tx } from '../db/db.ts';
+import type { TenantTx, Tx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { recordAudit } from './audit.ts';
 import { requireClient } from './clients.ts';
@@ -68,12 +68,6 @@ export async function getConnection(tx: Tx, partnerId: string, id: string, sealK
   };
 }
 
-/** Which partner a connection belongs to: for callbacks, which name the connection only. Null: no such connection. */
-export async function partnerOfConnection(tx: SystemTx, id: string): Promise<string | null> {
-  const row = await tx.maybe<{ partner_id: string }>(sql`select partner_id from psa_connections where id = ${id}`);
-  return row?.partner_id ?? null;
-}
-
 export interface MapInput {
   readonly clientId: string;
   readonly connectionId: string;
@@ -118,13 +112,6 @@ export async function mappingOf(tx: Tx, partnerId: string, clientId: string): Pr
     companyName: row.company_name,
     state: row.state,
   };
-}
-
-/** Marks a mapping whose company was renamed, made inactive or merged: billing stops for it until a person looks. */
-export async function flagMapping(tx: Tx, partnerId: string, clientId: string): Promise<void> {
-  await tx.run(sql`
-    update psa_mappings set state = 'needs_attention', checked_at = ${tx.now}
-    where partner_id = ${partnerId} and client_id = ${clientId}`);
 }
 
 /** The mappings of those of the clients that have one. */
