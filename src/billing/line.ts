@@ -15,13 +15,16 @@ export type HoldReason =
   | 'read_failed'
   | 'beyond_limits';
 
-/** What a plan may hold without a person looking at the line. Null: the plan is approved by a person, line by line. */
+/**
+ * How far a line may go in one plan: a directory that was emptied or filled by mistake must not reach the invoice. A line is
+ * held when it drops to zero, or when it changes by more than `maxUnits` and by more than `maxFactor` times at once.
+ */
 export interface PlanLimits {
-  /** Units up or down. */
   readonly maxUnits: number;
-  /** Share of what is billed now, 0.5 is a half. A line that is beyond either limit is held; so is every drop to zero. */
-  readonly maxShare: number;
+  readonly maxFactor: number;
 }
+
+export const DEFAULT_LIMITS: PlanLimits = { maxUnits: 50, maxFactor: 3 };
 
 /** What is known of a client's usage and its line, before the PSA is asked. */
 export interface LineInput {
@@ -97,6 +100,7 @@ export function planLine(input: LineInput, read: LineRead | null, limits: PlanLi
 }
 
 function isBeyond(before: number, target: number, limits: PlanLimits): boolean {
-  const change = Math.abs(target - before);
-  return target === 0 || change > limits.maxUnits || change > before * limits.maxShare;
+  if (target === 0) return true;
+  const isLarge = Math.abs(target - before) > limits.maxUnits;
+  return isLarge && (target > before * limits.maxFactor || target * limits.maxFactor < before);
 }

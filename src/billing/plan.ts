@@ -9,7 +9,15 @@ import type { PartnerId } from '../core/tenant.ts';
 import type { TenantDb, TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { groupBy } from './group.ts';
-import { heldBefore, type LineInput, type LineRead, type PlanLimits, type PlannedLine, planLine } from './line.ts';
+import {
+  DEFAULT_LIMITS,
+  heldBefore,
+  type LineInput,
+  type LineRead,
+  type PlanLimits,
+  type PlannedLine,
+  planLine,
+} from './line.ts';
 import { MAILBOX_PROTECTION } from './usage.ts';
 
 export interface BillingDeps {
@@ -24,8 +32,8 @@ export interface BillingDeps {
 
 export interface PlanOptions {
   readonly actor?: string;
-  /** For plans that no person looks at: lines beyond them are held. */
-  readonly limits?: PlanLimits;
+  /** Lines beyond them are held; DEFAULT_LIMITS unless said. Null: a person answers for every line. */
+  readonly limits?: PlanLimits | null;
 }
 
 /** Older usage says nothing of what is to be billed now. */
@@ -50,7 +58,7 @@ export async function createPlan(
   const reads = await readLines(deps, partner, inputs);
   const lines = inputs.map((input) => ({
     input,
-    line: planLine(input, reads.get(input) ?? null, options.limits ?? null),
+    line: planLine(input, reads.get(input) ?? null, options.limits === undefined ? DEFAULT_LIMITS : options.limits),
   }));
   return deps.db.tenant(partner, async (tx) => {
     await tx.run(sql`select pg_advisory_xact_lock(hashtextextended(${`billing|${partner}`}, 0))`);
@@ -93,7 +101,9 @@ interface InputRow {
   client_id: string;
   status: 'active' | 'suspended';
   time_zone: string;
-  quantity: number | null;
+  /** The snapshots of the day before, the day and the day after. */
+  snapshots: Readonly<Record<string, number>> | null;
+  first_day: string | null;
   line_connection: string | null;
   contract_id: string | null;
   line_id: string | null;
@@ -102,23 +112,40 @@ interface InputRow {
   map_state: 'ok' | 'needs_attention' | null;
 }
 
+/**
+ * A plan names one date for clients of all zones. A client takes its own day of that date; one whose zone has not reached
+ * it takes the day before, and one that was first counted after it (its zone was ahead already) that first day. Null: the
+ * day has no snapshot, and none is made up.
+ */
+function quantityOn(row: InputRow, usageDay: string, now: Date): number | null {
+  const own = row.snapshots?.[usageDay];
+  if (own !== undefined) return own;
+  if (localDate(now, row.time_zone) < usageDay) return row.snapshots?.[addDays(usageDay, -1)] ?? null;
+  const next = addDays(usageDay, 1);
+  return row.first_day === next ? (row.snapshots?.[next] ?? null) : null;
+}
+
 async function readInputs(tx: TenantTx, usageDay: string): Promise<LineInput[]> {
   const rows = await tx.rows<InputRow>(sql`
-    select c.id as client_id, c.status, c.time_zone, u.quantity, s.connection_id as line_connection, s.contract_id,
-           s.line_id, m.connection_id as map_connection, m.company_id, m.state as map_state
+    select c.id as client_id, c.status, c.time_zone, u.snapshots, u.first_day, s.connection_id as line_connection,
+           s.contract_id, s.line_id, m.connection_id as map_connection, m.company_id, m.state as map_state
     from clients c
-    left join usage_snapshots u on u.partner_id = c.partner_id and u.client_id = c.id
-      and u.product = ${MAILBOX_PROTECTION} and u.day = ${usageDay}
+    left join lateral (
+      select jsonb_object_agg(x.day::text, x.quantity)
+               filter (where x.day between ${usageDay}::date - 1 and ${usageDay}::date + 1) as snapshots,
+             min(x.day) as first_day
+      from usage_snapshots x
+      where x.partner_id = c.partner_id and x.client_id = c.id and x.product = ${MAILBOX_PROTECTION}) as u on true
     left join subscriptions s on s.partner_id = c.partner_id and s.client_id = c.id and s.product = ${MAILBOX_PROTECTION}
     left join psa_mappings m on m.partner_id = c.partner_id and m.client_id = c.id
-    where c.partner_id = ${tx.partnerId} and (u.client_id is not null or s.client_id is not null)
+    where c.partner_id = ${tx.partnerId} and (u.snapshots is not null or s.client_id is not null)
     order by c.id`);
   return rows.map((row) => ({
     clientId: row.client_id,
     product: MAILBOX_PROTECTION,
     clientStatus: row.status,
     timeZone: row.time_zone,
-    quantity: row.quantity,
+    quantity: quantityOn(row, usageDay, tx.now),
     subscription:
       row.line_connection === null || row.contract_id === null || row.line_id === null
         ? null

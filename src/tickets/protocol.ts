@@ -7,7 +7,6 @@ import {
   NOTE_EVERY_MS,
   REFUSED_MS,
   SEND_WITHIN_MS,
-  SETTLE_MS,
   type TicketPatch,
   type TicketWork,
 } from './state.ts';
@@ -82,7 +81,9 @@ async function create(deps: TicketDeps, psa: Psa, given: TicketWork, filing: Fil
     // Found early, it is adopted early; not found says nothing yet.
     const early = await attempt(deps, given, () => psa.findTickets(given.ticketKey));
     if (!early.ok) return early.result;
-    return early.value.length > 0 ? adopt(deps, given, early.value) : finished(deps, given, {});
+    if (early.value.length > 0) return adopt(deps, given, early.value);
+    await store.finish(given, {});
+    return 'done';
   }
   const found = await attempt(deps, given, () => psa.findTickets(given.ticketKey));
   if (!found.ok) return found.result;
@@ -128,7 +129,6 @@ async function creationFailed(deps: TicketDeps, work: TicketWork, error: unknown
   await deps.store.finish(work, {
     attempts: work.attempts + 1,
     note: 'the PSA did not say whether it created the ticket; it is looked for before anything else',
-    nextAt: new Date((work.intentAt ?? deps.store.now()).getTime() + SETTLE_MS),
   });
   return 'unreachable';
 }

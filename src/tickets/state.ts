@@ -53,6 +53,8 @@ export const SEND_WITHIN_MS = 10 * SECOND;
  * than SEND_WITHIN_MS and the longest that a PSA takes over a request (reference model: intent row, settle window, reread).
  */
 export const SETTLE_MS = 2 * MINUTE;
+/** Until then, how often the key is looked for: a lost answer is found soon, a late one later. */
+const LOOK_MS = 30 * SECOND;
 /** How long a claimed incident is one worker's; longer than its calls to the PSA take. */
 export const LEASE_MS = 2 * MINUTE;
 /** Between two notes on further occurrences. */
@@ -79,8 +81,11 @@ function dueAt(work: TicketWork, now: Date): Date | null {
     case 'wanted':
     case 'resolving':
       return now;
-    case 'creating':
-      return plus(work.intentAt ?? now, SETTLE_MS);
+    case 'creating': {
+      const settled = plus(work.intentAt ?? now, SETTLE_MS);
+      const look = plus(now, LOOK_MS);
+      return settled < look ? later(now, settled) : look;
+    }
     case 'open':
       return work.occurrences > work.notedOccurrences
         ? later(now, plus(work.intentAt ?? now, NOTE_EVERY_MS))

@@ -334,11 +334,51 @@ test('what is not known never becomes a number', async (t) => {
   await assert.rejects(plan('2026-02-30'), isCode('invalid_input'));
 });
 
-test('lines beyond the limits are held when no person looks', async (t) => {
-  const { deps, partner, only } = await world(t, { billed: 1 });
-  const { id } = await createPlan(deps, partner, DAY, { limits: { maxUnits: 10, maxShare: 0.5 } });
-  const line = await only(id);
-  assert.deepEqual([line.state, line.reason, line.before, line.target], ['held', 'beyond_limits', 1, 3]);
+test('lines that drop to zero or change beyond all measure are held, unless a person answers for them', async (t) => {
+  const { db, owner, deps, partner, clock, line, plan, only } = await world(t, { billed: 200 });
+  assert.deepEqual(
+    [(await only((await plan()).id)).state, (await only((await plan()).id)).reason],
+    ['held', 'beyond_limits'],
+  );
+  const free = await createPlan(deps, partner, DAY, { limits: null });
+  assert.equal((await only(free.id)).state, 'planned');
+  line.quantity = 50;
+  assert.equal((await only((await plan()).id)).state, 'planned', 'a small number may change a lot');
+  await owner.query("update mailboxes set status = 'deleted'");
+  clock.advance(24 * 60 * MINUTE);
+  await takeSnapshot(db);
+  const emptied = await only((await plan('2026-10-15')).id);
+  assert.deepEqual([emptied.reason, emptied.before, emptied.target], ['beyond_limits', 50, 0]);
+});
+
+test('one date for clients of all zones: each has its own day, or the one that its zone is at', async (t) => {
+  const { db, clock, partner, connectionId, deps, psa, lines } = await world(t);
+  const ids = new Map<string, string>();
+  const add = async (name: string, timeZone: string) => {
+    const clientId = await seedClient(db, partner, { name, domain: `${name}.example`, timeZone, mailboxes: ['x'] });
+    await seedMapping(db, partner, clientId, connectionId);
+    await linkSubscription(deps, partner, { clientId, ref: psa.addLine(name, 1).ref, actor: 'test' });
+    ids.set(name, clientId);
+  };
+  // 13:30 UTC on the 14th: Lord Howe is on the 15th. 02:00 UTC on the 15th: New York is still on the 14th.
+  clock.set('2026-10-14T13:30:00Z');
+  await add('howe', 'Australia/Lord_Howe');
+  await add('york', 'America/New_York');
+  await takeSnapshot(db);
+  const target = async (day: string, name: string) => {
+    const { id } = await createPlan(deps, partner, day);
+    return (await lines(id)).find((row) => row.clientId === ids.get(name))?.target;
+  };
+  assert.equal(await target('2026-10-14', 'howe'), 1, 'first counted on the 15th');
+  clock.set('2026-10-15T02:00:00Z');
+  assert.equal(await target('2026-10-15', 'york'), 1, 'the 15th has not come there');
+  clock.set('2026-10-15T05:00:00Z');
+  assert.equal(await target('2026-10-15', 'york'), null, 'it has, and was not counted');
+  clock.set('2026-10-15T14:00:00Z');
+  await takeSnapshot(db);
+  clock.set('2026-10-17T14:00:00Z');
+  await takeSnapshot(db);
+  assert.equal(await target('2026-10-17', 'howe'), null, 'the day after never stands for a day that was missed');
 });
 
 test('a line is linked after it was read, and bills one thing only', async (t) => {

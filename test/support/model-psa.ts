@@ -92,7 +92,11 @@ export class ModelPsa implements Psa {
       const one = this.#pending[index];
       if (one === undefined || one.at > now) continue;
       this.#pending.splice(index, 1);
-      one.apply();
+      try {
+        one.apply();
+      } catch {
+        // Refused by then (its ticket is gone); nobody waits for the answer any more.
+      }
     }
   }
 
