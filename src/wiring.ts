@@ -26,6 +26,7 @@ import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
+import { watchMappings } from './monitor/mappings.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
 import { watchServers } from './monitor/servers.ts';
@@ -62,6 +63,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await watchServers(db, clock, config.serverDownSeconds);
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
+    },
+    'mappings.watch': async () => {
+      await watchMappings({ db, psaFor, logger });
     },
     'tickets.sync': async () => {
       await syncTickets({ db, psaFor, clock, logger });

@@ -114,6 +114,13 @@ export async function mappingOf(tx: Tx, partnerId: string, clientId: string): Pr
   };
 }
 
+/** Marks a mapping whose company was renamed, made inactive or merged: billing stops for it until a person looks. */
+export async function flagMapping(tx: Tx, partnerId: string, clientId: string): Promise<void> {
+  await tx.run(sql`
+    update psa_mappings set state = 'needs_attention', checked_at = ${tx.now}
+    where partner_id = ${partnerId} and client_id = ${clientId}`);
+}
+
 /** The mappings of those of the clients that have one. */
 export async function mappingsOf(tx: TenantTx, clientIds: readonly string[]): Promise<Mapping[]> {
   return tx.rows<Mapping>(sql`
