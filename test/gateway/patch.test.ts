@@ -35,8 +35,8 @@ async function parse(feed: typeof original, chunks: readonly Buffer[], highWater
     const text = command.toString('latin1');
     commands.push(text);
     if (next === undefined) return;
-    if (text === 'DATA') startData(next);
-    else next();
+    // Later, as the handlers of a server answer: `continue` of the parser may not be entered twice.
+    setImmediate(() => (text === 'DATA' ? startData(next) : next()));
   };
   for (const chunk of [Buffer.from('DATA\r\n'), ...chunks]) {
     await new Promise<void>((resolve, reject) => parser.write(chunk, (error) => (error ? reject(error) : resolve())));
@@ -47,7 +47,9 @@ async function parse(feed: typeof original, chunks: readonly Buffer[], highWater
 
 function cut(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const at = [...new Set(cuts.map((one) => one % (bytes.length + 1)))].sort((a, b) => a - b);
-  return [0, ...at].map((from, index) => bytes.subarray(from, at[index] ?? bytes.length)).filter((one) => one.length > 0);
+  return [0, ...at]
+    .map((from, index) => bytes.subarray(from, at[index] ?? bytes.length))
+    .filter((one) => one.length > 0);
 }
 
 const piece = fc.oneof(

@@ -9,7 +9,10 @@ export const PASSWORD = 'correct horse battery';
 /** A partner with a client whose server listens on `port`, and a login for the client's outgoing mail. */
 export async function seedSubmitter(db: Database, port = 2626) {
   const partner = await seedPartner(db);
-  const clientId = await seedClient(db, partner.id, { relays: [{ host: '127.0.0.1', port }] });
+  const clientId = await seedClient(db, partner.id, {
+    mailboxes: ['ann', 'bob', 'gone', 'quarantine'],
+    relays: [{ host: '127.0.0.1', port }],
+  });
   await db.tenant(partner.id, (tx) =>
     createCredential(tx, { clientId, mailboxId: null, username: USER, password: PASSWORD, actor: 'test' }),
   );
