@@ -156,3 +156,25 @@ test('per recipient: only the 452 is tried again, only the 550 bounces', async (
     [1, 1, 2, 3],
   );
 });
+
+test('a far server that never answers is given up after five days; a client server that is down is waited for', async (t) => {
+  const { rig, farSink, ownSink, count, submit, receive } = await openBoth(t, () => null);
+  await farSink.close();
+  await ownSink.close();
+  await submit(['bob@far.example']);
+  await receive('eve@far.example', ['ann@acme.example']);
+  for (let day = 0; day < 6; day += 1) {
+    await rig.delivery.drainOnce();
+    rig.clock.advance(DAY_MS);
+  }
+  assert.deepEqual([await count('expired'), await count('bounced')], [1, 0]);
+  const { rows } = await rig.owner.query('select recipient, kind from queue order by kind');
+  // The inbound mail, and the notification of what expired.
+  assert.deepEqual(
+    rows.map((row) => [row.recipient, row.kind]),
+    [
+      ['ann@acme.example', 'dsn'],
+      ['ann@acme.example', 'mail'],
+    ],
+  );
+});
