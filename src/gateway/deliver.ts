@@ -137,7 +137,14 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]): Promise<void> {
   const groups = [
     ...groupBy(jobs, (job) =>
-      [job.messageId, job.kind, job.transform, job.direction === 'inbound' ? job.clientId : '', job.domain].join(' '),
+      [
+        job.messageId,
+        job.kind,
+        job.transform,
+        job.strip.join(),
+        job.direction === 'inbound' ? job.clientId : '',
+        job.domain,
+      ].join(' '),
     ).values(),
   ];
   const perDestination = deps.perDestination ?? 5;
