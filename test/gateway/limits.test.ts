@@ -69,12 +69,16 @@ test('too large: 552 when declared, 552 when it is, nothing stays, the session g
 });
 
 test('slow: a drip of a command and a drip of a message are closed, a client at work is not', async (t) => {
+  let closed: () => void = () => undefined;
+  const bothClosed = new Promise<void>((resolve) => {
+    closed = resolve;
+  });
   const { rig, messages } = await openSeeded(t, {
     config: { limits: FAST },
     pipeline: {
       ...byLocalPart,
       async run(input, signal) {
-        await new Promise((resolve) => setTimeout(resolve, 600));
+        await bothClosed;
         return byLocalPart.run(input, signal);
       },
     },
@@ -98,6 +102,7 @@ test('slow: a drip of a command and a drip of a message are closed, a client at 
   const honest = await Talker.open(rig.smtp);
   const sent = honest.send('eve@far.example', ['ann@acme.example']);
   for (const one of drips) assert.match(await one.reply(), /^421 4\.4\.2/);
+  closed();
   // The decision takes longer than a command may: that is our time, not the client's.
   assert.match((await sent).at(-1) ?? '', /^250/);
   honest.close();

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { resolvePolicy } from '../../src/accounts/policy.ts';
 import type { FilterClass, Pipeline } from '../../src/core/message.ts';
 import { stripDecision } from '../../src/gateway/strip.ts';
+import { parseMail } from '../../src/mail/parse.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { byLocalPart, openRig, openSink, Talker } from './support/rig.ts';
 
@@ -35,7 +36,7 @@ test('only the classes that the policy strips are named; what cannot be taken ou
 
 const program = Buffer.from(`MZ${'\0'.repeat(58)}\x40\0\0\0PE\0\0${'\0'.repeat(200)}`, 'latin1').toString('base64');
 const smuggler = Buffer.from(
-  `<script>const b = new Blob([Uint8Array.from(atob("${'QUJD'.repeat(200)}"), c => c.charCodeAt(0))]);
+  `<script>const b = new Blob([Uint8Array.from(atob("${'QUJD'.repeat(2000)}"), c => c.charCodeAt(0))]);
   const a = document.createElement('a'); a.href = URL.createObjectURL(b); a.download = 'x.zip'; a.click();</script>`,
 ).toString('base64');
 const MESSAGE = [
@@ -77,6 +78,14 @@ const stripping: Pipeline = {
 };
 
 test('a file of a class that is allowed stays, one that is to be stripped goes', async (t) => {
+  const found = (await parseMail(Buffer.from(MESSAGE))).attachments.map((one) => one.inspection);
+  assert.deepEqual(
+    found.map(({ executable, htmlSmuggling }) => [executable, htmlSmuggling]),
+    [
+      [true, false],
+      [false, true],
+    ],
+  );
   const sink = await openSink(t);
   const rig = await openRig(t, {
     pipeline: {
