@@ -64,6 +64,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
     },
+    'mappings.watch': async () => {
+      await watchMappings({ db, psaFor, logger });
+    },
     'tickets.sync': async () => {
       await syncTickets({ db, psaFor, clock, logger });
     },

@@ -19,6 +19,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 10,
     why: 'servers that fail, releases that do not arrive',
   },
+  {
+    job: 'mappings.watch',
+    cron: '0 23 3 * * *',
+    periodSeconds: 86_400,
+    why: 'companies renamed, merged or made inactive in the PSA',
+  },
   { job: 'tickets.sync', cron: '*/10 * * * * *', periodSeconds: 10, why: 'what incidents want of the PSA' },
   {
     job: 'reports.sweep',
