@@ -97,9 +97,6 @@ export function makeHandlers(wired: Wired): JobHandlers {
         await applyPlan({ db, psaFor, clock, logger }, partnerId, planId);
       }
     },
-    'mappings.check': async () => {
-      await watchMappings({ db, psaFor, logger });
-    },
     'rollups.verify': async () => {
       const from = new Date(clock.now().getTime() - VERIFY_HOURS * 3_600_000);
       const { differences, groups } = await verify(db, { from });

@@ -12,7 +12,6 @@ export const JOB_NAMES = [
   'reports.sweep',
   'usage.snapshot',
   'billing.apply',
-  'mappings.check',
   'rollups.verify',
   'spool.sweep',
   'ledger.partitions',

@@ -44,7 +44,6 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 30,
     why: 'plans that were begun and wait for the PSA',
   },
-  { job: 'mappings.check', cron: '0 23 3 * * *', periodSeconds: 86_400, why: 'companies that changed in a PSA' },
   { job: 'rollups.verify', cron: '0 7 * * * *', periodSeconds: 3_600, why: 'rollups against a recount of the ledger' },
   { job: 'spool.sweep', cron: '0 37 * * * *', periodSeconds: 3_600, why: 'files that no message refers to' },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
