@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { deliveryBalance } from '../../src/ledger/read.ts';
-import { discardDelivery, releaseDelivery } from '../../src/quarantine/release.ts';
+import { discardDelivery, releaseDelivery } from '../../src/quarantine/decide.ts';
 import { openRig, openSink, Talker } from './support/rig.ts';
 import { seedSubmitter } from './support/submitter.ts';
 
@@ -18,7 +18,7 @@ async function openHeld(t: TestContext, answer: () => number | null = () => null
   const { rows } = await rig.owner.query<{ id: string }>(`select id from deliveries where disposition = 'quarantined'`);
   assert.equal(rows.length, 1);
   const id = rows[0]?.id ?? '';
-  const release = () => rig.db.tenant(partner.id, (tx) => releaseDelivery(tx, id, 'test', 'test'));
+  const release = () => rig.db.tenant(partner.id, (tx) => releaseDelivery(tx, id, 'test'));
   const discard = () => rig.db.tenant(partner.id, (tx) => discardDelivery(tx, id, 'test'));
   /** Rule 2: everything that was accepted is somewhere, and what is under way is in the queue. */
   const balance = async () => {
