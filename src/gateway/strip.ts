@@ -26,7 +26,10 @@ export function stripDecision(decision: Decision, policy: Policy): Decision {
     const reason = { code: 'policy.strip_downgraded', detail: 'what is unwanted cannot be taken out for sure' };
     return { ...decision, action: 'quarantine', reasons: [...decision.reasons, reason] };
   }
-  const reasons = classes.map((one) => ({ code: `${CODE}${one}`, detail: 'taken out by policy' }));
+  const reasons = classes.map((one) => ({
+    code: `${CODE}${one}`,
+    detail: 'files of this class are taken out by policy',
+  }));
   return { ...decision, reasons: [...decision.reasons, ...reasons] };
 }
 

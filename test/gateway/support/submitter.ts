@@ -3,7 +3,7 @@ import type { Database } from '../../../src/db/db.ts';
 import { seedClient, seedPartner } from '../../support/seed.ts';
 import type { Talker } from './rig.ts';
 
-export const USER = 'ann@acme.example';
+const USER = 'ann@acme.example';
 export const PASSWORD = 'correct horse battery';
 
 /** A partner with a client whose server listens on `port`, and a login for the client's outgoing mail. */
