@@ -7,6 +7,8 @@ COPY . .
 RUN npm run build && npm prune --omit=dev
 
 FROM node:24-bookworm-slim
+# fsync and file reads use libuv threads; with the default of four they wait for each other.
+ENV UV_THREADPOOL_SIZE=16
 ENV NODE_ENV=production BIND_HOST=0.0.0.0 TOLLGATE_HOME=/var/lib/tollgate
 WORKDIR /app
 COPY --from=build /app/package.json /app/schema.graphql ./

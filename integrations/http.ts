@@ -46,6 +46,8 @@ export interface HttpRequest {
   readonly endpoint: string;
   readonly json?: unknown;
   readonly form?: FormData;
+  /** Leaves by then or not at all. */
+  readonly sendBy?: Date | undefined;
 }
 
 export interface HttpAnswer {
@@ -165,6 +167,9 @@ export class PsaHttp {
     const leave = await this.#gate.enter(request.endpoint);
     const started = performance.now();
     try {
+      if (request.sendBy !== undefined && this.#deps.clock.now() > request.sendBy) {
+        throw new AppError('unavailable', `${this.#vendor.name} could not be asked in time; nothing was sent`);
+      }
       const answer = await this.#send(request, Math.max(1, Math.min(this.#timing.answerMs, leftMs)));
       if ('text' in answer) {
         if (answer.meaning === 'too_large') this.#gate.succeeded();

@@ -95,13 +95,14 @@ export async function writeQuantity(
   const contractServiceID = requireNumericId(ref.lineId, 'contract service');
   const unitChange = change.target - change.before;
   if (unitChange === 0) return;
-  await client.create(`/Contracts/${contractID}/ServiceAdjustments`, {
+  const json = {
     contractID,
     contractServiceID,
     effectiveDate: `${change.effectiveDate}T00:00:00`,
     unitChange,
     allowRepeatService: false,
-  });
+  };
+  await client.create(`/Contracts/${contractID}/ServiceAdjustments`, json, change.sendBy);
 }
 
 async function among<T>(

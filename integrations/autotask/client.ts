@@ -118,8 +118,8 @@ export class AutotaskClient {
   }
 
   /** Creates, once. The id of what was made. */
-  async create(path: string, json: unknown): Promise<number> {
-    const answer = await this.#write('POST', path, json);
+  async create(path: string, json: unknown, sendBy?: Date): Promise<number> {
+    const answer = await this.#write('POST', path, json, sendBy);
     return shaped(z.object({ itemId: z.number() }), answer.body, 'write', autotaskVendor.name).itemId;
   }
 
@@ -163,13 +163,12 @@ export class AutotaskClient {
     }
   }
 
-  async #write(method: 'POST' | 'PATCH', path: string, json: unknown): Promise<HttpAnswer> {
+  async #write(method: 'POST' | 'PATCH', path: string, json: unknown, sendBy?: Date): Promise<HttpAnswer> {
     await this.#budget();
     const zone = await this.#discover();
     try {
-      const answer = await this.#http.call(
-        this.#request(method, `${zone}V1.0${path}`, endpointOf(path), 'write', json),
-      );
+      const request = this.#request(method, `${zone}V1.0${path}`, endpointOf(path), 'write', json);
+      const answer = await this.#http.call({ ...request, sendBy });
       if (answer === null) throw new AppError('upstream_rejected', 'Autotask has no such record');
       return answer;
     } catch (error) {

@@ -50,7 +50,7 @@ export async function createTicket(client: AutotaskClient, maps: FieldMaps, inpu
   const queueID = client.settings.queueId ?? fields.defaultOf('queueID');
   const priority = priorityOf(client, fields, input.priority);
   const due = new Date(client.deps.clock.now().getTime() + DUE_HOURS[input.priority] * HOUR_MS);
-  const id = await client.create('/Tickets', {
+  const json = {
     companyID,
     title,
     description: cut(description, fields.length('description')),
@@ -59,7 +59,8 @@ export async function createTicket(client: AutotaskClient, maps: FieldMaps, inpu
     dueDateTime: due.toISOString(),
     ...(priority === null ? {} : { priority }),
     ...(queueID === null ? {} : { queueID }),
-  });
+  };
+  const id = await client.create('/Tickets', json, input.sendBy);
   try {
     const made = await getTicket(client, String(id));
     if (made !== null) return made;

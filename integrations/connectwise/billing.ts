@@ -79,9 +79,12 @@ export async function writeQuantity(
   }
   const agreementId = requireNumericId(ref.contractId, 'agreement');
   const additionId = requireNumericId(ref.lineId, 'addition');
-  await client.patch(`/finance/agreements/${agreementId}/additions/${additionId}`, z.object({ id: z.number() }), [
-    { op: 'replace', path: 'quantity', value: change.target },
-  ]);
+  await client.patch(
+    `/finance/agreements/${agreementId}/additions/${additionId}`,
+    z.object({ id: z.number() }),
+    [{ op: 'replace', path: 'quantity', value: change.target }],
+    change.sendBy,
+  );
 }
 
 /** Posted invoices keep their quantity, so the day of writing itself is the earliest that touches nothing billed. */

@@ -112,8 +112,8 @@ export class ConnectWiseClient {
     throw new AppError('upstream_rejected', `ConnectWise has more than ${PAGE * MAX_PAGES} records there`);
   }
 
-  async post<T>(path: string, schema: z.ZodType<T>, json: unknown): Promise<T> {
-    return shaped(schema, (await this.#write('POST', path, { json })).body, 'write', connectWiseVendor.name);
+  async post<T>(path: string, schema: z.ZodType<T>, json: unknown, sendBy?: Date): Promise<T> {
+    return shaped(schema, (await this.#write('POST', path, { json, sendBy })).body, 'write', connectWiseVendor.name);
   }
 
   async upload<T>(path: string, schema: z.ZodType<T>, form: FormData): Promise<T> {
@@ -121,9 +121,9 @@ export class ConnectWiseClient {
   }
 
   /** PATCH is a bare array of operations; an entity with custom fields may demand one for them (AMP write.go). */
-  async patch<T>(path: string, schema: z.ZodType<T>, operations: readonly PatchOperation[]): Promise<T> {
+  async patch<T>(path: string, schema: z.ZodType<T>, operations: readonly PatchOperation[], sendBy?: Date): Promise<T> {
     const json = [...operations, { op: 'replace', path: '/customFields', value: [] }];
-    return shaped(schema, (await this.#write('PATCH', path, { json })).body, 'write', connectWiseVendor.name);
+    return shaped(schema, (await this.#write('PATCH', path, { json, sendBy })).body, 'write', connectWiseVendor.name);
   }
 
   async #read(
@@ -140,7 +140,7 @@ export class ConnectWiseClient {
   async #write(
     method: 'POST' | 'PATCH',
     path: string,
-    body: { json: unknown } | { form: FormData },
+    body: { json: unknown; sendBy?: Date | undefined } | { form: FormData },
   ): Promise<HttpAnswer> {
     const codebase = await this.#discover();
     const request = { ...(await this.#request(method, path, 'write', {}, {})), ...body };

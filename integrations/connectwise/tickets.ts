@@ -48,15 +48,15 @@ export async function createTicket(client: ConnectWiseClient, input: TicketInput
   const companyId = requireNumericId(input.companyId, 'company');
   const priority = await priorityId(client, input.priority);
   const title = cut(input.title, LENGTHS.summary);
-  const row = await client.post('/service/tickets', ticketSchema, {
+  const fields = {
     summary: title,
     company: { id: companyId },
     initialDescription: title === input.title ? input.description : `${input.title}\n\n${input.description}`,
     externalXRef: input.key,
     ...(client.settings.boardId === undefined ? {} : { board: { id: client.settings.boardId } }),
     ...(priority === null ? {} : { priority: { id: priority } }),
-  });
-  return ticket(row);
+  };
+  return ticket(await client.post('/service/tickets', ticketSchema, fields, input.sendBy));
 }
 
 /** The note goes to the ticket that a merged one lives on in. No workflow mail: the customer is not to be told. */

@@ -42,10 +42,11 @@ export interface LineDeps {
 }
 
 /** A change is sent within this time of its committed intent, or not at all. */
-export const SEND_WITHIN_MS = 10_000;
+const SEND_WITHIN_MS = 30_000;
 /**
  * After a change whose outcome is unknown, nothing is decided before this much time has passed since the intent, unless the
- * change is seen: longer than SEND_WITHIN_MS and the longest that a PSA takes over a request.
+ * change is seen: longer than SEND_WITHIN_MS, the 30 s that a connector waits for an answer, and what a PSA may go on
+ * working after that.
  */
 export const SETTLE_MS = 120_000;
 
@@ -93,10 +94,10 @@ async function write(deps: LineDeps, psa: Psa, line: ApplyLine, companyId: strin
   if (!(await store.intend(line, effectiveDate, sentAt))) return 'waiting';
   const sending: ApplyLine = { ...line, effectiveDate, state: 'sending', sentAt };
   await fault('billing.after-intent');
-  // This process slept: whoever settles the line counts from the intent, so nothing may go out any more.
-  if (store.now().getTime() - sentAt.getTime() > SEND_WITHIN_MS) return 'waiting';
   try {
-    await psa.writeQuantity(line.ref, { before: line.before, target: line.target, effectiveDate });
+    // Whoever settles the line counts the settle window from the intent, so a request may not leave late.
+    const sendBy = new Date(sentAt.getTime() + SEND_WITHIN_MS);
+    await psa.writeQuantity(line.ref, { before: line.before, target: line.target, effectiveDate, sendBy });
   } catch (error) {
     return writeFailed(deps, sending, error);
   }

@@ -37,6 +37,11 @@ export interface TicketInput {
   /** At most 50 characters (Autotask's `externalID` is the shorter), chosen by `ticketKey`. */
   readonly key: string;
   readonly priority: 'low' | 'normal' | 'high' | 'critical';
+  /**
+   * The request leaves by this moment or not at all (`unavailable` then): a connector may have to stand in line, and the
+   * caller decides what to do about an unclear creation by how long ago it can have been sent at the latest.
+   */
+  readonly sendBy?: Date;
 }
 
 export interface TicketNote {
@@ -88,6 +93,8 @@ export interface QuantityChange {
   readonly target: number;
   /** `YYYY-MM-DD`; not before the line's `earliestEffectiveDate`. */
   readonly effectiveDate: string;
+  /** As in TicketInput. */
+  readonly sendBy?: Date;
 }
 
 export interface Psa {

@@ -10,6 +10,7 @@ import {
 } from 'smtp-server';
 import type { Clock } from '../core/clock.ts';
 import type { StoredContent } from '../core/content.ts';
+import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Envelope } from '../core/message.ts';
 import type { Direction } from '../core/verdict.ts';
@@ -80,9 +81,11 @@ export class GatewayServer {
   listen(port: number): Promise<string> {
     return new Promise((resolve, reject) => {
       const server = this.#server.server;
-      server.once('error', reject);
-      this.#server.listen(port, this.#deps.settings.bindHost, () => {
-        server.removeListener('error', reject);
+      const { bindHost } = this.#deps.settings;
+      const failed = (error: NodeJS.ErrnoException) => reject(listenError(error, bindHost, port));
+      server.once('error', failed);
+      this.#server.listen(port, bindHost, () => {
+        server.removeListener('error', failed);
         const bound = server.address() as AddressInfo;
         resolve(`${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`);
       });
@@ -253,4 +256,17 @@ function intake(stream: SMTPServerDataStream): PassThrough {
 function senderFrom(session: SMTPServerSession): string {
   const from = session.envelope.mailFrom;
   return from === false ? '' : senderOf(from, session);
+}
+
+const LISTEN_FAULTS: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program uses it',
+  EACCES: 'this user may not listen on it',
+  EADDRNOTAVAIL: 'this machine has no such address',
+};
+
+/** A port that can't be had is a fault of the settings, said in words. */
+function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
+  const why = LISTEN_FAULTS[error.code ?? ''];
+  if (why === undefined) return error;
+  return new AppError('config_invalid', `SMTP can't listen on ${host}:${port}: ${why}`, { cause: error });
 }

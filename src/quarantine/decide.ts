@@ -16,6 +16,8 @@ export interface ReleaseRight {
 
 /** A release that has not arrived by then opens an incident (monitor/releases.ts). */
 export const RELEASE_DUE_MS = 10 * 60_000;
+/** What a delivery that was let out is, unless its delivery failed for good. */
+const RELEASED: readonly Disposition[] = ['queued', 'deferred', 'released'];
 /** How long delivery tries, as for any mail whose server may be down. */
 const RELEASE_EXPIRES_MS = 14 * 86_400_000;
 /** The node that events name which no gateway wrote. */
@@ -65,7 +67,8 @@ export async function releaseDelivery(
     throw new AppError('forbidden', 'malware is let out by administrators only', { field: 'id' });
   }
   if (delivery.disposition !== 'quarantined') {
-    if (delivery.releasedBy !== null && delivery.disposition !== 'discarded') return { released: false };
+    const isOnItsWay = RELEASED.some((disposition) => disposition === delivery.disposition);
+    if (delivery.releasedBy !== null && isOnItsWay) return { released: false };
     throw new AppError('conflict', `the delivery is ${delivery.disposition}, not in quarantine`, { field: 'id' });
   }
   await tx.run(sql`

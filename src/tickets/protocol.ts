@@ -106,13 +106,11 @@ async function create(deps: TicketDeps, psa: Psa, given: TicketWork, filing: Fil
     intentAt,
   });
   await fault('ticket.after-intent');
-  if (store.now().getTime() - intentAt.getTime() > SEND_WITHIN_MS) {
-    // This process slept: whoever looks next counts the settle window from the intent.
-    return finished(deps, work, {});
-  }
   let ticket: PsaTicket;
   try {
-    ticket = await psa.createTicket(input);
+    // Whoever looks next counts the settle window from the intent, so a request may not leave late.
+    const sendBy = new Date(intentAt.getTime() + SEND_WITHIN_MS);
+    ticket = await psa.createTicket({ ...input, sendBy });
   } catch (error) {
     return creationFailed(deps, work, error);
   }

@@ -47,10 +47,10 @@ const SECOND = 1_000;
 const MINUTE = 60 * SECOND;
 
 /** A request is sent within this time of its announced intent, or not at all. */
-export const SEND_WITHIN_MS = 10 * SECOND;
+export const SEND_WITHIN_MS = 30 * SECOND;
 /**
  * After a creation whose outcome is unknown, nothing is created before this much time has passed since the intent: longer
- * than SEND_WITHIN_MS and the longest that a PSA takes over a request (reference model: intent row, settle window, reread).
+ * than SEND_WITHIN_MS, the 30 s that a connector waits for an answer, and what a PSA may go on working after that.
  */
 export const SETTLE_MS = 2 * MINUTE;
 /** Until then, how often the key is looked for: a lost answer is found soon, a late one later. */

@@ -180,17 +180,20 @@ test('a worker that hangs in its request while another settles the line sends on
   assert.equal(line.quantity, 3);
 });
 
-test('a worker that slept between intent and request does not send', async (t) => {
-  const { clock, psa, apply, approved, only } = await world(t);
+test('a worker that slept between intent and request does not send, nor does one whose connector stood in line', async (t) => {
+  const { clock, psa, line, apply, approved, only } = await world(t);
   const id = await approved();
   const sleepy = (name: string) => {
-    if (name === 'billing.after-intent') clock.advance(11_000);
+    if (name === 'billing.after-intent') clock.advance(31_000);
   };
-  await apply(id, { fault: sleepy });
+  assert.equal((await apply(id, { fault: sleepy })).state, 'applying');
+  psa.beforeSend = async () => clock.advance(31_000);
+  assert.equal((await apply(id)).state, 'applying');
   assert.equal(psa.writes, 0);
-  clock.advance(2 * MINUTE);
-  assert.equal((await apply(id)).state, 'failed');
-  assert.match((await only(id)).reason ?? '', /plan it again/);
+  assert.equal((await only(id)).state, 'planned');
+  psa.beforeSend = async () => undefined;
+  assert.equal((await apply(id)).state, 'applied');
+  assert.deepEqual(line.history, [2, 3]);
 });
 
 test('a quantity that a person changed since is drift, and is not written over', async (t) => {

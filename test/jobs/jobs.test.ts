@@ -51,7 +51,7 @@ test('on PostgreSQL a job id is taken once', async (t) => {
 });
 
 test('on Redis a job id is taken once', async (t) => {
-  const url = process.env['TOLLGATE_TEST_REDIS_URL'] ?? 'redis://127.0.0.1:6379/9';
+  const url = process.env['TEST_REDIS_URL'] ?? 'redis://127.0.0.1:6379/9';
   if (!(await listens(new URL(url)))) {
     t.skip(`NO REDIS at ${url}: the Redis backend is NOT tested; install redis-server to test it`);
     return;

@@ -55,6 +55,8 @@ test('a release queues the message once, tells the ledger, the audit and deliver
 
   await endDelivery(db, id, 'released', '250 ok');
   assert.deepEqual(await release(id), { released: false });
+  await endDelivery(db, id, 'bounced', '550 no');
+  await assert.rejects(release(id), isCode('conflict'), 'it was refused for good: that is said, not passed over');
 });
 
 test('twenty releases at once are one', async (t) => {

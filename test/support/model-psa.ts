@@ -62,7 +62,9 @@ export class ModelPsa implements Psa {
   writeFaults: WriteFault[] = [];
   /** Holds for every read until it is changed. */
   readFault: ReadFault = 'ok';
-  /** Awaited before a write does anything: for a caller that hangs while another works. */
+  /** Awaited before a write leaves: for a connector that stands in line. */
+  beforeSend: () => Promise<void> = async () => undefined;
+  /** Awaited when a write has left, before it does anything: for an answer that is long in coming. */
   beforeWrite: () => Promise<void> = async () => undefined;
   readonly #clock: Clock;
   readonly #pending: { readonly at: number; readonly apply: () => void }[] = [];
@@ -107,7 +109,11 @@ export class ModelPsa implements Psa {
     if (this.readFault === 'unauthenticated') throw new AppError('unauthenticated', 'the PSA refuses the credentials');
   }
 
-  async #write<T>(apply: () => T): Promise<T> {
+  async #write<T>(apply: () => T, sendBy?: Date): Promise<T> {
+    await this.beforeSend();
+    if (sendBy !== undefined && this.#clock.now() > sendBy) {
+      throw new AppError('unavailable', 'could not be sent in time; nothing was sent');
+    }
     await this.beforeWrite();
     this.writes += 1;
     this.tick();
@@ -181,7 +187,7 @@ export class ModelPsa implements Psa {
       };
       this.tickets.push(ticket);
       return shown(ticket);
-    });
+    }, input.sendBy);
   }
 
   async addNote(ticketId: string, note: TicketNote): Promise<void> {
@@ -242,7 +248,7 @@ export class ModelPsa implements Psa {
       if (line === undefined) throw new AppError('upstream_rejected', 'no such line');
       line.quantity = this.kind === 'autotask' ? line.quantity + (change.target - change.before) : change.target;
       line.history.push(line.quantity);
-    });
+    }, change.sendBy);
   }
 }
 

@@ -178,7 +178,7 @@ test('a worker that slept between intent and request does not send any more', as
   const { clock, psa, deps, open, drain } = await world(t);
   await open();
   const sleepy = (name: string) => {
-    if (name === 'ticket.after-intent') clock.advance(11_000);
+    if (name === 'ticket.after-intent') clock.advance(31_000);
   };
   await syncTickets({ ...deps, fault: sleepy });
   assert.equal(psa.writes, 0);
