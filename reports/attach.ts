@@ -4,7 +4,7 @@ import type { Logger } from '../src/core/log.ts';
 import type { Psa } from '../src/core/psa.ts';
 import type { SystemDb, SystemTx, Tx } from '../src/db/db.ts';
 import { sql } from '../src/db/sql.ts';
-import { fileNameOf } from './catalog.ts';
+import { contentTypeOf, fileNameOf, issuedFormat } from './catalog.ts';
 
 export interface AttachDeps {
   readonly db: SystemDb;
@@ -43,8 +43,11 @@ const BATCH = 20;
  * sending is lost, the next round finds the document by its name. A client that is not mapped waits.
  */
 export async function attachDue(deps: AttachDeps): Promise<number> {
-  const wanted = await deps.db.system((tx) => takeWanted(tx));
-  for (const run of wanted) {
+  let worked = 0;
+  // One lease at a time: with many at once, a slow PSA would let the last ones run out and be sent by another worker too.
+  for (; worked < BATCH; worked += 1) {
+    const run = await deps.db.system((tx) => takeWanted(tx));
+    if (run === null) break;
     try {
       await attach(deps, run);
     } catch (error) {
@@ -58,17 +61,17 @@ export async function attachDue(deps: AttachDeps): Promise<number> {
       });
     }
   }
-  return wanted.length;
+  return worked;
 }
 
 /** `due_at` of an issued run is when its copy is to be looked at next. */
-function takeWanted(tx: SystemTx): Promise<Wanted[]> {
-  return tx.rows<Wanted>(sql`
+function takeWanted(tx: SystemTx): Promise<Wanted | null> {
+  return tx.maybe<Wanted>(sql`
     update report_runs r set document_state = 'sending', due_at = ${new Date(tx.now.getTime() + LEASE_MS)}
     from (select w.partner_id, w.id from report_runs w
           where w.state = 'issued' and w.content_id is not null
             and (w.document_state = 'wanted' or (w.document_state = 'sending' and w.due_at <= ${tx.now}))
-          order by w.due_at limit ${BATCH} for update skip locked) as d,
+          order by w.due_at limit 1 for update skip locked) as d,
          clients c
     where r.partner_id = d.partner_id and r.id = d.id and c.partner_id = r.partner_id and c.id = r.client_id
     returning r.partner_id as "partnerId", r.id, r.client_id as "clientId", c.name as "clientName", r.report,
@@ -86,8 +89,9 @@ async function attach(deps: AttachDeps, run: Wanted): Promise<void> {
     });
   }
   const psa = await deps.psaFor(mapping.connectionId, run.partnerId);
+  const format = issuedFormat(run.report);
   const period = { from: run.from, to: run.to, zone: run.timeZone };
-  const fileName = fileNameOf(run.clientName, run.report, { period, version: run.version, format: 'pdf' });
+  const fileName = fileNameOf(run.clientName, run.report, { period, version: run.version, format });
   const [existing] = (await psa.listCompanyDocuments(mapping.companyId)).filter(
     (one) => one.fileName === fileName || one.title === fileName,
   );
@@ -96,7 +100,7 @@ async function attach(deps: AttachDeps, run: Wanted): Promise<void> {
     (await psa.attachToCompany(mapping.companyId, {
       title: fileName,
       fileName,
-      contentType: 'application/pdf',
+      contentType: contentTypeOf(format),
       data: await deps.readContent(run.contentId),
     }));
   await write(deps, run, { state: 'sent', documentId: document.id, error: null, nextMs: 0 });

@@ -47,9 +47,20 @@ export async function renderReport(deps: ReportDeps, tx: TenantTx, request: Rend
     bytes,
     complete,
     completeThrough,
-    contentType: request.format === 'csv' ? 'text/csv; charset=utf-8' : 'application/pdf',
+    contentType: contentTypeOf(request.format),
     fileName: fileNameOf(facts.clientName, report, request),
   };
+}
+
+/** The form in which a report is issued and kept. */
+export function issuedFormat(report: string): RenderRequest['format'] {
+  return requireReport(report) === 'traffic-by-day' ? 'csv' : 'pdf';
+}
+
+const CONTENT_TYPES = { pdf: 'application/pdf', csv: 'text/csv; charset=utf-8' } as const;
+
+export function contentTypeOf(format: RenderRequest['format']): string {
+  return CONTENT_TYPES[format];
 }
 
 /** Unique per client, report, period and version: a copy in the PSA is found again by it. */

@@ -1,9 +1,9 @@
 import type { ReportFacts } from './model.ts';
-import { unwantedOf } from './model.ts';
+import { isDayUnknown, unwantedOf } from './model.ts';
 
 /**
  * One row per day (RFC 4180, CRLF, UTF-8 with a byte order mark, without which spreadsheets take it for their own code page).
- * A day that is not completely counted says so in its own column.
+ * A day that is not completely counted says so in its own column; where nothing is known yet, the cell is empty, not 0 (rule 4).
  */
 export function toCsv(facts: ReportFacts): Buffer {
   const head = [
@@ -22,11 +22,9 @@ export function toCsv(facts: ReportFacts): Buffer {
     day.date,
     facts.period.zone,
     day.complete ? 'yes' : 'no',
-    ...(day.future
-      ? ['', '', '', '', '']
-      : [day.totals.messages, day.totals.deliveries, unwantedOf(day.totals), day.totals.refused, day.totals.bytes].map(
-          String,
-        )),
+    ...[day.totals.messages, day.totals.deliveries, unwantedOf(day.totals), day.totals.refused, day.totals.bytes].map(
+      (count) => (count === 0 && (day.future || isDayUnknown(facts, day.date)) ? '' : String(count)),
+    ),
   ]);
   return Buffer.from(`\ufeff${[head, ...rows].map((row) => row.map(cell).join(',')).join('\r\n')}\r\n`);
 }

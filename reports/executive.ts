@@ -34,7 +34,7 @@ export function renderExecutive(model: ReportModel, brand: Brand, createdAt: Dat
   if (model.banner !== null) document.banner(model.banner);
   keyFigures(document, model, accent);
 
-  document.heading(2, 'Deliveries by day', accent);
+  document.heading(2, 'Deliveries by day', accent, 190);
   document.figure(
     stackedBars({
       width: CONTENT,
@@ -48,13 +48,14 @@ export function renderExecutive(model: ReportModel, brand: Brand, createdAt: Dat
         label: day.label,
         values: [day.wanted, day.unwanted],
         incomplete: day.incomplete,
+        unknown: day.unknown,
       })),
     }),
   );
-  legend(document);
+  legend(document, model.complete);
 
-  document.heading(2, 'Deliveries by verdict', accent);
-  if (model.verdicts.length === 0) document.paragraph('No delivery is counted in this period.', { color: COLORS.soft });
+  document.heading(2, 'Deliveries by verdict', accent, 12 + 20 * model.verdicts.length);
+  if (model.verdicts.length === 0) document.paragraph(model.nothing.deliveries, { color: COLORS.soft });
   else {
     const shares = model.verdicts.map((row) => ({
       name: row.name,
@@ -64,28 +65,21 @@ export function renderExecutive(model: ReportModel, brand: Brand, createdAt: Dat
     document.figure(shareBars(CONTENT, shares, 'Deliveries'));
   }
 
-  section(document, 'Top senders', accent, model.senders, 'No mail came in this period.', [
+  section(document, 'Top senders', accent, model.senders, model.nothing.senders, [
     { title: 'Envelope sender', share: 6 },
     { title: 'Deliveries', share: 2, align: 'right' },
     { title: 'Unwanted', share: 2, align: 'right' },
   ]);
-  section(
-    document,
-    'Most targeted mailboxes',
-    accent,
-    model.mailboxes,
-    'No unwanted mail was addressed to a mailbox.',
-    [
-      { title: 'Mailbox', share: 6 },
-      { title: 'Unwanted', share: 2, align: 'right' },
-      { title: 'Deliveries', share: 2, align: 'right' },
-    ],
-  );
+  section(document, 'Most targeted mailboxes', accent, model.mailboxes, model.nothing.mailboxes, [
+    { title: 'Mailbox', share: 6 },
+    { title: 'Unwanted', share: 2, align: 'right' },
+    { title: 'Deliveries', share: 2, align: 'right' },
+  ]);
   section(document, 'Incidents', accent, model.incidents, 'No incident in this period.', [
-    { title: 'What', share: 6 },
+    { title: 'What', share: 5 },
     { title: 'Opened', share: 2.6 },
     { title: 'Ended', share: 2.6 },
-    { title: 'Ticket', share: 1.8 },
+    { title: 'Ticket', share: 2.2 },
   ]);
   section(document, 'Usage', accent, model.usage, 'No usage is recorded for this period.', [
     { title: 'Day', share: 3 },
@@ -106,9 +100,11 @@ function cover(document: ReportDocument, model: ReportModel, brand: Brand): void
   if (brand.logo !== null)
     document.image(brand.logo, PAGE.width - PAGE.margin - 130, 32, [130, 50], `Logo of ${model.partnerName}`);
   const width = CONTENT - (brand.logo === null ? 0 : 150);
+  const name = document.clean(model.clientName);
+  const nameSize = document.fit(name, FONT.bold, 26, width, 15);
   const lines = [
     { tag: 'P', text: model.partnerName, y: 34, size: 10, font: FONT.regular },
-    { tag: 'H1', text: model.clientName, y: 54, size: 26, font: FONT.bold },
+    { tag: 'H1', text: name, y: 54, size: nameSize, font: FONT.bold },
     { tag: 'P', text: model.title, y: 94, size: 13, font: FONT.regular },
     { tag: 'P', text: `${model.periodText} · ${model.zone}`, y: 116, size: 13, font: FONT.bold },
     {
@@ -126,7 +122,7 @@ function cover(document: ReportDocument, model: ReportModel, brand: Brand): void
         font: line.font,
         color: on,
         width,
-        oneLine: true,
+        lines: line.tag === 'H1' && nameSize === 15 ? 2 : 1,
       }),
     );
     struct.end();
@@ -146,19 +142,22 @@ function keyFigures(document: ReportDocument, model: ReportModel, accent: string
     const top = document.y;
     document.artifact(() => document.rect(x, top, width, TILE.height, COLORS.stripe));
     const struct = document.tag('P', null, () => {
-      document.text(document.clean(figure.value), x + 10, top + 8, {
-        size: 18,
+      const value = document.clean(figure.value);
+      document.text(value, x + 10, top + 8, {
+        // A number is never cut: without its last digits it would be another one.
+        size: document.fit(value, FONT.bold, 18, width - 20, 6),
         font: FONT.bold,
         color: accent,
         width: width - 20,
-        oneLine: true,
+        lines: 1,
       });
-      document.text(document.clean(figure.label), x + 10, top + 34, { size: 8.5, width: width - 20, oneLine: true });
-      document.text(document.clean(figure.change), x + 10, top + 47, {
-        size: 7.5,
+      document.text(document.clean(figure.label), x + 10, top + 34, { size: 8.5, width: width - 20, lines: 1 });
+      const change = document.clean(figure.change);
+      document.text(change, x + 10, top + 47, {
+        size: document.fit(change, FONT.regular, 7.5, width - 20, 5),
         color: COLORS.soft,
         width: width - 20,
-        oneLine: true,
+        lines: 1,
       });
     });
     struct.end();
@@ -167,7 +166,7 @@ function keyFigures(document: ReportDocument, model: ReportModel, accent: string
   });
 }
 
-function legend(document: ReportDocument): void {
+function legend(document: ReportDocument, complete: boolean): void {
   const top = document.y - 4;
   document.artifact(() => {
     document.rect(PAGE.margin + 44, top + 2, 8, 8, VERDICT_COLORS.clean);
@@ -176,11 +175,12 @@ function legend(document: ReportDocument): void {
   const struct = document.tag('P', null, () => {
     document.text('wanted', PAGE.margin + 56, top, { size: 8.5, width: 60 });
     document.text('unwanted', PAGE.margin + 132, top, { size: 8.5, width: 60 });
-    document.text('pale: the day is not completely counted yet', PAGE.margin + 210, top, {
-      size: 8.5,
-      width: 260,
-      color: COLORS.soft,
-    });
+    if (!complete)
+      document.text('pale: not completely counted yet; grey: not known yet', PAGE.margin + 204, top, {
+        size: 8.5,
+        width: CONTENT - 204,
+        color: COLORS.soft,
+      });
   });
   struct.end();
   document.y = top + 16;

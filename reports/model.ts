@@ -1,5 +1,5 @@
 import type { Completeness, Totals } from '../src/core/counts.ts';
-import { addDays, type LocalPeriod } from '../src/core/period.ts';
+import { addDays, interval, type LocalPeriod } from '../src/core/period.ts';
 import type { Verdict } from '../src/core/verdict.ts';
 
 /** What the incidents part shows. */
@@ -58,6 +58,8 @@ export interface ReportModel {
   readonly zone: string;
   readonly version: number;
   readonly complete: boolean;
+  /** What a part without rows says; that there was nothing only when that is known. */
+  readonly nothing: { readonly deliveries: string; readonly senders: string; readonly mailboxes: string };
   /** Null when everything is counted. */
   readonly banner: string | null;
   readonly keyFigures: readonly KeyFigure[];
@@ -66,6 +68,8 @@ export interface ReportModel {
     readonly date: string;
     readonly label: string;
     readonly incomplete: boolean;
+    /** Nothing at all is known of the day: neither a count nor a zero. */
+    readonly unknown: boolean;
     readonly wanted: number;
     readonly unwanted: number;
   }[];
@@ -90,6 +94,16 @@ export const VERDICT_NAMES: Readonly<Record<Verdict, string>> = {
 const UNKNOWN = '—';
 const number = (value: number) => value.toLocaleString('en');
 
+/** Whether everything before `start` at most is counted, so that a count of zero says nothing of what follows (rule 4). */
+function beganAfter(known: Completeness, start: Date): boolean {
+  return known.completeThrough === null || known.completeThrough <= start;
+}
+
+/** Whether a zero of this day would be no zero but a number that nobody knows yet (rule 4). */
+export function isDayUnknown(facts: Pick<ReportFacts, 'current' | 'period'>, date: string): boolean {
+  return beganAfter(facts.current, interval({ from: date, to: date, zone: facts.period.zone }).start);
+}
+
 /** Deliveries with a verdict other than clean and bulk. */
 export function unwantedOf(totals: Totals): number {
   let sum = 0;
@@ -100,11 +114,14 @@ export function unwantedOf(totals: Totals): number {
 /** A size with the unit that leaves it readable; decimal units, as mail servers and disks use them. */
 export function size(bytes: number): string {
   for (const [unit, factor] of [
+    ['PB', 1e15],
+    ['TB', 1e12],
     ['GB', 1e9],
     ['MB', 1e6],
     ['kB', 1e3],
   ] as const) {
-    if (bytes >= factor) return `${(bytes / factor).toFixed(1)} ${unit}`;
+    if (bytes >= factor)
+      return `${(bytes / factor).toLocaleString('en', { minimumFractionDigits: 1, maximumFractionDigits: 1 })} ${unit}`;
   }
   return `${bytes} B`;
 }
@@ -115,7 +132,12 @@ export function change(current: number, previous: number, known: boolean): strin
   if (previous === 0) return current === 0 ? 'none before either' : 'new: none in the period before';
   const percent = ((current - previous) * 100) / previous;
   const sign = percent > 0 ? '+' : percent < 0 ? '−' : '±';
-  return `${sign}${Math.abs(percent).toFixed(1)} % against the period before`;
+  const digits = Math.abs(percent) < 1000 ? 1 : 0;
+  const shown = Math.abs(percent).toLocaleString('en', {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  });
+  return `${sign}${shown} % against the period before`;
 }
 
 export function moment(at: Date, zone: string): string {
@@ -135,12 +157,19 @@ function periodText({ from, to }: LocalPeriod): string {
 export function buildModel(facts: ReportFacts): ReportModel {
   const { current, previous, period } = facts;
   const known = current.complete && previous.complete;
-  const value = (count: number, text: string) =>
-    current.completeThrough === null ? UNKNOWN : count === 0 && !current.complete ? `${text} so far` : text;
+  const unknown = beganAfter(current, interval(period).start);
+  const value = (count: number, text: string) => {
+    if (count === 0 && unknown) return UNKNOWN;
+    return count === 0 && !current.complete ? `${text} so far` : text;
+  };
   const figure = (label: string, now: number, before: number, text = number(now)): KeyFigure => ({
     label,
     value: value(now, text),
-    change: change(now, before, known),
+    change: current.complete
+      ? change(now, before, known)
+      : now === 0
+        ? change(now, before, false)
+        : `so far; ${change(now, before, false)}`,
   });
   const [totals, old] = [current.totals, previous.totals];
   return {
@@ -151,7 +180,8 @@ export function buildModel(facts: ReportFacts): ReportModel {
     zone: period.zone,
     version: facts.version,
     complete: current.complete,
-    banner: bannerOf(current, period),
+    nothing: nothingOf(current, unknown),
+    banner: bannerOf(current, period, unknown),
     keyFigures: [
       figure('messages received or sent', totals.messages, old.messages),
       figure('deliveries (one per recipient)', totals.deliveries, old.deliveries),
@@ -169,6 +199,7 @@ export function buildModel(facts: ReportFacts): ReportModel {
       date: day.date,
       label: String(Number(day.date.slice(8))),
       incomplete: !day.complete,
+      unknown: day.totals.deliveries === 0 && isDayUnknown(facts, day.date),
       wanted: day.totals.deliveries - unwantedOf(day.totals),
       unwanted: unwantedOf(day.totals),
     })),
@@ -199,8 +230,20 @@ export function buildModel(facts: ReportFacts): ReportModel {
 
 const dangerous = (totals: Totals) => (totals.byVerdict.get('malware') ?? 0) + (totals.byVerdict.get('phish') ?? 0);
 
-function bannerOf(known: Completeness, period: LocalPeriod): string | null {
+function nothingOf(known: Completeness, unknown: boolean): ReportModel['nothing'] {
+  if (unknown) return { deliveries: 'Not known yet.', senders: 'Not known yet.', mailboxes: 'Not known yet.' };
+  const far = known.complete ? 'in this period' : 'so far';
+  return {
+    deliveries: `No delivery is counted ${far}.`,
+    senders: `No mail came ${far}.`,
+    mailboxes: `No unwanted mail was addressed to a mailbox ${far}.`,
+  };
+}
+
+function bannerOf(known: Completeness, period: LocalPeriod, unknown: boolean): string | null {
   if (known.complete) return null;
   if (known.completeThrough === null) return 'Incomplete: no data of this period is known yet. Nothing here is a zero.';
+  if (unknown)
+    return `Incomplete: data complete through ${moment(known.completeThrough, period.zone)} (${period.zone}), before this period began. Nothing here is a zero.`;
   return `Incomplete: data complete through ${moment(known.completeThrough, period.zone)} (${period.zone}). Later numbers are missing, not zero.`;
 }

@@ -68,7 +68,7 @@ async function isOutdated(
   const through = Math.min(known.completeThrough?.getTime() ?? 0, range.end.getTime());
   if (run.complete === false && through > (run.complete_through?.getTime() ?? 0)) return true;
   const restated = await restatedAt(tx, clientId, range);
-  return restated !== null && restated > run.issued_at;
+  return restated !== null && restated >= run.issued_at;
 }
 
 /** A run that is to be issued. */
@@ -102,8 +102,10 @@ const BATCH = 20;
  * the same, marked incomplete, never with zeros for what is not known (rule 4). Answers with the number of runs worked on.
  */
 export async function sweepRuns(deps: SweepDeps): Promise<number> {
-  const runs = await deps.db.system((tx) => takeDue(tx));
-  for (const run of runs) {
+  let worked = 0;
+  for (; worked < BATCH; worked += 1) {
+    const run = await deps.db.system((tx) => takeDue(tx));
+    if (run === null) break;
     try {
       await issue(deps, run);
     } catch (error) {
@@ -115,15 +117,15 @@ export async function sweepRuns(deps: SweepDeps): Promise<number> {
       );
     }
   }
-  return runs.length;
+  return worked;
 }
 
-/** Leases due runs. A run whose renderer died is due again when the lease ends. */
-function takeDue(tx: SystemTx): Promise<DueRun[]> {
-  return tx.rows<DueRun>(sql`
+/** Leases the run that is due longest. A run whose renderer died is due again when the lease ends. */
+function takeDue(tx: SystemTx): Promise<DueRun | null> {
+  return tx.maybe<DueRun>(sql`
     update report_runs r set state = 'rendering', due_at = ${new Date(tx.now.getTime() + LEASE_MS)}
     from (select d.partner_id, d.id from report_runs d where d.state in ('waiting', 'rendering') and d.due_at <= ${tx.now}
-          order by d.due_at limit ${BATCH} for update skip locked) as d
+          order by d.due_at limit 1 for update skip locked) as d
     where r.partner_id = d.partner_id and r.id = d.id
     returning r.partner_id as "partnerId", r.id, r.client_id as "clientId", r.report, r.period_from as "from", r.period_to as "to",
               r.time_zone as "timeZone", r.version, r.deadline_at as "deadlineAt"`);
@@ -137,7 +139,7 @@ async function issue(deps: SweepDeps, run: DueRun): Promise<void> {
     async (tx) => {
       const { complete } = await completeness(tx, end);
       if (!complete && deps.clock.now() < run.deadlineAt) return null;
-      return deps.render(tx, run);
+      return { ...(await deps.render(tx, run)), readAt: tx.now };
     },
     { readOnly: true, repeatableRead: true },
   );
@@ -151,12 +153,13 @@ async function issue(deps: SweepDeps, run: DueRun): Promise<void> {
     return;
   }
   const content = await deps.putContent(rendered.bytes);
+  // Issued as of the moment its numbers were read: what is restated while it was drawn and kept is not in it (rule 5).
   const sha256 = createHash('sha256').update(rendered.bytes).digest();
   await deps.db.system((tx) =>
     tx.run(sql`
       update report_runs set state = 'issued', error = null, complete = ${rendered.complete},
              complete_through = ${rendered.completeThrough}, content_id = ${content.id}, bytes = ${rendered.bytes.length},
-             sha256 = ${sha256}, issued_at = ${tx.now}
+             sha256 = ${sha256}, issued_at = ${rendered.readAt}
       where partner_id = ${run.partnerId} and id = ${run.id} and state = 'rendering'`),
   );
 }

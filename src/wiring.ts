@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
 import { attachDue } from '../reports/attach.ts';
-import { renderReport } from '../reports/catalog.ts';
+import { issuedFormat, renderReport } from '../reports/catalog.ts';
 import { requestRun, sweepRuns } from '../reports/runs.ts';
 import { recordAudit } from './accounts/audit.ts';
 import { mappingOf } from './accounts/connections.ts';
@@ -81,7 +81,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
             report: run.report,
             clientId: run.clientId,
             period: { from: run.from, to: run.to, zone: run.timeZone },
-            format: 'pdf',
+            format: issuedFormat(run.report),
             version: run.version,
             now: clock.now(),
           }),

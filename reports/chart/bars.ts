@@ -12,10 +12,14 @@ export interface Bar {
   readonly values: readonly number[];
   /** Not all is known yet: drawn pale. */
   readonly incomplete: boolean;
+  /** Nothing is known: the place is grey, since no bar would say zero. */
+  readonly unknown: boolean;
 }
 
 const GRID = '#d9dee5';
+const VOID = '#eef1f5';
 const INK = '#4a5568';
+const COMPACT = new Intl.NumberFormat('en', { notation: 'compact', maximumSignificantDigits: 3 });
 const AXIS = 44;
 const FOOT = 16;
 const TOP = 8;
@@ -43,7 +47,7 @@ export function stackedBars(options: {
       kind: 'text',
       x: AXIS - 6,
       y: y(tick) + 3,
-      text: tick.toLocaleString('en'),
+      text: tick < 1e6 ? tick.toLocaleString('en') : COMPACT.format(tick),
       size: 8,
       fill: INK,
       anchor: 'end',
@@ -54,6 +58,8 @@ export function stackedBars(options: {
   bars.forEach((bar, index) => {
     const x = AXIS + index * step + step * 0.15;
     let base = 0;
+    if (bar.unknown)
+      shapes.push({ kind: 'rect', x: AXIS + index * step, y: TOP, width: step, height: plot, fill: VOID });
     bar.values.forEach((value, at) => {
       const fill = series[at]?.color ?? INK;
       if (value > 0) {
@@ -85,7 +91,13 @@ export function stackedBars(options: {
   const peak = sums.indexOf(Math.max(...sums, 0));
   const highest =
     total === 0 ? '' : ` The highest is ${bars[peak]?.label ?? ''} with ${(sums[peak] ?? 0).toLocaleString('en')}.`;
-  return { width, height, shapes, alt: `${total.toLocaleString('en')} ${unit} over ${bars.length} days.${highest}` };
+  const unknown = bars.filter((bar) => bar.unknown).length;
+  const open = unknown === 0 ? '' : ` Nothing is known of ${unknown} of the days.`;
+  const alt =
+    unknown > 0 && unknown === bars.length
+      ? `Nothing is known yet of these ${bars.length} days.`
+      : `${total.toLocaleString('en')} ${unit} over ${bars.length} days.${highest}${open}`;
+  return { width, height, shapes, alt };
 }
 
 /** The colour half way to white. */

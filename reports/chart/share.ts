@@ -10,17 +10,23 @@ const INK = '#1f2933';
 const TRACK = '#eef1f5';
 const ROW = 20;
 const NAME = 96;
+/** Room for the least number, and for a digit of 9 points. */
 const NUMBER = 96;
+const DIGIT = 5.8;
 
 /** Horizontal bars with the number and the share of the whole at their end, largest first. */
 export function shareBars(width: number, shares: readonly Share[], unit: string): Drawing {
   const whole = shares.reduce((sum, share) => sum + share.value, 0);
   const rows = [...shares].sort((a, b) => b.value - a.value);
   const largest = Math.max(1, ...rows.map((row) => row.value));
-  const room = width - NAME - NUMBER;
+  const labelOf = (row: Share) => {
+    const share = whole === 0 ? '0' : ((row.value * 100) / whole).toFixed(1);
+    return `${row.value.toLocaleString('en')}  (${share} %)`;
+  };
+  const longest = Math.max(0, ...rows.map((row) => labelOf(row).length));
+  const room = width - NAME - Math.max(NUMBER, longest * DIGIT);
   const shapes = rows.flatMap((row, index): Shape[] => {
     const y = index * ROW;
-    const share = whole === 0 ? '0' : ((row.value * 100) / whole).toFixed(1);
     return [
       { kind: 'text', x: 0, y: y + 13, text: row.name, size: 9, fill: INK, anchor: 'start' },
       { kind: 'rect', x: NAME, y: y + 4, width: room, height: 12, fill: TRACK },
@@ -29,7 +35,7 @@ export function shareBars(width: number, shares: readonly Share[], unit: string)
         kind: 'text',
         x: width,
         y: y + 13,
-        text: `${row.value.toLocaleString('en')}  (${share} %)`,
+        text: labelOf(row),
         size: 9,
         fill: INK,
         anchor: 'end',

@@ -20,6 +20,7 @@ export interface DocumentInfo {
 // Inter's default kerning is set wrong by fontkit ("77,109" overlaps); with these two features it is right.
 const FEATURES: PDFKit.Mixins.OpenTypeFeatures[] = ['tnum', 'kern'];
 const FOOT = 40;
+const PAGE_NUMBER = 90;
 
 const fonts = new Map<string, Buffer>();
 
@@ -105,9 +106,22 @@ export class ReportDocument {
     this.y = PAGE.margin;
   }
 
-  heading(level: 1 | 2, text: string, color: string): void {
+  /** The size at which a text fits into one line: `size`, or less, but not less than `least`. */
+  fit(shown: string, font: string, size: number, width: number, least: number): number {
+    this.#doc.font(font).fontSize(size);
+    const wide = this.#doc.widthOfString(`${shown} `, { features: FEATURES } as PDFKit.Mixins.TextOptions);
+    return wide <= width ? size : Math.max(least, Math.floor((size * width * 10) / wide) / 10);
+  }
+
+  /** The height of a text that is broken into lines of this width. */
+  heightOf(shown: string, font: string, size: number, width: number): number {
+    return this.#doc.font(font).fontSize(size).heightOfString(`${shown} `, { width, features: FEATURES });
+  }
+
+  /** `keep` is the height of what must stand on the same page below the heading. */
+  heading(level: 1 | 2, text: string, color: string, keep = 40): void {
     const size = level === 1 ? 24 : 14;
-    this.room(level === 1 ? 60 : 70);
+    this.room(36 + keep);
     const shown = this.clean(text);
     if (level === 2) {
       this.y += 12;
@@ -185,7 +199,7 @@ export class ReportDocument {
     struct.end();
   }
 
-  /** One run of text at a place; cut with an ellipsis when `lines` is 1 and it does not fit. */
+  /** A text at a place; cut with an ellipsis when it does not fit into `lines`. */
   text(
     shown: string,
     x: number,
@@ -196,10 +210,10 @@ export class ReportDocument {
       color?: string;
       width?: number;
       align?: 'left' | 'right' | 'center';
-      oneLine?: boolean;
+      lines?: number;
     },
   ): void {
-    const line = style.oneLine === true ? { height: style.size * 1.3, ellipsis: '…' } : {};
+    const line = style.lines === undefined ? {} : { height: style.size * 1.3 * style.lines, ellipsis: '…' };
     this.#doc
       .font(style.font ?? FONT.regular)
       .fontSize(style.size)
@@ -220,9 +234,14 @@ export class ReportDocument {
       this.#doc.switchToPage(index);
       (this.#doc.page.dictionary.data as Record<string, unknown>)['Tabs'] = 'S';
       this.artifact(() => {
-        const style = { size: 8, color: COLORS.soft, width: CONTENT, oneLine: true };
-        this.text(this.clean(this.#info.footer), PAGE.margin, PAGE.height - FOOT, style);
-        this.text(`Page ${index + 1} of ${range.count}`, PAGE.margin, PAGE.height - FOOT, { ...style, align: 'right' });
+        const style = { size: 8, color: COLORS.soft, width: CONTENT - PAGE_NUMBER, lines: 1 };
+        const [left, top] = [PAGE.margin, PAGE.height - FOOT];
+        this.text(this.clean(this.#info.footer), left, top, style);
+        this.text(`Page ${index + 1} of ${range.count}`, left + CONTENT - PAGE_NUMBER, top, {
+          ...style,
+          width: PAGE_NUMBER,
+          align: 'right',
+        });
       });
     }
     this.#root.end();

@@ -33,12 +33,50 @@ test('rule 4: an incomplete month says so, and what is not known is no zero', as
   assert.match(nothing.banner ?? '', /Nothing here is a zero/);
 });
 
+test('rule 4: a period that began after all that is counted has no zero anywhere, in the model, the chart and the CSV', () => {
+  const facts = sampleFacts({
+    current: { complete: false, completeThrough: new Date('2026-09-28T10:15:00Z'), totals: totals({}) },
+    days: sampleFacts().days.map((day) => ({ ...day, complete: false, totals: totals({}) })),
+    senders: [],
+    mailboxes: [],
+  });
+  const model = buildModel(facts);
+  assert.ok(model.keyFigures.every((figure) => figure.value === '—' && figure.change === 'change not known yet'));
+  assert.match(model.banner ?? '', /before this period began\. Nothing here is a zero/);
+  assert.ok(model.days.every((day) => day.unknown));
+  assert.deepEqual(new Set(Object.values(model.nothing)), new Set(['Not known yet.']));
+  const [, first] = toCsv(facts).toString().split('\r\n');
+  assert.equal(first, 'Hudson Legal,2026-10-01,Europe/London,no,,,,,');
+});
+
+test('rules 4 and 6: a day is known from its own midnight on, also where it has 25 hours', () => {
+  const through = (at: string) =>
+    buildModel(
+      sampleFacts({
+        current: { complete: false, completeThrough: new Date(at), totals: totals({ deliveries: 5 }) },
+        days: ['2026-10-24', '2026-10-25', '2026-10-26'].map((date) => ({
+          date,
+          complete: false,
+          future: false,
+          totals: totals({}),
+        })),
+      }),
+    ).days.map((day) => day.unknown);
+  // In London 25 October lasts from 23:00 UTC the day before to 24:00 UTC.
+  assert.deepEqual(through('2026-10-24T23:00:00Z'), [false, true, true]);
+  assert.deepEqual(through('2026-10-24T23:15:00Z'), [false, false, true]);
+  assert.deepEqual(through('2026-10-26T00:00:00Z'), [false, false, true]);
+  assert.deepEqual(through('2026-10-26T00:15:00Z'), [false, false, false]);
+});
+
 test('a change is said as a person would, and not at all while it is not known', () => {
   assert.equal(change(110, 100, true), '+10.0 % against the period before');
   assert.equal(change(90, 100, true), '−10.0 % against the period before');
   assert.equal(change(5, 0, true), 'new: none in the period before');
   assert.equal(change(0, 0, true), 'none before either');
   assert.equal(change(5, 100, false), 'change not known yet');
+  assert.equal(change(2_345_678, 1, true), '+234,567,700 % against the period before');
+  assert.equal(size(9.8e15), '9.8 PB');
   assert.equal(size(999), '999 B');
   assert.equal(size(4_200_000_000), '4.2 GB');
 });

@@ -69,6 +69,7 @@ test('charts: shapes stay inside, the description says the numbers, SVG escapes'
       label: String(index),
       values: [index * 1000],
       incomplete: index > 28,
+      unknown: index === 30,
     })),
   });
   assert.match(bars.alt, /465,000 deliveries over 31 days/);
