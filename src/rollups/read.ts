@@ -63,10 +63,28 @@ export interface StatisticsQuery {
   readonly granularity: Granularity;
 }
 
+interface Cut {
+  readonly whole: Interval;
+  readonly pieces: readonly Interval[];
+}
+
+const CUTS_MAX = 500;
+const cuts = new Map<string, Cut>();
+
+/** A period and its buckets. Kept, since the rules of zones are slow to ask and the same days are asked for all the time. */
+function cut(period: LocalPeriod, granularity: Granularity): Cut {
+  const key = `${period.zone} ${period.from} ${period.to} ${granularity}`;
+  const known = cuts.get(key);
+  if (known !== undefined) return known;
+  if (cuts.size >= CUTS_MAX) cuts.clear();
+  const made = { whole: interval(period), pieces: buckets(period, granularity) };
+  cuts.set(key, made);
+  return made;
+}
+
 /** Counts of a period in the zone of `period`, in all and cut into buckets, each with its completeness (rules 4 and 6). */
 export async function readStatistics(tx: TenantTx, query: StatisticsQuery): Promise<Statistics> {
-  const whole = interval(query.period);
-  const pieces = buckets(query.period, query.granularity);
+  const { whole, pieces } = cut(query.period, query.granularity);
   const rows = await tx.rows<TrafficRow>(sql`
     select width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind, r.verdict,
            r.disposition, sum(r.deliveries)::bigint as deliveries,
@@ -85,8 +103,7 @@ export async function readStatisticsOf(
   tx: TenantTx,
   query: Omit<StatisticsQuery, 'clientId'> & { readonly clientIds: readonly string[] },
 ): Promise<Map<string, Statistics>> {
-  const whole = interval(query.period);
-  const pieces = buckets(query.period, query.granularity);
+  const { whole, pieces } = cut(query.period, query.granularity);
   const rows = await tx.rows<TrafficRow & { client_id: string }>(sql`
     select r.client_id, width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind,
            r.verdict, r.disposition, sum(r.deliveries)::bigint as deliveries, sum(r.messages)::bigint as messages,
