@@ -96,6 +96,11 @@ export class Gate {
       await new Promise<void>((go) => {
         this.#waiting.push({ endpoint, go });
       });
+      // The circuit may have opened, or the PSA throttled, while this one stood in line.
+      if (this.closedMs() > 0) {
+        this.#leave(endpoint);
+        this.check();
+      }
     } else {
       this.#take(endpoint);
     }

@@ -174,6 +174,9 @@ export class PsaHttp {
       }
       this.#note(request, String(answer.status), started, answer.header('x-cw-request-id'));
       return this.#judge(answer);
+    } catch (error) {
+      this.#gate.failed();
+      throw error;
     } finally {
       leave();
     }

@@ -53,6 +53,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   ],
   'src/http': ['src/db', 'src/config', 'src/accounts', 'src/graphql'],
   'src/app.ts': ['*'],
+  'src/wiring.ts': ['*'],
   'src/cli.ts': ['*'],
   'src/cli': ['*'],
   'src/demo': ['*'],
@@ -74,6 +75,8 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   mercurius: ['src/graphql', 'src/http'],
   fastify: ['src/http', 'integrations'],
   yauzl: ['src/mail'],
+  htmlparser2: ['src/mail'],
+  'file-type': ['src/mail'],
 };
 
 const root = packageRoot();

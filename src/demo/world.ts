@@ -8,6 +8,10 @@ export interface DemoClient {
   readonly alias: string;
   readonly group: string;
   readonly psa: 'connectwise' | 'autotask';
+  /** In the PSA. */
+  readonly companyId: string;
+  readonly contractId: string;
+  readonly lineId: string;
 }
 
 export interface ClientPlan {

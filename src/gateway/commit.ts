@@ -1,4 +1,5 @@
 import { domainOf } from '../core/address.ts';
+import { QUEUE_CHANNEL } from '../core/channels.ts';
 import type { LedgerEvent } from '../core/event.ts';
 import { newId } from '../core/id.ts';
 import type { SystemDb, SystemTx } from '../db/db.ts';
@@ -7,9 +8,6 @@ import { appendEvents } from '../ledger/append.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
 import { HOLD_DAYS } from './retry.ts';
-
-/** The channel on which delivery hears of new mail. */
-export const QUEUE_CHANNEL = 'tollgate_queue';
 
 export interface RefusedRecipient {
   readonly partnerId: string;

@@ -1,4 +1,5 @@
 import { routesFor } from '../accounts/routes.ts';
+import { QUEUE_CHANNEL } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorCode } from '../core/errors.ts';
 import type { LedgerEvent } from '../core/event.ts';
@@ -9,7 +10,7 @@ import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
 import { type Resolver, resolveMx } from '../mail/resolver.ts';
 import { bounceFor } from './bounce.ts';
-import { QUEUE_CHANNEL, writeMessages } from './commit.ts';
+import { writeMessages } from './commit.ts';
 import { groupBy } from './group.ts';
 import { type RouteState, recordHealth } from './health.ts';
 import { addressOf } from './hosts.ts';

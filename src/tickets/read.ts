@@ -1,3 +1,4 @@
+import type { Interval } from '../core/period.ts';
 import type { TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 
@@ -58,4 +59,17 @@ export async function getIncidents(tx: TenantTx, ids: readonly string[]): Promis
            i.ticket_state as "ticketState", i.ticket_key as "ticketKey", i.ticket_number as "ticketNumber",
            i.ticket_note as "ticketNote"
     from incidents i where i.partner_id = ${tx.partnerId} and i.id = any(${[...ids]}::uuid[])`);
+}
+
+/** Incidents of a client that were open at some time in a period, oldest first: for reports. At most 200. */
+export async function incidentsBetween(tx: TenantTx, clientId: string, range: Interval): Promise<IncidentRow[]> {
+  return tx.rows<IncidentRow>(sql`
+    select i.id, i.client_id as "clientId", i.rule, i.subject, i.state, i.severity, i.title, i.description, i.resolution,
+           i.occurrences, i.opened_at as "openedAt", i.last_seen_at as "lastSeenAt", i.resolved_at as "resolvedAt",
+           i.ticket_state as "ticketState", i.ticket_key as "ticketKey", i.ticket_number as "ticketNumber",
+           i.ticket_note as "ticketNote"
+    from incidents i
+    where i.partner_id = ${tx.partnerId} and i.client_id = ${clientId} and i.opened_at < ${range.end}
+      and coalesce(i.resolved_at, 'infinity') >= ${range.start}
+    order by i.opened_at, i.id limit 200`);
 }

@@ -49,6 +49,9 @@ test('the traffic is the same at every run and reaches every kind of recipient',
     mailboxes: plan.people.map((person) => addressOf(person, plan.domain)),
     alias: `info@${plan.domain}`,
     group: `all@${plan.domain}`,
+    companyId: '1',
+    contractId: '2',
+    lineId: '3',
   }));
   const mails = await loadCorpus(400);
   const planned = planTraffic(mails, clients);

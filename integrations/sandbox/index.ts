@@ -1,0 +1,2 @@
+export { type AutotaskSandbox, startAutotaskSandbox } from './autotask/sandbox.ts';
+export { type ConnectWiseSandbox, startConnectWiseSandbox } from './connectwise/sandbox.ts';

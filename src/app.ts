@@ -1,0 +1,189 @@
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { createPsaFactory } from '../integrations/index.ts';
+import { getConnection } from './accounts/connections.ts';
+import type { Config } from './config/config.ts';
+import { packageRoot } from './config/root.ts';
+import type { Secrets } from './config/secrets.ts';
+import { type Clock, systemClock } from './core/clock.ts';
+import { type Logger, silentLogger } from './core/log.ts';
+import type { Psa } from './core/psa.ts';
+import { openStore, type Store } from './db/store.ts';
+import { createDelivery, createGateway, type Delivery, type Gateway, Spool } from './gateway/index.ts';
+import { createHttp, type Http } from './http/server.ts';
+import { type JobHandlers, type JobName, runJob } from './jobs/handlers.ts';
+import { installJobs } from './jobs/install.ts';
+import { type Loop, startLoop } from './jobs/loop.ts';
+import { type JobQueue, openQueue } from './jobs/queues.ts';
+import { startSchedule } from './jobs/schedule.ts';
+import { ensurePartitions } from './ledger/partitions.ts';
+import { NodeWatermark } from './ledger/watermark.ts';
+import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.ts';
+import { createPipeline } from './pipeline/create.ts';
+import { rollOnce } from './rollups/build.ts';
+import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
+
+/** What a test or the demo puts in the place of a part. */
+export interface AppOverrides {
+  readonly clock?: Clock;
+  readonly logger?: Logger;
+  readonly resolver?: Resolver;
+}
+
+/** The service. `start` opens what the roles of the configuration ask for; `stop` ends it in order. */
+export interface App {
+  readonly config: Config;
+  readonly store: Store;
+  readonly reportFolder: string;
+  /** A connector; all of this process share the accounts' limits. */
+  psaFor(partnerId: string, connectionId: string): Promise<Psa>;
+  start(): Promise<Ready>;
+  /** Runs a job of the schedule now, in this process. */
+  runNow(job: JobName, data?: { partnerId?: string; id?: string }): Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** Addresses of what listens; absent for roles that this process does not have. */
+export interface Ready {
+  readonly http?: string;
+  readonly smtp?: string;
+  readonly submission?: string;
+}
+
+const ROLL_MS = 500;
+const BEAT_MS = 500;
+const JOB_CONCURRENCY = 4;
+const GRACE_MS = 2_000;
+const PARTITION_DAYS = 7;
+
+export function migrationsFolder(): string {
+  return path.join(packageRoot(), 'migrations');
+}
+
+/** Opens the store and joins the parts. Nothing listens before `start`. */
+export async function createApp(config: Config, secrets: Secrets, overrides: AppOverrides = {}): Promise<App> {
+  const clock = overrides.clock ?? systemClock;
+  const logger = overrides.logger ?? silentLogger;
+  const store = await openStore({
+    databaseUrl: config.databaseUrl,
+    home: config.home,
+    migrationsFolder: migrationsFolder(),
+    passwords: { app: secrets.appPassword, system: secrets.systemPassword },
+    clock,
+    logger,
+  });
+  const { db } = store;
+  const factory = createPsaFactory({ clock, logger, allowPrivateHosts: config.allowPrivateHosts });
+  const psaFor = async (partnerId: string, connectionId: string): Promise<Psa> =>
+    factory(await db.system((tx) => getConnection(tx, partnerId, connectionId, secrets.sealKey), { readOnly: true }));
+  const reportFolder = path.join(config.contentDir, 'reports');
+  const parts = new Parts();
+  const watermark = new NodeWatermark(db, clock, config.nodeId, config.roles.join(','));
+  let handlers: JobHandlers | null = null;
+
+  const start = async (): Promise<Ready> => {
+    await mkdir(reportFolder, { recursive: true, mode: 0o700 });
+    await ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS);
+    db.observe(watermark);
+    await watermark.beat();
+    parts.add(async () => watermark.stop());
+    parts.loop('watermark', BEAT_MS, () => watermark.beat(), logger);
+
+    const spool = await Spool.open(config.contentDir);
+    const queue = await openJobs(store, config, logger);
+    parts.add(() => queue.close());
+    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder };
+    handlers = makeHandlers(wired);
+    const ready: { http?: string; smtp?: string; submission?: string } = {};
+
+    if (config.roles.includes('gateway')) {
+      const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
+      const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+      const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
+      parts.add(() => pipeline.close());
+      const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
+      await delivery.start();
+      parts.add(() => delivery.stop());
+      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config });
+      Object.assign(ready, await gateway.start());
+      parts.add(() => gateway.stop(GRACE_MS));
+    }
+    if (config.roles.includes('worker')) {
+      const run = handlers;
+      await queue.work((name, data) => runJob(run, name, data), JOB_CONCURRENCY);
+      parts.loop('rollups', ROLL_MS, () => rollOnce(db), logger);
+      parts.add(startSchedule({ queue, logger }));
+    }
+    if (config.roles.includes('api')) {
+      const http: Http = await createHttp({
+        host: config.bindHost,
+        port: config.httpPort,
+        db,
+        clock,
+        logger,
+        commands: makeCommands(wired),
+        hooks: hookPort(db),
+        checks: [{ name: 'database', run: () => db.system(async () => true, { readOnly: true }) }],
+        metrics: () => makeMetrics(wired),
+      });
+      ready.http = await http.listen();
+      parts.add(() => http.close(GRACE_MS));
+    }
+    return ready;
+  };
+
+  return {
+    config,
+    store,
+    reportFolder,
+    psaFor,
+    async start() {
+      try {
+        return await start();
+      } catch (error) {
+        await parts.stop(logger);
+        throw error;
+      }
+    },
+    async runNow(job, data = {}) {
+      if (handlers === null) throw new Error('the app has not started');
+      await handlers[job](data);
+    },
+    async stop() {
+      await parts.stop(logger);
+      await store.close({ takeOver: true });
+    },
+  };
+}
+
+async function openJobs(store: Store, config: Config, logger: Logger): Promise<JobQueue> {
+  if (config.queueUrl === null) await installJobs(store.ownerUrl, store.runAsOwner);
+  return openQueue({ queueUrl: config.queueUrl, postgresUrl: store.systemUrl, logger });
+}
+
+/** What was started, in order; it is ended in the opposite order, so that nothing loses what it stands on. */
+class Parts {
+  #stops: (() => Promise<unknown>)[] = [];
+
+  add(stop: () => Promise<unknown>): void {
+    this.#stops.push(stop);
+  }
+
+  loop(name: string, everyMs: number, round: () => Promise<unknown>, logger: Logger): void {
+    const loop: Loop = startLoop(name, everyMs, round, logger);
+    this.add(() => loop.stop());
+  }
+
+  async stop(logger: Logger): Promise<void> {
+    const stops = this.#stops.reverse();
+    this.#stops = [];
+    for (const stop of stops) {
+      try {
+        await stop();
+      } catch (error) {
+        // One part that can't end must not keep the others from ending.
+        logger.warn({ err: error }, 'a part did not end in order');
+      }
+    }
+  }
+}

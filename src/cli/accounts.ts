@@ -1,0 +1,127 @@
+import { readFile } from 'node:fs/promises';
+import { createClient, partnerOfClient } from '../accounts/clients.ts';
+import { createCredential } from '../accounts/credentials.ts';
+import { readDirectoryCsv } from '../accounts/csv.ts';
+import { createKey, revokeKey, SCOPES, type Scope } from '../accounts/keys.ts';
+import { importMailboxes } from '../accounts/mailboxes.ts';
+import { createPartner } from '../accounts/partners.ts';
+import { parseRelay } from '../accounts/routes.ts';
+import { AppError } from '../core/errors.ts';
+import { partnerId } from '../core/tenant.ts';
+import type { Command } from './command.ts';
+import { optional, required, requiredId, requiredList } from './values.ts';
+
+const ACTOR = 'cli';
+
+const partnerCreate: Command = {
+  name: 'partner create',
+  usage: '--name NAME',
+  summary: 'make a partner and its first API key',
+  options: { name: { type: 'string' } },
+  async run({ store }, values) {
+    const made = await store.db.system((tx) => createPartner(tx, { name: required(values, 'name'), actor: ACTOR }));
+    return { output: { ...made } };
+  },
+};
+
+const keyCreate: Command = {
+  name: 'key create',
+  usage: `--partner ID --label TEXT [--scope ${SCOPES.join('|')} ...]`,
+  summary: 'make another API key',
+  options: { partner: { type: 'string' }, label: { type: 'string' }, scope: { type: 'string', multiple: true } },
+  async run({ store }, values) {
+    const partner = partnerId(requiredId(values, 'partner'));
+    const scopes = values['scope'] === undefined ? SCOPES : (requiredList(values, 'scope') as Scope[]);
+    const label = required(values, 'label');
+    const made = await store.db.tenant(partner, (tx) =>
+      createKey(tx, { partnerId: partner, label, scopes, actor: ACTOR }),
+    );
+    return { output: { id: made.id, apiKey: made.token } };
+  },
+};
+
+const keyRevoke: Command = {
+  name: 'key revoke',
+  usage: '--partner ID --key ID',
+  summary: 'refuse an API key from now on',
+  options: { partner: { type: 'string' }, key: { type: 'string' } },
+  async run({ store }, values) {
+    const partner = partnerId(requiredId(values, 'partner'));
+    const keyId = requiredId(values, 'key');
+    const revoked = await store.db.tenant(partner, (tx) => revokeKey(tx, { partnerId: partner, keyId, actor: ACTOR }));
+    return { output: { revoked } };
+  },
+};
+
+const clientCreate: Command = {
+  name: 'client create',
+  usage: '--partner ID --name NAME --zone ZONE --domain DOMAIN ... --relay HOST:PORT ...',
+  summary: 'make a client with its domains and mail servers',
+  options: {
+    partner: { type: 'string' },
+    name: { type: 'string' },
+    zone: { type: 'string' },
+    domain: { type: 'string', multiple: true },
+    relay: { type: 'string', multiple: true },
+  },
+  async run({ store }, values) {
+    const input = {
+      name: required(values, 'name'),
+      timeZone: required(values, 'zone'),
+      domains: requiredList(values, 'domain'),
+      relays: requiredList(values, 'relay').map(parseRelay),
+      actor: ACTOR,
+    };
+    const made = await store.db.tenant(partnerId(requiredId(values, 'partner')), (tx) => createClient(tx, input));
+    return { output: { ...made } };
+  },
+};
+
+const mailboxImport: Command = {
+  name: 'mailbox import',
+  usage: '--client ID FILE.csv',
+  summary: 'bring in mailboxes, groups and aliases (columns address,name,kind)',
+  options: { client: { type: 'string' } },
+  positionals: ['FILE.csv'],
+  async run({ store }, values, [file]) {
+    const clientId = requiredId(values, 'client');
+    const rows = readDirectoryCsv(await readInput(file ?? ''));
+    const partner = await store.db.system((tx) => partnerOfClient(tx, clientId));
+    const result = await store.db.tenant(partnerId(partner), (tx) => importMailboxes(tx, clientId, rows, ACTOR));
+    return { output: { ...result } };
+  },
+};
+
+const credentialCreate: Command = {
+  name: 'credential create',
+  usage: '--client ID --username NAME --password-file FILE',
+  summary: 'let a client submit outbound mail with SMTP AUTH',
+  options: { client: { type: 'string' }, username: { type: 'string' }, 'password-file': { type: 'string' } },
+  async run({ store }, values) {
+    const clientId = requiredId(values, 'client');
+    const username = required(values, 'username');
+    const password = (await readInput(required(values, 'password-file'))).trimEnd();
+    const partner = await store.db.system((tx) => partnerOfClient(tx, clientId));
+    const made = await store.db.tenant(partnerId(partner), (tx) =>
+      createCredential(tx, { clientId, mailboxId: optional(values, 'mailbox'), username, password, actor: ACTOR }),
+    );
+    return { output: { ...made } };
+  },
+};
+
+export async function readInput(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (cause) {
+    throw new AppError('invalid_input', `the file ${file} can't be read`, { field: 'file', cause });
+  }
+}
+
+export const accountCommands: readonly Command[] = [
+  partnerCreate,
+  keyCreate,
+  keyRevoke,
+  clientCreate,
+  mailboxImport,
+  credentialCreate,
+];

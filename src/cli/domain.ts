@@ -1,0 +1,322 @@
+import { writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { createPsaFactory } from '../../integrations/index.ts';
+import { REPORTS, renderReport } from '../../reports/catalog.ts';
+import { recordAudit } from '../accounts/audit.ts';
+import { partnerOfClient, requireClient } from '../accounts/clients.ts';
+import { addConnection, getConnection, mapClient, mappingOf } from '../accounts/connections.ts';
+import { listPartners } from '../accounts/partners.ts';
+import { applyPlan } from '../billing/apply.ts';
+import { approvePlan } from '../billing/approve.ts';
+import { createPlan } from '../billing/plan.ts';
+import { getPlans, listLines } from '../billing/read.ts';
+import { linkSubscription } from '../billing/subscriptions.ts';
+import { takeSnapshots } from '../billing/usage.ts';
+import { AppError } from '../core/errors.ts';
+import { type LocalPeriod, localDate, monthPeriod, parseDate } from '../core/period.ts';
+import { PSA_KINDS, type Psa, type PsaKind } from '../core/psa.ts';
+import { partnerId } from '../core/tenant.ts';
+import type { TenantTx } from '../db/db.ts';
+import { listNodes, retireNode } from '../ledger/watermark.ts';
+import { rebuild } from '../rollups/rebuild.ts';
+import { verify } from '../rollups/verify.ts';
+import { reportData } from '../wiring.ts';
+import { readInput } from './accounts.ts';
+import type { Command, CommandContext } from './command.ts';
+import { optional, required, requiredId } from './values.ts';
+
+const ACTOR = 'cli';
+
+function psaOf(context: CommandContext): (partner: string, connection: string) => Promise<Psa> {
+  const { store, secrets, clock, logger, config } = context;
+  const factory = createPsaFactory({ clock, logger, allowPrivateHosts: config.allowPrivateHosts });
+  return async (partner, connection) =>
+    factory(await store.db.system((tx) => getConnection(tx, partner, connection, secrets.sealKey), { readOnly: true }));
+}
+
+const credentialsFile = z.record(z.string(), z.string());
+
+const psaConnect: Command = {
+  name: 'psa connect',
+  usage: `--partner ID --kind ${PSA_KINDS.join('|')} --url URL --credentials FILE.json [--settings FILE.json]`,
+  summary: 'connect a PSA; its credentials are tried before they are stored',
+  options: {
+    partner: { type: 'string' },
+    kind: { type: 'string' },
+    url: { type: 'string' },
+    credentials: { type: 'string' },
+    settings: { type: 'string' },
+  },
+  async run(context, values) {
+    const { store, secrets, clock, logger, config } = context;
+    const partner = partnerId(requiredId(values, 'partner'));
+    const kind = required(values, 'kind');
+    if (!PSA_KINDS.some((one) => one === kind)) {
+      throw new AppError('invalid_input', `--kind is ${PSA_KINDS.join(' or ')}`, { field: 'kind' });
+    }
+    const parsed = credentialsFile.safeParse(parseJson(await readInput(required(values, 'credentials'))));
+    if (!parsed.success)
+      throw new AppError('invalid_input', 'the credentials file is not an object of texts', { field: 'credentials' });
+    const settingsFile = optional(values, 'settings');
+    const settings =
+      settingsFile === null ? {} : z.record(z.string(), z.unknown()).parse(parseJson(await readInput(settingsFile)));
+    const input = {
+      kind: kind as PsaKind,
+      url: required(values, 'url'),
+      credentials: parsed.data,
+      settings,
+      actor: ACTOR,
+    };
+    const factory = createPsaFactory({ clock, logger, allowPrivateHosts: config.allowPrivateHosts });
+    const found = await factory({ ...input, id: partner, partnerId: partner }).check();
+    const made = await store.db.tenant(partner, (tx) => addConnection(tx, input, secrets.sealKey));
+    return { output: { ...made, version: found.version, notes: found.notes } };
+  },
+};
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new AppError('invalid_input', 'the file is not JSON', { field: 'file', cause });
+  }
+}
+
+const psaMap: Command = {
+  name: 'psa map',
+  usage: '--client ID --connection ID --company ID',
+  summary: 'say which company of the PSA a client is',
+  options: { client: { type: 'string' }, connection: { type: 'string' }, company: { type: 'string' } },
+  async run(context, values) {
+    const { store } = context;
+    const clientId = requiredId(values, 'client');
+    const connectionId = requiredId(values, 'connection');
+    const partner = await store.db.system((tx) => partnerOfClient(tx, clientId));
+    const psa = await psaOf(context)(partner, connectionId);
+    const company = await psa.getCompany(required(values, 'company'));
+    if (company === null) throw new AppError('not_found', 'the PSA has no such company');
+    if (!company.active) throw new AppError('conflict', `${company.name} is inactive in the PSA`);
+    await store.db.tenant(partnerId(partner), (tx) =>
+      mapClient(tx, { clientId, connectionId, companyId: company.id, companyName: company.name, actor: ACTOR }),
+    );
+    return { output: { companyId: company.id, companyName: company.name } };
+  },
+};
+
+const billingLink: Command = {
+  name: 'billing link',
+  usage: '--client ID --contract ID --line ID [--product mailbox-protection]',
+  summary: 'say which line of the PSA bills a client',
+  options: {
+    client: { type: 'string' },
+    contract: { type: 'string' },
+    line: { type: 'string' },
+    product: { type: 'string' },
+  },
+  async run(context, values) {
+    const { store, clock } = context;
+    const clientId = requiredId(values, 'client');
+    const ref = { contractId: required(values, 'contract'), lineId: required(values, 'line') };
+    const partner = await store.db.system((tx) => partnerOfClient(tx, clientId));
+    const mapping = await store.db.system((tx) => mappingOf(tx, partner, clientId));
+    if (mapping === null)
+      throw new AppError('conflict', 'the client is not mapped to a company yet; run psa map first');
+    const psa = await psaOf(context)(partner, mapping.connectionId);
+    const line = await psa.readSubscription(ref, clock.now().toISOString().slice(0, 10));
+    if (line === null) throw new AppError('not_found', 'the PSA has no such line');
+    if (line.companyId !== mapping.companyId)
+      throw new AppError('conflict', 'that line belongs to another company of the PSA');
+    const product = optional(values, 'product') ?? 'mailbox-protection';
+    await store.db.tenant(partnerId(partner), (tx) =>
+      linkSubscription(tx, { clientId, product, connectionId: mapping.connectionId, ...ref, actor: ACTOR }),
+    );
+    return { output: { name: line.name, quantity: line.quantity, status: line.status } };
+  },
+};
+
+const reportRender: Command = {
+  name: 'report render',
+  usage: `--client ID --report ${REPORTS.join('|')} --period YYYY-MM|YYYY-MM-DD..YYYY-MM-DD --out FILE`,
+  summary: 'render a report to a file (.pdf or .csv)',
+  options: {
+    client: { type: 'string' },
+    report: { type: 'string' },
+    period: { type: 'string' },
+    out: { type: 'string' },
+  },
+  async run({ store, clock }, values) {
+    const clientId = requiredId(values, 'client');
+    const report = required(values, 'report');
+    const out = required(values, 'out');
+    const partner = partnerId(await store.db.system((tx) => partnerOfClient(tx, clientId)));
+    const rendered = await store.db.tenant(
+      partner,
+      async (tx) => {
+        const client = await requireClient(tx, clientId);
+        const period = readPeriod(required(values, 'period'), client.timeZone);
+        const format = out.endsWith('.csv') ? 'csv' : 'pdf';
+        return renderReport(reportData, tx, { report, clientId, period, format, version: 1, now: clock.now() });
+      },
+      { readOnly: true, repeatableRead: true },
+    );
+    await writeFile(out, rendered.bytes).catch((cause: unknown) => {
+      throw new AppError('invalid_input', `the file ${out} can't be written`, { field: 'out', cause });
+    });
+    return {
+      output: {
+        file: out,
+        bytes: rendered.bytes.length,
+        complete: rendered.complete,
+        completeThrough: rendered.completeThrough,
+      },
+    };
+  },
+};
+
+function readPeriod(text: string, zone: string): LocalPeriod {
+  const range = /^(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})$/.exec(text);
+  if (range?.[1] === undefined || range[2] === undefined) return monthPeriod(text, zone);
+  const [from, to] = [parseDate(range[1], 'period').toString(), parseDate(range[2], 'period').toString()];
+  if (from > to) throw new AppError('invalid_input', 'the period ends before it begins', { field: 'period' });
+  return { from, to, zone };
+}
+
+const billingSnapshot: Command = {
+  name: 'billing snapshot',
+  usage: '[--day YYYY-MM-DD]',
+  summary: "take today's usage of every client, in its own zone",
+  options: { day: { type: 'string' } },
+  async run({ store }, values) {
+    const day = optional(values, 'day');
+    const taken = await takeSnapshots(store.db, day === null ? {} : { day: parseDate(day, 'day').toString() });
+    return { output: { taken } };
+  },
+};
+
+const billingPlan: Command = {
+  name: 'billing plan',
+  usage: '--partner ID [--day YYYY-MM-DD]',
+  summary: 'compute the difference between usage and the PSA; writes nothing there',
+  options: { partner: { type: 'string' }, day: { type: 'string' } },
+  async run(context, values) {
+    const partner = partnerId(requiredId(values, 'partner'));
+    const { store, clock, logger } = context;
+    const day = optional(values, 'day') ?? localDate(clock.now(), 'UTC');
+    const plan = await createPlan(
+      { db: store.db, psaFor: psaOf(context), clock, logger },
+      partner,
+      parseDate(day, 'day').toString(),
+    );
+    const lines = await store.db.tenant(partner, (tx) => listLines(tx, plan.id, { first: 1_000, after: null }), {
+      readOnly: true,
+    });
+    return { output: { id: plan.id, lines } };
+  },
+};
+
+async function planState(tx: TenantTx, planId: string): Promise<string> {
+  const [plan] = await getPlans(tx, [planId]);
+  if (plan === undefined) throw new AppError('not_found', 'no such plan');
+  return plan.state;
+}
+
+const billingApply: Command = {
+  name: 'billing apply',
+  usage: '--partner ID --plan ID',
+  summary: 'approve a plan, apply it and read the quantities back',
+  options: { partner: { type: 'string' }, plan: { type: 'string' } },
+  async run(context, values) {
+    const partner = partnerId(requiredId(values, 'partner'));
+    const plan = requiredId(values, 'plan');
+    const { store, clock, logger } = context;
+    const state = await store.db.tenant(partner, (tx) => planState(tx, plan), { readOnly: true });
+    if (state === 'planned') await store.db.tenant(partner, (tx) => approvePlan(tx, plan, ACTOR));
+    const result = await applyPlan({ db: store.db, psaFor: psaOf(context), clock, logger }, partner, plan);
+    const lines = await store.db.tenant(partner, (tx) => listLines(tx, plan, { first: 1_000, after: null }), {
+      readOnly: true,
+    });
+    return { output: { state: result, lines }, exitCode: result === 'applied' ? 0 : 1 };
+  },
+};
+
+const verifyCommand: Command = {
+  name: 'verify',
+  usage: '',
+  summary: 'count the ledger anew and compare it with the rollups',
+  options: {},
+  async run({ store }) {
+    const { groups, differences } = await verify(store.db);
+    return { output: { groups, differences }, exitCode: differences.length === 0 ? 0 : 1 };
+  },
+};
+
+const rebuildCommand: Command = {
+  name: 'rebuild',
+  usage: '',
+  summary: 'drop the rollups and count them anew from the ledger',
+  options: {},
+  run: async ({ store }) => ({ output: { ...(await rebuild(store.db)) } }),
+};
+
+const migrateCommand: Command = {
+  name: 'migrate',
+  usage: '',
+  summary: 'bring the database to the newest step',
+  options: {},
+  run: async ({ store }) => ({ output: { applied: store.migrated } }),
+};
+
+const nodeRetire: Command = {
+  name: 'node retire',
+  usage: '--partner ID --node NAME',
+  summary: 'give up a dead node, so that the periods it held open become complete',
+  options: { partner: { type: 'string' }, node: { type: 'string' } },
+  async run({ store }, values) {
+    const partner = requiredId(values, 'partner');
+    const node = required(values, 'node');
+    const retired = await store.db.system(async (tx) => {
+      const done = await retireNode(tx, node);
+      if (done) await recordAudit(tx, { partnerId: partner, actor: ACTOR, action: 'node.retire', subject: node });
+      return done;
+    });
+    if (!retired) throw new AppError('not_found', 'no such node, or it is retired already');
+    return { output: { retired } };
+  },
+};
+
+const doctor: Command = {
+  name: 'doctor',
+  usage: '',
+  summary: 'look at what most often goes wrong',
+  options: {},
+  async run({ store, config, clock }) {
+    const nodes = await store.db.system(listNodes, { readOnly: true });
+    const partners = await store.db.system(listPartners, { readOnly: true });
+    const silent = nodes.filter(
+      (node) => node.state === 'alive' && clock.now().getTime() - node.heartbeatAt.getTime() > 30_000,
+    );
+    const checks = {
+      database: 'reachable and migrated',
+      home: config.home,
+      partners: partners.length,
+      nodes: nodes.map((node) => `${node.id} ${node.state} through ${node.flushedThrough.toISOString()}`),
+      silentNodes: silent.map((node) => node.id),
+    };
+    return { output: checks, exitCode: silent.length === 0 ? 0 : 1 };
+  },
+};
+
+export const domainCommands: readonly Command[] = [
+  psaConnect,
+  psaMap,
+  billingLink,
+  reportRender,
+  billingSnapshot,
+  billingPlan,
+  billingApply,
+  verifyCommand,
+  rebuildCommand,
+  migrateCommand,
+  nodeRetire,
+  doctor,
+];

@@ -1,0 +1,74 @@
+import type { App } from '../app.ts';
+import type { Api } from './api.ts';
+import type { Checks } from './checks.ts';
+import type { Say } from './say.ts';
+import { waitForDelivery } from './sending.ts';
+import type { DemoWorld } from './setup.ts';
+import { waitFor } from './wait.ts';
+
+const LIMIT_MS = 60_000;
+
+interface IncidentAnswer {
+  readonly rule: string;
+  readonly state: string;
+  readonly ticketNumber: string | null;
+  readonly ticketState: string;
+}
+
+/**
+ * The story of the client's server that is down: taken down before the traffic; `finish` waits for the incident's ticket in
+ * the client's PSA, brings the server back, and sees mail flow and the ticket closed by itself.
+ */
+export async function playOutage(
+  app: App,
+  world: DemoWorld,
+  api: Api,
+  checks: Checks,
+  say: Say,
+): Promise<{ finish(): Promise<void> }> {
+  const client = world.clients.find((one) => one.domain === 'thames-dental.example');
+  const sink = world.sinks.get('thames-dental.example');
+  if (client === undefined || sink === undefined) throw new Error('the demo has that client');
+  await sink.down();
+
+  const incident = async (): Promise<IncidentAnswer | undefined> => {
+    const answer = await api.ask<{ incidents: { edges: { node: IncidentAnswer }[] } }>(
+      '{ incidents(first: 10) { edges { node { rule state ticketNumber ticketState } } } }',
+    );
+    return answer.incidents.edges.map((edge) => edge.node).find((node) => node.rule === 'server.down');
+  };
+  const inPsa = () =>
+    [...world.connectwise.state.tickets.values()].filter((ticket) => String(ticket.company.id) === client.companyId);
+
+  return {
+    async finish() {
+      say.title(`3  The mail server of ${client.name} is down for a while`);
+      // The schedule does this every ten seconds; the demo does not wait for it.
+      const opened = await waitFor('the incident and its ticket', LIMIT_MS, async () => {
+        await app.runNow('monitor.watch');
+        await app.runNow('tickets.sync');
+        const found = await incident();
+        return found?.ticketNumber === null || found === undefined ? null : found;
+      });
+      say.line(`  its mail waits; incident ${opened.rule} opened ticket ${opened.ticketNumber} in ConnectWise`);
+      checks.equal('tickets for the outage in the PSA', 1, inPsa().length);
+      checks.equal('the ticket is open while the server is down', false, inPsa()[0]?.closedFlag);
+      checks.equal('mail taken by the server while it was down', 0, sink.deliveries);
+
+      await sink.up();
+      await waitForDelivery(app);
+      const closed = await waitFor('the ticket to be closed', LIMIT_MS, async () => {
+        await app.runNow('monitor.watch');
+        await app.runNow('tickets.sync');
+        const found = await incident();
+        return found?.ticketState.toLowerCase() === 'resolved' ? found : null;
+      });
+      say.line(
+        `  the server is back: ${sink.deliveries.toLocaleString('en')} deliveries flowed, ticket ${closed.ticketNumber} was closed by itself`,
+      );
+      checks.equal('the incident ended by itself', 'RESOLVED', closed.state);
+      checks.equal('the ticket was closed in the PSA', true, inPsa()[0]?.closedFlag);
+      checks.equal('tickets for the outage in the end', 1, inPsa().length);
+    },
+  };
+}

@@ -1,0 +1,233 @@
+import { createHash } from 'node:crypto';
+import { open, readFile, rename } from 'node:fs/promises';
+import path from 'node:path';
+import { renderReport } from '../reports/catalog.ts';
+import { attachDue, requestRun, sweepRuns } from '../reports/runs.ts';
+import { recordAudit } from './accounts/audit.ts';
+import { mappingOf } from './accounts/connections.ts';
+import { applyPlan } from './billing/apply.ts';
+import { approvePlan } from './billing/approve.ts';
+import { createPlan } from './billing/plan.ts';
+import { usageOf } from './billing/read.ts';
+import { takeSnapshots } from './billing/usage.ts';
+import type { Config } from './config/config.ts';
+import type { Clock } from './core/clock.ts';
+import { AppError } from './core/errors.ts';
+import { isId, newId } from './core/id.ts';
+import type { Logger } from './core/log.ts';
+import type { Psa } from './core/psa.ts';
+import type { TenantTx } from './db/db.ts';
+import { sql } from './db/sql.ts';
+import type { Store } from './db/store.ts';
+import type { Spool } from './gateway/index.ts';
+import type { Commands } from './graphql/commands.ts';
+import type { HookPort } from './http/hooks.ts';
+import type { Metric } from './http/metrics.ts';
+import type { JobHandlers } from './jobs/handlers.ts';
+import type { JobQueue } from './jobs/queues.ts';
+import { ensurePartitions } from './ledger/partitions.ts';
+import { watchReleases } from './monitor/releases.ts';
+import { watchServers } from './monitor/servers.ts';
+import { discardDelivery, releaseDelivery } from './quarantine/release.ts';
+import { horizonAgeSeconds } from './rollups/state.ts';
+import { verify } from './rollups/verify.ts';
+import { resolveById } from './tickets/incidents.ts';
+import { incidentsBetween } from './tickets/read.ts';
+import { syncTickets } from './tickets/sync.ts';
+
+/** What the wiring joins; made by app.ts. */
+export interface Wired {
+  readonly config: Config;
+  readonly store: Store;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly spool: Spool;
+  readonly queue: JobQueue;
+  readonly reportFolder: string;
+  psaFor(partnerId: string, connectionId: string): Promise<Psa>;
+}
+
+const PARTITION_DAYS = 7;
+const VERIFY_HOURS = 26;
+
+/** The function behind each job. */
+export function makeHandlers(wired: Wired): JobHandlers {
+  const { config, store, clock, logger, spool, psaFor } = wired;
+  const { db } = store;
+  const files = reportFiles(wired.reportFolder);
+  return {
+    'monitor.watch': async () => {
+      await watchServers(db, config.serverDownSeconds);
+      await watchReleases(db);
+    },
+    'tickets.sync': async () => {
+      while ((await syncTickets({ db, psaFor, clock, logger })) > 0);
+    },
+    'reports.sweep': async () => {
+      await sweepRuns({
+        db,
+        clock,
+        logger,
+        putContent: files.put,
+        render: (tx, run) =>
+          renderReport(reportData, tx, {
+            report: run.report,
+            clientId: run.clientId,
+            period: { from: run.from, to: run.to, zone: run.timeZone },
+            format: 'pdf',
+            version: run.version,
+            now: clock.now(),
+          }),
+      });
+      await attachDue({ db, clock, logger, psaFor, mappingOf, readContent: files.read });
+    },
+    'usage.snapshot': async () => {
+      await takeSnapshots(db);
+    },
+    'billing.apply': async ({ partnerId, id }) => {
+      if (partnerId !== undefined && id !== undefined) await applyPlan({ db, psaFor, clock, logger }, partnerId, id);
+    },
+    'rollups.verify': async () => {
+      const from = new Date(clock.now().getTime() - VERIFY_HOURS * 3_600_000);
+      const { differences, groups } = await verify(db, { from });
+      if (differences.length > 0)
+        logger.error({ differences: differences.slice(0, 5) }, 'the rollups differ from the ledger');
+      else logger.debug({ groups }, 'the rollups are what the ledger says');
+    },
+    'spool.sweep': async () => {
+      await spool.sweep(db, clock);
+    },
+    'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
+  };
+}
+
+/** What reports take from the domains that they may not import. */
+export const reportData = {
+  incidents: incidentsBetween,
+  usage: (tx: TenantTx, clientId: string, days: { from: string; to: string }) => usageOf(tx, [clientId], days),
+};
+
+/** What the API sets off. */
+export function makeCommands(wired: Wired): Commands {
+  const { config, store, clock, logger, psaFor, queue } = wired;
+  const { db } = store;
+  return {
+    async releaseDelivery(tx, id, actor) {
+      const result = await releaseDelivery(tx, id, actor, config.nodeId);
+      if (result.released)
+        await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'delivery.release', subject: id });
+      return result;
+    },
+    async discardDelivery(tx, id, actor) {
+      const result = await discardDelivery(tx, id, config.nodeId);
+      if (result.discarded)
+        await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'delivery.discard', subject: id });
+      return result;
+    },
+    async resolveIncident(tx, id, resolution, actor) {
+      await resolveById(tx, id, resolution);
+      await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'incident.resolve', subject: id });
+    },
+    async requestReport(tx, wanted, actor) {
+      const run = await requestRun(tx, { ...wanted, waitSeconds: config.reportWaitSeconds, attach: true });
+      await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'report.request', subject: run.id });
+      return run;
+    },
+    createBillingPlan: (caller, usageDay) => createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay),
+    approveBillingPlan: (tx, planId, actor) => approvePlan(tx, planId, actor),
+    async applyBillingPlan(caller, planId) {
+      const plan = await db.tenant(
+        caller.partnerId,
+        (tx) =>
+          tx.maybe<{ state: string }>(
+            sql`select state from billing_plans where partner_id = ${tx.partnerId} and id = ${planId}`,
+          ),
+        { readOnly: true },
+      );
+      if (plan === null) throw new AppError('not_found', 'no such plan');
+      if (plan.state !== 'approved' && plan.state !== 'applying')
+        throw new AppError('conflict', 'the plan is not approved');
+      await queue.add('billing.apply', `billing.apply-${planId}-${clock.now().getTime()}`, {
+        partnerId: caller.partnerId,
+        id: planId,
+      });
+    },
+  };
+}
+
+/** Gauges of this node and of the database, for /metrics. */
+export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metric[]> {
+  const row = await store.db.system(
+    async (tx) => ({
+      ...(await tx.one<{ queued: number; oldest: Date | null; incidents: number; rolled: Date | null }>(sql`
+        select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q) as oldest,
+               (select count(*) from incidents i where i.state = 'open') as incidents,
+               (select s.rolled_at from rollup_state s) as rolled`)),
+      horizon: await horizonAgeSeconds(tx),
+    }),
+    { readOnly: true },
+  );
+  const now = clock.now().getTime();
+  const age = (at: Date | null) => (at === null ? 0 : Math.max(0, (now - at.getTime()) / 1000));
+  const gauge = (name: string, help: string, value: number): Metric => ({
+    name,
+    help,
+    type: 'gauge',
+    samples: [{ value }],
+  });
+  return [
+    gauge('tollgate_queue_deliveries', 'Deliveries that wait or are under way', row.queued),
+    gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue', age(row.oldest)),
+    gauge('tollgate_incidents_open', 'Open incidents', row.incidents),
+    gauge('tollgate_rollup_lag_seconds', 'Time since the rollups were last brought up to date', age(row.rolled)),
+    gauge(
+      'tollgate_horizon_age_seconds',
+      'Age of the oldest writing transaction, which holds the rollups',
+      row.horizon,
+    ),
+    gauge('tollgate_jobs_waiting', 'Jobs that wait or run', await queue.depth()),
+  ];
+}
+
+/**
+ * Callbacks of PSAs. Tollgate does not subscribe to them yet, so no connection has a signing secret and every callback is
+ * refused; what changes in a PSA is found by reading it.
+ */
+export function hookPort(db: Store['db']): HookPort {
+  return {
+    async verify(hook) {
+      const known = await db.system(
+        (tx) =>
+          tx.maybe(sql`select 1 as yes from psa_connections where id = ${hook.connectionId} and kind = ${hook.kind}`),
+        { readOnly: true },
+      );
+      return known === null ? 'unknown' : 'refused';
+    },
+    async accept() {},
+  };
+}
+
+/** Rendered reports as files, durable before their row says that they are issued. */
+export function reportFiles(folder: string) {
+  return {
+    async put(bytes: Buffer): Promise<{ id: string; sha256: string }> {
+      const id = newId();
+      const temporary = path.join(folder, `${id}.tmp`);
+      const handle = await open(temporary, 'wx', 0o600);
+      try {
+        await handle.writeFile(bytes);
+        await handle.sync();
+      } finally {
+        await handle.close();
+      }
+      await rename(temporary, path.join(folder, id));
+      return { id, sha256: createHash('sha256').update(bytes).digest('hex') };
+    },
+    async read(id: string): Promise<Buffer> {
+      if (!isId(id)) throw new AppError('not_found', 'no such report');
+      return readFile(path.join(folder, id)).catch((cause: unknown) => {
+        throw new AppError('not_found', 'the report is no longer stored', { cause });
+      });
+    },
+  };
+}
