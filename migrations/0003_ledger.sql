@@ -28,11 +28,11 @@ alter table rollup_state
   alter column mark drop default, alter column mark_at drop default, alter column settled_at drop default;
 
 -- Events before this moment were dropped by retention: rollups before it can't be counted anew, only added to. One row at most.
-create table ledger_floor (
+create table retention_floor (
   only_row boolean primary key default true check (only_row),
   whole_from timestamptz not null
 );
 
 grant select, insert, update, delete on node_beats to tollgate_system;
-grant select on node_beats, ledger_floor to tollgate_app;
-grant select on ledger_floor to tollgate_system;
+grant select on node_beats, retention_floor to tollgate_app;
+grant select on retention_floor to tollgate_system;

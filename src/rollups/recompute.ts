@@ -8,6 +8,11 @@ export interface BucketKey {
   readonly bucket: Date;
 }
 
+/** A bucket whose numbers have changed, by so many events. */
+export interface ChangedBucket extends BucketKey {
+  readonly events: number;
+}
+
 /** Which events are counted: those of transactions in `[from, to)`. */
 export interface Counting {
   readonly from: string;
@@ -131,4 +136,13 @@ async function countReasons(tx: SystemTx, slice: Slice, counting: Counting): Pro
     group by 1, 2, 3, 4, 5
     on conflict (partner_id, client_id, bucket, direction, reason) do update
     set deliveries = excluded.deliveries + case when ${counting.add} then r.deliveries else 0 end`);
+}
+
+/** The buckets that hold events of the transactions in `[from, to)`, and how many of them. */
+export async function touchedBuckets(tx: SystemTx, from: string, to: string): Promise<ChangedBucket[]> {
+  return tx.rows<ChangedBucket>(sql`
+    select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
+           count(*) as events
+    from ledger e where e.xid >= ${from}::xid8 and e.xid < ${to}::xid8
+    group by 1, 2, 3`);
 }

@@ -1,3 +1,4 @@
+import { AppError } from '../core/errors.ts';
 import type { SystemTx, Tx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 
@@ -32,6 +33,15 @@ export async function readCursor(tx: Tx): Promise<Horizon | null> {
   return tx.maybe<Horizon>(sql`select cursor::text as xid, cluster::text as cluster from rollup_state`);
 }
 
+/**
+ * Transaction ids of another cluster say nothing here, neither the cursor's nor those in the ledger. Throws `conflict` until
+ * `ensurePartitions` has taken a restored ledger over, which every start of the service does.
+ */
+export function requireOwnCluster(cursor: Horizon, horizon: Horizon): void {
+  if (cursor.cluster === horizon.cluster) return;
+  throw new AppError('conflict', 'the ledger came from another cluster and is not taken over yet: start the service');
+}
+
 /** Moves the cursor; when the mark of an earlier round has come to lie below it, the horizon is as young as that round. */
 export async function writeCursor(tx: SystemTx, horizon: Horizon): Promise<void> {
   await tx.run(sql`
@@ -56,7 +66,7 @@ export async function horizonAgeSeconds(tx: Tx): Promise<number> {
 
 /** The moment from which on the ledger is whole: before it, retention has dropped events. Null: nothing was ever dropped. */
 export async function readFloor(tx: Tx): Promise<Date | null> {
-  return (await tx.maybe<{ at: Date }>(sql`select whole_from as at from ledger_floor`))?.at ?? null;
+  return (await tx.maybe<{ at: Date }>(sql`select whole_from as at from retention_floor`))?.at ?? null;
 }
 
 /**
