@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { open, readFile, rename } from 'node:fs/promises';
 import path from 'node:path';
+import { attachDue } from '../reports/attach.ts';
 import { renderReport } from '../reports/catalog.ts';
-import { attachDue, requestRun, sweepRuns } from '../reports/runs.ts';
+import { requestRun, sweepRuns } from '../reports/runs.ts';
 import { recordAudit } from './accounts/audit.ts';
 import { mappingOf } from './accounts/connections.ts';
 import { applyPlan } from './billing/apply.ts';

@@ -11,8 +11,7 @@ const LIMIT_MS = 60_000;
 interface IncidentAnswer {
   readonly rule: string;
   readonly state: string;
-  readonly ticketNumber: string | null;
-  readonly ticketState: string;
+  readonly ticket: { readonly number: string | null; readonly state: string };
 }
 
 /**
@@ -33,7 +32,7 @@ export async function playOutage(
 
   const incident = async (): Promise<IncidentAnswer | undefined> => {
     const answer = await api.ask<{ incidents: { edges: { node: IncidentAnswer }[] } }>(
-      '{ incidents(first: 10) { edges { node { rule state ticketNumber ticketState } } } }',
+      '{ incidents(first: 10) { edges { node { rule state ticket { number state } } } } }',
     );
     return answer.incidents.edges.map((edge) => edge.node).find((node) => node.rule === 'server.down');
   };
@@ -48,9 +47,9 @@ export async function playOutage(
         await app.runNow('monitor.watch');
         await app.runNow('tickets.sync');
         const found = await incident();
-        return found?.ticketNumber === null || found === undefined ? null : found;
+        return found === undefined || found.ticket.number === null ? null : found;
       });
-      say.line(`  its mail waits; incident ${opened.rule} opened ticket ${opened.ticketNumber} in ConnectWise`);
+      say.line(`  its mail waits; incident ${opened.rule} opened ticket ${opened.ticket.number} in ConnectWise`);
       checks.equal('tickets for the outage in the PSA', 1, inPsa().length);
       checks.equal('the ticket is open while the server is down', false, inPsa()[0]?.closedFlag);
       checks.equal('mail taken by the server while it was down', 0, sink.deliveries);
@@ -61,10 +60,10 @@ export async function playOutage(
         await app.runNow('monitor.watch');
         await app.runNow('tickets.sync');
         const found = await incident();
-        return found?.ticketState.toLowerCase() === 'resolved' ? found : null;
+        return found?.ticket.state === 'RESOLVED' ? found : null;
       });
       say.line(
-        `  the server is back: ${sink.deliveries.toLocaleString('en')} deliveries flowed, ticket ${closed.ticketNumber} was closed by itself`,
+        `  the server is back: ${sink.deliveries.toLocaleString('en')} deliveries flowed, ticket ${closed.ticket.number} was closed by itself`,
       );
       checks.equal('the incident ended by itself', 'RESOLVED', closed.state);
       checks.equal('the ticket was closed in the PSA', true, inPsa()[0]?.closedFlag);

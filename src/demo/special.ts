@@ -24,7 +24,8 @@ export async function specialMails(): Promise<SpecialMail[]> {
   return [
     attach('program', 'setup.exe', 'application/octet-stream', PROGRAM, 'policy'),
     attach('program in a zip', 'documents.zip', 'application/zip', inZip, 'policy'),
-    attach('program named .pdf', 'invoice.pdf', 'application/pdf', PROGRAM, 'policy'),
+    // A program that says it is something else is more than a blocked type.
+    attach('program named .pdf', 'invoice.pdf', 'application/pdf', PROGRAM, 'malware'),
     attach('EICAR', 'readme.txt', 'text/plain', Buffer.from(EICAR), 'malware'),
     attach('encrypted zip', 'statement.zip', 'application/zip', encrypted, 'policy'),
   ];

@@ -1,0 +1,206 @@
+import type { Completeness, Totals } from '../src/core/counts.ts';
+import { addDays, type LocalPeriod } from '../src/core/period.ts';
+import type { Verdict } from '../src/core/verdict.ts';
+
+/** What the incidents part shows. */
+export interface IncidentFact {
+  readonly title: string;
+  readonly openedAt: Date;
+  readonly resolvedAt: Date | null;
+  readonly ticketNumber: string | null;
+}
+
+export interface UsageFact {
+  readonly day: string;
+  readonly product: string;
+  readonly quantity: number;
+}
+
+export interface RankedFact {
+  readonly name: string;
+  readonly deliveries: number;
+  readonly unwanted: number;
+}
+
+/** Everything that a report is made of. */
+export interface ReportFacts {
+  readonly clientName: string;
+  readonly partnerName: string;
+  readonly period: LocalPeriod;
+  readonly version: number;
+  readonly now: Date;
+  readonly current: Completeness & { readonly totals: Totals };
+  readonly previous: Completeness & { readonly totals: Totals };
+  readonly days: readonly {
+    readonly date: string;
+    readonly complete: boolean;
+    readonly future: boolean;
+    readonly totals: Totals;
+  }[];
+  readonly senders: readonly RankedFact[];
+  readonly mailboxes: readonly RankedFact[];
+  readonly incidents: readonly IncidentFact[];
+  readonly usage: readonly UsageFact[];
+}
+
+export interface KeyFigure {
+  readonly label: string;
+  readonly value: string;
+  readonly change: string;
+}
+
+/** What is shown, every number already a text. */
+export interface ReportModel {
+  readonly title: string;
+  readonly clientName: string;
+  readonly partnerName: string;
+  readonly periodText: string;
+  readonly zone: string;
+  readonly version: number;
+  readonly complete: boolean;
+  /** Null when everything is counted. */
+  readonly banner: string | null;
+  readonly keyFigures: readonly KeyFigure[];
+  readonly verdicts: readonly { readonly name: string; readonly verdict: Verdict; readonly deliveries: number }[];
+  readonly days: readonly {
+    readonly date: string;
+    readonly label: string;
+    readonly incomplete: boolean;
+    readonly wanted: number;
+    readonly unwanted: number;
+  }[];
+  readonly senders: readonly (readonly string[])[];
+  readonly mailboxes: readonly (readonly string[])[];
+  readonly incidents: readonly (readonly string[])[];
+  readonly usage: readonly (readonly string[])[];
+  readonly notes: readonly string[];
+}
+
+export const VERDICT_NAMES: Readonly<Record<Verdict, string>> = {
+  clean: 'Clean',
+  bulk: 'Bulk',
+  spam: 'Spam',
+  spoof: 'Forged sender',
+  phish: 'Phishing',
+  policy: 'Blocked content',
+  unscannable: 'Unreadable',
+  malware: 'Malware',
+};
+
+const UNKNOWN = '—';
+const number = (value: number) => value.toLocaleString('en');
+
+/** Deliveries with a verdict other than clean and bulk. */
+export function unwantedOf(totals: Totals): number {
+  let sum = 0;
+  for (const [verdict, count] of totals.byVerdict) if (verdict !== 'clean' && verdict !== 'bulk') sum += count;
+  return sum;
+}
+
+/** A size with the unit that leaves it readable; decimal units, as mail servers and disks use them. */
+export function size(bytes: number): string {
+  for (const [unit, factor] of [
+    ['GB', 1e9],
+    ['MB', 1e6],
+    ['kB', 1e3],
+  ] as const) {
+    if (bytes >= factor) return `${(bytes / factor).toFixed(1)} ${unit}`;
+  }
+  return `${bytes} B`;
+}
+
+/** The change against the period before, as a person reads it. Unknown while either period is not complete (rule 4). */
+export function change(current: number, previous: number, known: boolean): string {
+  if (!known) return 'change not known yet';
+  if (previous === 0) return current === 0 ? 'none before either' : 'new: none in the period before';
+  const percent = ((current - previous) * 100) / previous;
+  const sign = percent > 0 ? '+' : percent < 0 ? '−' : '±';
+  return `${sign}${Math.abs(percent).toFixed(1)} % against the period before`;
+}
+
+export function moment(at: Date, zone: string): string {
+  return new Intl.DateTimeFormat('en-GB', { dateStyle: 'medium', timeStyle: 'short', timeZone: zone }).format(at);
+}
+
+const dayText = (date: string, options: Intl.DateTimeFormatOptions) =>
+  new Intl.DateTimeFormat('en-GB', { ...options, timeZone: 'UTC' }).format(new Date(`${date}T00:00:00Z`));
+
+function periodText({ from, to }: LocalPeriod): string {
+  const isMonth = from.endsWith('-01') && addDays(to, 1).endsWith('-01') && from.slice(0, 7) === to.slice(0, 7);
+  if (isMonth) return dayText(from, { month: 'long', year: 'numeric' });
+  return `${dayText(from, { dateStyle: 'medium' })} to ${dayText(to, { dateStyle: 'medium' })}`;
+}
+
+/** Pure: the same facts make the same model. */
+export function buildModel(facts: ReportFacts): ReportModel {
+  const { current, previous, period } = facts;
+  const known = current.complete && previous.complete;
+  const value = (count: number, text: string) =>
+    current.completeThrough === null ? UNKNOWN : count === 0 && !current.complete ? `${text} so far` : text;
+  const figure = (label: string, now: number, before: number, text = number(now)): KeyFigure => ({
+    label,
+    value: value(now, text),
+    change: change(now, before, known),
+  });
+  const [totals, old] = [current.totals, previous.totals];
+  return {
+    title: 'Mail security: executive summary',
+    clientName: facts.clientName,
+    partnerName: facts.partnerName,
+    periodText: periodText(period),
+    zone: period.zone,
+    version: facts.version,
+    complete: current.complete,
+    banner: bannerOf(current, period),
+    keyFigures: [
+      figure('messages received or sent', totals.messages, old.messages),
+      figure('deliveries (one per recipient)', totals.deliveries, old.deliveries),
+      figure('unwanted deliveries kept away', unwantedOf(totals), unwantedOf(old)),
+      figure('malware and phishing deliveries', dangerous(totals), dangerous(old)),
+      figure('recipients refused (unknown)', totals.refused, old.refused),
+      figure('volume of messages', totals.bytes, old.bytes, size(totals.bytes)),
+    ],
+    verdicts: [...totals.byVerdict].map(([verdict, deliveries]) => ({
+      name: VERDICT_NAMES[verdict],
+      verdict,
+      deliveries,
+    })),
+    days: facts.days.map((day) => ({
+      date: day.date,
+      label: String(Number(day.date.slice(8))),
+      incomplete: !day.complete,
+      wanted: day.totals.deliveries - unwantedOf(day.totals),
+      unwanted: unwantedOf(day.totals),
+    })),
+    senders: facts.senders.map((row) => [
+      row.name === '' ? '(null sender)' : row.name,
+      number(row.deliveries),
+      number(row.unwanted),
+    ]),
+    mailboxes: facts.mailboxes.map((row) => [row.name, number(row.unwanted), number(row.deliveries)]),
+    incidents: facts.incidents.map((row) => [
+      row.title,
+      moment(row.openedAt, period.zone),
+      row.resolvedAt === null ? 'open' : moment(row.resolvedAt, period.zone),
+      row.ticketNumber ?? UNKNOWN,
+    ]),
+    usage: facts.usage.map((row) => [row.day, row.product, number(row.quantity)]),
+    notes: [
+      'A message is one SMTP transaction; a delivery is one message for one recipient. A message to three people of this client is one message and three deliveries.',
+      `Days are days in ${period.zone}. Something is counted at the time it happened.`,
+      'Unwanted: spam, forged sender, phishing, blocked content, unreadable and malware. Recipients refused never became deliveries and are counted apart.',
+      current.completeThrough === null
+        ? 'Nothing is known of this period yet.'
+        : `Everything through ${moment(current.completeThrough, period.zone)} (${period.zone}) is counted.`,
+      `This is version ${facts.version}, made ${moment(facts.now, period.zone)}. Numbers that change later make a new version; this one keeps its own.`,
+    ],
+  };
+}
+
+const dangerous = (totals: Totals) => (totals.byVerdict.get('malware') ?? 0) + (totals.byVerdict.get('phish') ?? 0);
+
+function bannerOf(known: Completeness, period: LocalPeriod): string | null {
+  if (known.complete) return null;
+  if (known.completeThrough === null) return 'Incomplete: no data of this period is known yet. Nothing here is a zero.';
+  return `Incomplete: data complete through ${moment(known.completeThrough, period.zone)} (${period.zone}). Later numbers are missing, not zero.`;
+}
