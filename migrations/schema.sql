@@ -119,7 +119,9 @@ create table incidents (
   ticket_next_at timestamp with time zone,
   ticket_intent_at timestamp with time zone,
   ticket_note text,
-  noted_occurrences integer not null default 1
+  noted_occurrences integer not null default 1,
+  ticket_epoch integer not null default 0,
+  ticket_lease_until timestamp with time zone
 );
 create table ledger (
   partner_id uuid not null,
@@ -529,17 +531,22 @@ CREATE INDEX addresses_address ON public.addresses USING btree (address);
 CREATE INDEX addresses_mailbox ON public.addresses USING btree (partner_id, mailbox_id);
 CREATE UNIQUE INDEX api_keys_id ON public.api_keys USING btree (id);
 CREATE INDEX audit_at ON public.audit USING btree (partner_id, at DESC);
+CREATE UNIQUE INDEX billing_plans_applying ON public.billing_plans USING btree (partner_id) WHERE (state = 'applying'::text);
 CREATE INDEX billing_plans_list ON public.billing_plans USING btree (partner_id, created_at DESC, id DESC);
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
+CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
 CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
 CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
+CREATE INDEX incidents_held ON public.incidents USING btree (partner_id, client_id) WHERE (ticket_state = 'held'::text);
 CREATE UNIQUE INDEX incidents_key ON public.incidents USING btree (partner_id, ticket_key);
 CREATE INDEX incidents_list ON public.incidents USING btree (partner_id, opened_at DESC, id DESC);
 CREATE UNIQUE INDEX incidents_open ON public.incidents USING btree (partner_id, client_id, rule, subject) WHERE (state = 'open'::text);
+CREATE INDEX incidents_subject ON public.incidents USING btree (partner_id, client_id, rule, subject, opened_at DESC);
+CREATE INDEX incidents_ticket ON public.incidents USING btree (partner_id, ticket_connection_id, ticket_id) WHERE (ticket_id IS NOT NULL);
 CREATE INDEX incidents_work ON public.incidents USING btree (ticket_next_at) WHERE (ticket_next_at IS NOT NULL);
 CREATE INDEX ledger_client ON ONLY public.ledger USING btree (partner_id, client_id, occurred_at);
 CREATE INDEX ledger_default_partner_id_client_id_occurred_at_idx ON public.ledger_default USING btree (partner_id, client_id, occurred_at);

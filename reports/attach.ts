@@ -16,7 +16,7 @@ export interface AttachDeps {
     partnerId: string,
     clientId: string,
   ): Promise<{ connectionId: string; companyId: string; state: 'ok' | 'needs_attention' } | null>;
-  psaFor(partnerId: string, connectionId: string): Promise<Psa>;
+  psaFor(connectionId: string, partnerId: string): Promise<Psa>;
   readContent(id: string): Promise<Buffer>;
 }
 
@@ -85,7 +85,7 @@ async function attach(deps: AttachDeps, run: Wanted): Promise<void> {
       nextMs: HELD_MS,
     });
   }
-  const psa = await deps.psaFor(run.partnerId, mapping.connectionId);
+  const psa = await deps.psaFor(mapping.connectionId, run.partnerId);
   const period = { from: run.from, to: run.to, zone: run.timeZone };
   const fileName = fileNameOf(run.clientName, run.report, { period, version: run.version, format: 'pdf' });
   const [existing] = (await psa.listCompanyDocuments(mapping.companyId)).filter(

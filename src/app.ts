@@ -36,7 +36,7 @@ export interface App {
   readonly store: Store;
   readonly reportFolder: string;
   /** A connector; all of this process share the accounts' limits. */
-  psaFor(partnerId: string, connectionId: string): Promise<Psa>;
+  psaFor(connectionId: string, partnerId: string): Promise<Psa>;
   start(): Promise<Ready>;
   /** Runs a job of the schedule now, in this process. */
   runNow(job: JobName, data?: { partnerId?: string; id?: string }): Promise<void>;
@@ -74,7 +74,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
   });
   const { db } = store;
   const factory = createPsaFactory({ clock, logger, allowPrivateHosts: config.allowPrivateHosts });
-  const psaFor = async (partnerId: string, connectionId: string): Promise<Psa> =>
+  const psaFor = async (connectionId: string, partnerId: string): Promise<Psa> =>
     factory(await db.system((tx) => getConnection(tx, partnerId, connectionId, secrets.sealKey), { readOnly: true }));
   const reportFolder = path.join(config.contentDir, 'reports');
   const parts = new Parts();

@@ -6,11 +6,10 @@ import { renderReport } from '../reports/catalog.ts';
 import { requestRun, sweepRuns } from '../reports/runs.ts';
 import { recordAudit } from './accounts/audit.ts';
 import { mappingOf } from './accounts/connections.ts';
-import { applyPlan } from './billing/apply.ts';
-import { approvePlan } from './billing/approve.ts';
-import { createPlan } from './billing/plan.ts';
+import { applyPlan, beginApply, plansBegun } from './billing/apply.ts';
+import { approvePlan, createPlan } from './billing/plan.ts';
 import { usageOf } from './billing/read.ts';
-import { takeSnapshots } from './billing/usage.ts';
+import { takeSnapshot } from './billing/usage.ts';
 import type { Config } from './config/config.ts';
 import type { Clock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
@@ -27,12 +26,14 @@ import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
+import { watchMappings } from './monitor/mappings.ts';
+import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
 import { watchServers } from './monitor/servers.ts';
-import { discardDelivery, releaseDelivery } from './quarantine/release.ts';
+import { discardDelivery, releaseDelivery } from './quarantine/decide.ts';
 import { horizonAgeSeconds } from './rollups/state.ts';
 import { verify } from './rollups/verify.ts';
-import { resolveById } from './tickets/incidents.ts';
+import { resolveIncidentById } from './tickets/incidents.ts';
 import { incidentsBetween } from './tickets/read.ts';
 import { syncTickets } from './tickets/sync.ts';
 
@@ -45,11 +46,12 @@ export interface Wired {
   readonly spool: Spool;
   readonly queue: JobQueue;
   readonly reportFolder: string;
-  psaFor(partnerId: string, connectionId: string): Promise<Psa>;
+  psaFor(connectionId: string, partnerId: string): Promise<Psa>;
 }
 
 const PARTITION_DAYS = 7;
 const VERIFY_HOURS = 26;
+const QUEUE_STUCK_SECONDS = 3_600;
 
 /** The function behind each job. */
 export function makeHandlers(wired: Wired): JobHandlers {
@@ -58,11 +60,15 @@ export function makeHandlers(wired: Wired): JobHandlers {
   const files = reportFiles(wired.reportFolder);
   return {
     'monitor.watch': async () => {
-      await watchServers(db, config.serverDownSeconds);
+      await watchServers(db, clock, config.serverDownSeconds);
+      await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
     },
+    'mappings.watch': async () => {
+      await watchMappings({ db, psaFor, logger });
+    },
     'tickets.sync': async () => {
-      while ((await syncTickets({ db, psaFor, clock, logger })) > 0);
+      await syncTickets({ db, psaFor, clock, logger });
     },
     'reports.sweep': async () => {
       await sweepRuns({
@@ -83,10 +89,13 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await attachDue({ db, clock, logger, psaFor, mappingOf, readContent: files.read });
     },
     'usage.snapshot': async () => {
-      await takeSnapshots(db);
+      await takeSnapshot(db);
     },
-    'billing.apply': async ({ partnerId, id }) => {
-      if (partnerId !== undefined && id !== undefined) await applyPlan({ db, psaFor, clock, logger }, partnerId, id);
+    // Whatever was begun and is not ended, after a crash too; the job that is asked for only makes it sooner.
+    'billing.apply': async () => {
+      for (const { partnerId, planId } of await db.system(plansBegun, { readOnly: true })) {
+        await applyPlan({ db, psaFor, clock, logger }, partnerId, planId);
+      }
     },
     'rollups.verify': async () => {
       const from = new Date(clock.now().getTime() - VERIFY_HOURS * 3_600_000);
@@ -113,22 +122,10 @@ export function makeCommands(wired: Wired): Commands {
   const { config, store, clock, logger, psaFor, queue } = wired;
   const { db } = store;
   return {
-    async releaseDelivery(tx, id, actor) {
-      const result = await releaseDelivery(tx, id, actor, config.nodeId);
-      if (result.released)
-        await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'delivery.release', subject: id });
-      return result;
-    },
-    async discardDelivery(tx, id, actor) {
-      const result = await discardDelivery(tx, id, config.nodeId);
-      if (result.discarded)
-        await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'delivery.discard', subject: id });
-      return result;
-    },
-    async resolveIncident(tx, id, resolution, actor) {
-      await resolveById(tx, id, resolution);
-      await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'incident.resolve', subject: id });
-    },
+    // Whether this caller may let malware out was decided by its scopes before.
+    releaseDelivery: (tx, id, actor) => releaseDelivery(tx, id, actor, { malware: true }),
+    discardDelivery: (tx, id, actor) => discardDelivery(tx, id, actor),
+    resolveIncident: (tx, id, resolution, actor) => resolveIncidentById(tx, id, resolution, actor),
     async requestReport(tx, wanted, actor) {
       const run = await requestRun(tx, { ...wanted, waitSeconds: config.reportWaitSeconds, attach: true });
       await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'report.request', subject: run.id });
@@ -137,21 +134,8 @@ export function makeCommands(wired: Wired): Commands {
     createBillingPlan: (caller, usageDay) => createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay),
     approveBillingPlan: (tx, planId, actor) => approvePlan(tx, planId, actor),
     async applyBillingPlan(caller, planId) {
-      const plan = await db.tenant(
-        caller.partnerId,
-        (tx) =>
-          tx.maybe<{ state: string }>(
-            sql`select state from billing_plans where partner_id = ${tx.partnerId} and id = ${planId}`,
-          ),
-        { readOnly: true },
-      );
-      if (plan === null) throw new AppError('not_found', 'no such plan');
-      if (plan.state !== 'approved' && plan.state !== 'applying')
-        throw new AppError('conflict', 'the plan is not approved');
-      await queue.add('billing.apply', `billing.apply-${planId}-${clock.now().getTime()}`, {
-        partnerId: caller.partnerId,
-        id: planId,
-      });
+      await db.tenant(caller.partnerId, (tx) => beginApply(tx, planId, caller.actor));
+      await queue.add('billing.apply', `billing.apply-${planId}-${clock.now().getTime()}`, {});
     },
   };
 }

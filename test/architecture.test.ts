@@ -16,7 +16,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/accounts': ['src/db'],
   'src/ledger': ['src/db'],
   'src/pipeline': ['src/mail', 'src/config'],
-  'src/quarantine': ['src/db', 'src/mail', 'src/ledger'],
+  'src/quarantine': ['src/db', 'src/mail', 'src/ledger', 'src/accounts/audit.ts'],
   'src/gateway': ['src/db', 'src/mail', 'src/accounts', 'src/pipeline', 'src/ledger', 'src/quarantine'],
   'src/rollups': ['src/db', 'src/ledger/read.ts', 'src/ledger/watermark.ts'],
   'src/tickets': ['src/db', 'src/accounts', 'src/rollups/read.ts'],

@@ -2,7 +2,7 @@ import { AppError } from '../core/errors.ts';
 import { newId } from '../core/id.ts';
 import type { PsaConnection, PsaKind } from '../core/psa.ts';
 import { seal, unseal } from '../core/seal.ts';
-import type { SystemTx, TenantTx, Tx } from '../db/db.ts';
+import type { TenantTx, Tx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { recordAudit } from './audit.ts';
 import { requireClient } from './clients.ts';
@@ -66,12 +66,6 @@ export async function getConnection(tx: Tx, partnerId: string, id: string, sealK
     credentials: JSON.parse(plain) as Record<string, string>,
     settings: row.settings,
   };
-}
-
-/** Which partner a connection belongs to: for callbacks, which name the connection only. Null: no such connection. */
-export async function partnerOfConnection(tx: SystemTx, id: string): Promise<string | null> {
-  const row = await tx.maybe<{ partner_id: string }>(sql`select partner_id from psa_connections where id = ${id}`);
-  return row?.partner_id ?? null;
 }
 
 export interface MapInput {

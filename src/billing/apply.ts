@@ -1,188 +1,156 @@
-import { AppError, errorCode, publicMessage } from '../core/errors.ts';
+import { recordAudit } from '../accounts/audit.ts';
+import { AppError, errorCode } from '../core/errors.ts';
 import type { Psa } from '../core/psa.ts';
 import type { PartnerId } from '../core/tenant.ts';
-import type { TenantTx } from '../db/db.ts';
+import type { SystemTx, TenantTx } from '../db/db.ts';
+import { isUniqueViolation } from '../db/errors.ts';
 import { sql } from '../db/sql.ts';
-import { asPartner, type BillingDeps, readLine, SETTLE_MS } from './deps.ts';
+import { groupBy } from './group.ts';
+import { lineStore, type OpenLine, openLines } from './lines.ts';
+import type { BillingDeps } from './plan.ts';
+import { advanceLine, type LineDeps, type LineOutcome, SETTLE_MS } from './protocol.ts';
 
-interface Line {
-  readonly clientId: string;
-  readonly product: string;
-  readonly connectionId: string;
-  readonly contractId: string;
-  readonly lineId: string;
-  readonly before: number;
-  readonly target: number;
-  readonly effectiveDate: string;
-  readonly state: 'planned' | 'sending';
-  readonly sentAt: Date | null;
+export interface ApplyResult {
+  /** `applying`: some lines wait; call again from `nextAt` on. */
+  readonly state: 'applying' | 'applied' | 'failed';
+  readonly verified: number;
+  readonly drift: number;
+  readonly failed: number;
+  /** Lines that are not ended. */
+  readonly open: number;
+  readonly nextAt: Date | null;
 }
 
-export type ApplyResult = 'applied' | 'failed' | 'waiting';
+/** An approval does not stand for ever: lines that could not be written by then fail, and are planned anew. */
+const APPLY_WITHIN_MS = 24 * 3_600_000;
+const RETRY_MS = 30_000;
 
 /**
- * Carries out an approved plan. Line by line: read again; write the intent and commit it; send one change; read back.
- *
- * - A line that differs from what the plan saw is `drift`: somebody else changed it, a person decides.
- * - A change whose answer was lost is not sent again until the settle time has passed and a reading shows the old quantity.
- * - Whoever applies an applied plan changes nothing; a crash at any point is taken up where it was (rule 7).
- *
- * `waiting`: something has to settle or the PSA is down; call again later. Throws `not_found` and `conflict`.
+ * Begins an approved plan, for a worker to go on with. A plan that is begun or ended stays as it is. Throws `not_found`, or
+ * `conflict` when the plan is not approved or another plan of the partner is being applied.
  */
-export async function applyPlan(deps: BillingDeps, partner: string, planId: string): Promise<ApplyResult> {
-  const id = asPartner(partner);
-  const state = await deps.db.tenant(id, (tx) => beginPlan(tx, planId));
-  if (state === 'applied' || state === 'failed') return state;
-  const lines = await deps.db.tenant(id, (tx) => listOpen(tx, planId), { readOnly: true });
-  for (const line of lines) {
-    try {
-      await applyLine(deps, id, planId, line);
-    } catch (error) {
-      const code = errorCode(error);
-      if (code === 'internal') throw error;
-      deps.logger.warn(
-        { planId, clientId: line.clientId, code },
-        `a billed line could not be brought up to date: ${publicMessage(error)}`,
-      );
+export async function beginApply(tx: TenantTx, planId: string, actor: string): Promise<void> {
+  try {
+    const begun = await tx.run(sql`
+      update billing_plans set state = 'applying'
+      where partner_id = ${tx.partnerId} and id = ${planId} and state = 'approved'`);
+    if (begun > 0) {
+      await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'billing.apply', subject: planId });
+      return;
     }
+  } catch (error) {
+    if (isUniqueViolation(error)) throw new AppError('conflict', 'another plan is being applied', { cause: error });
+    throw error;
   }
-  return deps.db.tenant(id, (tx) => finishPlan(tx, planId));
-}
-
-async function beginPlan(tx: TenantTx, planId: string): Promise<string> {
-  await tx.run(sql`
-    update billing_plans set state = 'applying' where partner_id = ${tx.partnerId} and id = ${planId} and state = 'approved'`);
   const plan = await tx.maybe<{ state: string }>(sql`
     select state from billing_plans where partner_id = ${tx.partnerId} and id = ${planId}`);
-  if (plan === null) throw new AppError('not_found', 'no such plan');
-  if (!['applying', 'applied', 'failed'].includes(plan.state))
-    throw new AppError('conflict', `the plan is ${plan.state}, not approved`);
-  return plan.state;
-}
-
-function listOpen(tx: TenantTx, planId: string): Promise<Line[]> {
-  return tx.rows<Line>(sql`
-    select l.client_id as "clientId", l.product, l.connection_id as "connectionId", l.contract_id as "contractId",
-           l.line_id as "lineId", l.before_quantity as before, l.target_quantity as target, l.effective_date as "effectiveDate",
-           l.state, l.sent_at as "sentAt"
-    from billing_lines l
-    where l.partner_id = ${tx.partnerId} and l.plan_id = ${planId} and l.state in ('planned', 'sending')
-    order by l.client_id, l.product`);
-}
-
-async function applyLine(deps: BillingDeps, partner: PartnerId, planId: string, line: Line): Promise<void> {
-  const psa = await deps.psaFor(partner, line.connectionId);
-  if (line.state === 'sending') return settle(deps, partner, planId, line, psa);
-  const now = await readLine(psa, line, today(deps));
-  if (now === null || now.status !== 'active')
-    return void (await move(deps, partner, planId, line, {
-      state: 'failed',
-      reason: 'the line is gone or not active',
-    }));
-  if (now.quantity === line.target)
-    return void (await move(deps, partner, planId, line, { state: 'verified', after: now.quantity }));
-  if (now.quantity !== line.before || now.earliestEffectiveDate > line.effectiveDate) {
-    return void (await move(deps, partner, planId, line, {
-      state: 'drift',
-      reason: 'changed in the PSA since the plan was made',
-      after: now.quantity,
-    }));
+  if (plan === null) throw new AppError('not_found', 'no such billing plan', { field: 'id' });
+  if (plan.state === 'planned' || plan.state === 'superseded') {
+    throw new AppError('conflict', `the plan is ${plan.state}, not approved`, { field: 'id' });
   }
-  // Intent first, committed: from here on a crash is answered by reading, not by sending again.
-  const sentAt = deps.clock.now();
-  if (!(await move(deps, partner, planId, line, { state: 'sending', sentAt }))) return;
-  deps.fault?.('after intent');
-  const sending: Line = { ...line, state: 'sending', sentAt };
-  try {
-    await psa.writeQuantity(line, { before: line.before, target: line.target, effectiveDate: line.effectiveDate });
-  } catch (error) {
-    return afterFailure(deps, partner, planId, sending, error);
-  }
-  deps.fault?.('after write');
-  await verifyLine(deps, partner, planId, sending, psa);
 }
 
-/** What a write that failed means: surely not done, surely refused, or unknown. */
-async function afterFailure(
+/** Plans that were begun and are not ended: what a worker goes on with, after a crash too. */
+export async function plansBegun(tx: SystemTx): Promise<{ partnerId: PartnerId; planId: string }[]> {
+  return tx.rows<{ partnerId: PartnerId; planId: string }>(sql`
+    select p.partner_id as "partnerId", p.id as "planId" from billing_plans p
+    where p.state = 'applying' order by p.approved_at`);
+}
+
+/**
+ * Applies an approved plan, or goes on with one that was begun: at any point of a crash, by several workers at once, as often
+ * as it is called. Each line is written once (see protocol.ts). A plan whose lines are all verified is `applied`; one with a
+ * line that drifted or failed is `failed`, which a new plan puts right. An ended plan is left alone.
+ */
+export async function applyPlan(
   deps: BillingDeps,
   partner: PartnerId,
   planId: string,
-  line: Line,
-  error: unknown,
-): Promise<void> {
-  const code = errorCode(error);
-  if (code === 'upstream_ambiguous' || code === 'internal') throw error;
-  const reason = publicMessage(error).slice(0, 300);
-  const refused =
-    code === 'upstream_rejected' || code === 'invalid_input' || code === 'conflict' || code === 'not_found';
-  await move(
-    deps,
-    partner,
-    planId,
-    line,
-    refused ? { state: 'failed', reason } : { state: 'planned', reason, sentAt: null },
-  );
-}
-
-async function verifyLine(deps: BillingDeps, partner: PartnerId, planId: string, line: Line, psa: Psa): Promise<void> {
-  const after = await psa.readSubscription(line, line.effectiveDate);
-  deps.fault?.('after read back');
-  if (after?.quantity === line.target) {
-    await move(deps, partner, planId, line, { state: 'verified', after: after.quantity });
-  }
-  // Anything else may still be on its way: the settle time decides.
-}
-
-/** A line whose request went out earlier, with an answer that nobody knows. */
-async function settle(deps: BillingDeps, partner: PartnerId, planId: string, line: Line, psa: Psa): Promise<void> {
-  const read = await psa.readSubscription(line, line.effectiveDate);
-  if (read?.quantity === line.target) {
-    return void (await move(deps, partner, planId, line, { state: 'verified', after: read.quantity }));
-  }
-  const over = (line.sentAt?.getTime() ?? 0) + (deps.settleMs ?? SETTLE_MS) <= deps.clock.now().getTime();
-  if (!over) return;
-  if (read?.quantity === line.before) {
-    // It never took effect, and can't any more: it may be sent again.
-    return void (await move(deps, partner, planId, line, { state: 'planned', sentAt: null }));
-  }
-  await move(deps, partner, planId, line, {
-    state: 'drift',
-    reason: 'neither the old nor the new quantity is in the PSA',
-    after: read?.quantity ?? null,
+  actor = 'job:billing',
+): Promise<ApplyResult> {
+  const { approvedAt, lines } = await deps.db.tenant(partner, async (tx) => {
+    await beginApply(tx, planId, actor);
+    const plan = await tx.one<{ approved_at: Date }>(sql`
+      select approved_at from billing_plans where partner_id = ${partner} and id = ${planId}`);
+    return { approvedAt: plan.approved_at, lines: await openLines(tx, planId) };
   });
-}
-
-interface Move {
-  readonly state: 'planned' | 'sending' | 'verified' | 'drift' | 'failed';
-  readonly reason?: string | null;
-  readonly after?: number | null;
-  readonly sentAt?: Date | null;
-}
-
-/** Moves a line on if it still is where we saw it: of two appliers one wins, and only the winner sends. */
-async function move(deps: BillingDeps, partner: PartnerId, planId: string, line: Line, to: Move): Promise<boolean> {
-  const sentAt = to.sentAt === undefined ? line.sentAt : to.sentAt;
-  const rows = await deps.db.tenant(partner, (tx) =>
-    tx.run(sql`
-      update billing_lines set state = ${to.state}, reason = ${to.reason ?? null}, after_quantity = ${to.after ?? null},
-             sent_at = ${sentAt}, verified_at = case when ${to.state === 'verified'} then ${tx.now}::timestamptz end
-      where partner_id = ${partner} and plan_id = ${planId} and client_id = ${line.clientId} and product = ${line.product}
-        and state = ${line.state} and sent_at is not distinct from ${line.sentAt}::timestamptz`),
+  const store = lineStore(deps.db, partner, planId, () => deps.clock.now());
+  const protocol: LineDeps = { store, logger: deps.logger, fault: deps.fault ?? (() => undefined) };
+  const isOverdue = deps.clock.now().getTime() - approvedAt.getTime() > APPLY_WITHIN_MS;
+  const groups = groupBy(lines, ({ line }) => line.connectionId);
+  const results = await Promise.allSettled(
+    [...groups].map(([connectionId, group]) => applyGroup(deps, protocol, partner, connectionId, group, isOverdue)),
   );
-  return rows > 0;
+  for (const result of results) if (result.status === 'rejected') throw result.reason;
+  return deps.db.tenant(partner, (tx) => finishPlan(tx, planId));
+}
+
+/** The lines of one PSA, one after the other. */
+async function applyGroup(
+  deps: BillingDeps,
+  protocol: LineDeps,
+  partner: PartnerId,
+  connectionId: string,
+  group: readonly OpenLine[],
+  isOverdue: boolean,
+): Promise<void> {
+  let psa: Psa | null = null;
+  let isGone = false;
+  try {
+    psa = await deps.psaFor(connectionId, partner);
+  } catch (error) {
+    isGone = errorCode(error) === 'not_found';
+    deps.logger.warn({ connection: connectionId, err: error }, 'a PSA connection cannot be used');
+  }
+  for (const { line, companyId } of group) {
+    if (line.state === 'planned' && (isOverdue || isGone)) {
+      const reason = isGone
+        ? 'the connection to the PSA was removed'
+        : 'it could not be written within a day of approval';
+      await protocol.store.end(line, { state: 'failed', after: null, reason });
+      continue;
+    }
+    const outcome: LineOutcome = psa === null ? 'retry' : await advanceLine(protocol, psa, line, companyId);
+    if (outcome === 'retry' && line.state !== 'planned' && (isOverdue || isGone)) {
+      await protocol.store.end(line, { state: 'drift', after: null, reason: 'it was sent and could not be read back' });
+    }
+    // A PSA that does not answer is not asked for the rest.
+    if (outcome === 'retry') psa = null;
+  }
 }
 
 async function finishPlan(tx: TenantTx, planId: string): Promise<ApplyResult> {
-  const counts = await tx.one<{ open: number; bad: number }>(sql`
-    select count(*) filter (where l.state in ('planned', 'sending', 'sent')) as open,
-           count(*) filter (where l.state in ('failed', 'drift')) as bad
+  const counts = await tx.one<{
+    verified: number;
+    drift: number;
+    failed: number;
+    open: number;
+    sent_at: Date | null;
+  }>(sql`
+    select count(*) filter (where l.state = 'verified') as verified, count(*) filter (where l.state = 'drift') as drift,
+           count(*) filter (where l.state = 'failed') as failed,
+           count(*) filter (where l.state in ('planned', 'sending', 'sent')) as open,
+           min(l.sent_at) filter (where l.state in ('sending', 'sent')) as sent_at
     from billing_lines l where l.partner_id = ${tx.partnerId} and l.plan_id = ${planId}`);
-  if (counts.open > 0) return 'waiting';
-  const result = counts.bad > 0 ? 'failed' : 'applied';
-  await tx.run(sql`
-    update billing_plans set state = ${result}, finished_at = ${tx.now}
+  const { verified, drift, failed, open } = counts;
+  const base = { verified, drift, failed, open };
+  if (open > 0) {
+    const retry = tx.now.getTime() + RETRY_MS;
+    const settled = counts.sent_at === null ? retry : counts.sent_at.getTime() + SETTLE_MS;
+    return { ...base, state: 'applying', nextAt: new Date(Math.max(tx.now.getTime(), Math.min(retry, settled))) };
+  }
+  const state = drift + failed > 0 ? 'failed' : 'applied';
+  const ended = await tx.run(sql`
+    update billing_plans set state = ${state}, finished_at = ${tx.now}
     where partner_id = ${tx.partnerId} and id = ${planId} and state = 'applying'`);
-  return result;
+  if (ended > 0) {
+    await recordAudit(tx, {
+      partnerId: tx.partnerId,
+      actor: 'job:billing',
+      action: `billing.${state}`,
+      subject: planId,
+      details: base,
+    });
+  }
+  return { ...base, state, nextAt: null };
 }
-
-const today = (deps: BillingDeps) => deps.clock.now().toISOString().slice(0, 10);

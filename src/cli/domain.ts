@@ -4,14 +4,13 @@ import { createPsaFactory } from '../../integrations/index.ts';
 import { REPORTS, renderReport } from '../../reports/catalog.ts';
 import { recordAudit } from '../accounts/audit.ts';
 import { partnerOfClient, requireClient } from '../accounts/clients.ts';
-import { addConnection, getConnection, mapClient, mappingOf } from '../accounts/connections.ts';
+import { addConnection, getConnection, mapClient } from '../accounts/connections.ts';
 import { listPartners } from '../accounts/partners.ts';
 import { applyPlan } from '../billing/apply.ts';
-import { approvePlan } from '../billing/approve.ts';
-import { createPlan } from '../billing/plan.ts';
+import { approvePlan, createPlan } from '../billing/plan.ts';
 import { getPlans, listLines } from '../billing/read.ts';
 import { linkSubscription } from '../billing/subscriptions.ts';
-import { takeSnapshots } from '../billing/usage.ts';
+import { takeSnapshot } from '../billing/usage.ts';
 import { AppError } from '../core/errors.ts';
 import { type LocalPeriod, localDate, monthPeriod, parseDate } from '../core/period.ts';
 import { PSA_KINDS, type Psa, type PsaKind } from '../core/psa.ts';
@@ -27,10 +26,10 @@ import { optional, required, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
 
-function psaOf(context: CommandContext): (partner: string, connection: string) => Promise<Psa> {
+function psaOf(context: CommandContext): (connection: string, partner: string) => Promise<Psa> {
   const { store, secrets, clock, logger, config } = context;
   const factory = createPsaFactory({ clock, logger, allowPrivateHosts: config.allowPrivateHosts });
-  return async (partner, connection) =>
+  return async (connection, partner) =>
     factory(await store.db.system((tx) => getConnection(tx, partner, connection, secrets.sealKey), { readOnly: true }));
 }
 
@@ -92,7 +91,7 @@ const psaMap: Command = {
     const clientId = requiredId(values, 'client');
     const connectionId = requiredId(values, 'connection');
     const partner = await store.db.system((tx) => partnerOfClient(tx, clientId));
-    const psa = await psaOf(context)(partner, connectionId);
+    const psa = await psaOf(context)(connectionId, partner);
     const company = await psa.getCompany(required(values, 'company'));
     if (company === null) throw new AppError('not_found', 'the PSA has no such company');
     if (!company.active) throw new AppError('conflict', `${company.name} is inactive in the PSA`);
@@ -114,22 +113,17 @@ const billingLink: Command = {
     product: { type: 'string' },
   },
   async run(context, values) {
-    const { store, clock } = context;
+    const { store, clock, logger } = context;
     const clientId = requiredId(values, 'client');
     const ref = { contractId: required(values, 'contract'), lineId: required(values, 'line') };
-    const partner = await store.db.system((tx) => partnerOfClient(tx, clientId));
-    const mapping = await store.db.system((tx) => mappingOf(tx, partner, clientId));
-    if (mapping === null)
-      throw new AppError('conflict', 'the client is not mapped to a company yet; run psa map first');
-    const psa = await psaOf(context)(partner, mapping.connectionId);
-    const line = await psa.readSubscription(ref, clock.now().toISOString().slice(0, 10));
-    if (line === null) throw new AppError('not_found', 'the PSA has no such line');
-    if (line.companyId !== mapping.companyId)
-      throw new AppError('conflict', 'that line belongs to another company of the PSA');
-    const product = optional(values, 'product') ?? 'mailbox-protection';
-    await store.db.tenant(partnerId(partner), (tx) =>
-      linkSubscription(tx, { clientId, product, connectionId: mapping.connectionId, ...ref, actor: ACTOR }),
-    );
+    const product = optional(values, 'product');
+    const partner = partnerId(await store.db.system((tx) => partnerOfClient(tx, clientId)));
+    const line = await linkSubscription({ db: store.db, psaFor: psaOf(context), clock, logger }, partner, {
+      clientId,
+      ref,
+      actor: ACTOR,
+      ...(product === null ? {} : { product }),
+    });
     return { output: { name: line.name, quantity: line.quantity, status: line.status } };
   },
 };
@@ -188,7 +182,7 @@ const billingSnapshot: Command = {
   options: { day: { type: 'string' } },
   async run({ store }, values) {
     const day = optional(values, 'day');
-    const taken = await takeSnapshots(store.db, day === null ? {} : { day: parseDate(day, 'day').toString() });
+    const taken = await takeSnapshot(store.db, day === null ? undefined : parseDate(day, 'day').toString());
     return { output: { taken } };
   },
 };
@@ -235,7 +229,7 @@ const billingApply: Command = {
     const lines = await store.db.tenant(partner, (tx) => listLines(tx, plan, { first: 1_000, after: null }), {
       readOnly: true,
     });
-    return { output: { state: result, lines }, exitCode: result === 'applied' ? 0 : 1 };
+    return { output: { ...result, lines }, exitCode: result.state === 'applied' ? 0 : 1 };
   },
 };
 

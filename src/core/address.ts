@@ -1,5 +1,4 @@
 import { domainToASCII } from 'node:url';
-import { AppError } from './errors.ts';
 
 /** A mail address split at its last `@`. `domain` is the lower-case A-label form (RFC 5890). */
 export interface Address {
@@ -47,12 +46,6 @@ export function parseAddress(text: string): Address | null {
 export function normalizeAddress(text: string): string | null {
   const parsed = parseAddress(text);
   return parsed === null ? null : `${parsed.local.normalize('NFC').toLowerCase()}@${parsed.domain}`;
-}
-
-export function requireAddress(text: string, field: string): string {
-  const address = normalizeAddress(text);
-  if (address === null) throw new AppError('invalid_input', `"${printable(text)}" is not a mail address`, { field });
-  return address;
 }
 
 export function domainOf(address: string): string {

@@ -18,19 +18,6 @@ export const DISPOSITIONS = [
 ] as const;
 export type Disposition = (typeof DISPOSITIONS)[number];
 
-/** Dispositions that end a delivery: exactly one of them, once (rule 2). */
-export const FINAL_DISPOSITIONS = [
-  'delivered',
-  'tagged',
-  'stripped',
-  'quarantined',
-  'rejected',
-  'bounced',
-  'expired',
-  'discarded',
-  'released',
-] as const satisfies readonly Disposition[];
-
 export type Direction = 'inbound' | 'outbound';
 
 /** What the pipeline decides shall be done with a delivery. */

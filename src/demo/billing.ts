@@ -97,7 +97,7 @@ async function inPsa(
 ): Promise<number | null> {
   const mapping = await app.store.db.tenant(world.partnerId, (tx) => mappingOf(tx, world.partnerId, client.id));
   if (mapping === null) return null;
-  const psa = await app.psaFor(world.partnerId, mapping.connectionId);
+  const psa = await app.psaFor(mapping.connectionId, world.partnerId);
   return (
     (await psa.readSubscription({ contractId: client.contractId, lineId: client.lineId }, onDate))?.quantity ?? null
   );

@@ -12,6 +12,8 @@ import { createPartner } from '../accounts/partners.ts';
 import type { App } from '../app.ts';
 import { linkSubscription } from '../billing/subscriptions.ts';
 import type { Secrets } from '../config/secrets.ts';
+import { systemClock } from '../core/clock.ts';
+import { silentLogger } from '../core/log.ts';
 import { type PartnerId, partnerId } from '../core/tenant.ts';
 import { Sink } from './sinks.ts';
 import { addressOf, CLIENT_PLANS, type ClientPlan, type DemoClient } from './world.ts';
@@ -79,15 +81,12 @@ export async function setUpWorld(app: App, secrets: Secrets): Promise<DemoWorld>
         companyName: plan.name,
         actor: ACTOR,
       });
-      await linkSubscription(tx, {
-        clientId: made.id,
-        product: 'mailbox-protection',
-        connectionId,
-        contractId: company.contractId,
-        lineId: company.lineId,
-        actor: ACTOR,
-      });
       return { ...made, mailboxes };
+    });
+    await linkSubscription({ db, psaFor: app.psaFor, clock: systemClock, logger: silentLogger }, id, {
+      clientId: client.id,
+      ref: { contractId: company.contractId, lineId: company.lineId },
+      actor: ACTOR,
     });
     clients.push({
       id: client.id,

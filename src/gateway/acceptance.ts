@@ -4,6 +4,7 @@ import { newId } from '../core/id.ts';
 import type { Envelope, MessageFacts, PipelineResult, RecipientContext } from '../core/message.ts';
 import type { Action, Decision, Disposition } from '../core/verdict.ts';
 import { groupBy } from './group.ts';
+import { stripDecision } from './strip.ts';
 
 export type Transform = 'none' | 'tag' | 'strip';
 
@@ -55,10 +56,10 @@ export function acceptanceOf(
   result: PipelineResult,
   kind: AcceptedMessage['kind'] = 'mail',
 ): Acceptance {
-  const decisions = recipients.map((_, index) => {
+  const decisions = recipients.map(({ policy }, index) => {
     const decision = result.decisions[index];
     if (decision === undefined) throw new Error('the pipeline left a recipient without a decision');
-    return decision;
+    return stripDecision(decision, policy);
   });
   const rejected = decisions.every((decision) => decision.action === 'reject');
   const lead = leader();

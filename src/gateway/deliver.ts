@@ -13,7 +13,7 @@ import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
 import { groupBy } from './group.ts';
 import { type RouteState, recordHealth } from './health.ts';
-import { addressOf } from './hosts.ts';
+import { addressOf, NoSuchHost } from './hosts.ts';
 import { outgoing } from './outgoing.ts';
 import {
   claim,
@@ -137,7 +137,14 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]): Promise<void> {
   const groups = [
     ...groupBy(jobs, (job) =>
-      [job.messageId, job.kind, job.transform, job.direction === 'inbound' ? job.clientId : '', job.domain].join(' '),
+      [
+        job.messageId,
+        job.kind,
+        job.transform,
+        job.strip.join(),
+        job.direction === 'inbound' ? job.clientId : '',
+        job.domain,
+      ].join(' '),
     ).values(),
   ];
   const perDestination = deps.perDestination ?? 5;
@@ -221,7 +228,7 @@ async function trySend(deps: DeliveryDeps, relay: Relay, first: Job, group: read
     failure: null,
   });
   let hosts: { host: string; port: number; tls: Destination['tls'] }[];
-  const isOwn = first.direction === 'inbound' || first.kind === 'dsn';
+  const isOwn = isToClient(first);
   try {
     await deps.spool.path(first.contentId);
     hosts = isOwn
@@ -239,9 +246,12 @@ async function trySend(deps: DeliveryDeps, relay: Relay, first: Job, group: read
     };
   }
   const states: RouteState[] = [];
-  let result = all(0, 'no server answered');
+  let result = all(550, '550 5.1.2 The domain has no mail host');
   for (const { host, port, tls } of hosts) {
-    result = await sendTo(deps, relay, { host, port, tls }, first, recipients);
+    const tried = await sendTo(deps, relay, { host, port, tls }, first, recipients);
+    // A host of the world that does not exist says nothing when another one does.
+    if (tried === null) continue;
+    result = tried;
     if (isOwn) {
       const { partnerId, clientId } = first;
       states.push({ partnerId, clientId, host, port, error: result.failure?.slice(0, 500) ?? null });
@@ -256,13 +266,19 @@ async function mx(deps: DeliveryDeps, job: Job): Promise<{ host: string; port: n
   return names.slice(0, 5).map((host) => ({ host, port: deps.mxPort ?? 25, tls: 'opportunistic' }));
 }
 
+/** To a server of the client, by its routes; else to the world, by MX. */
+function isToClient(job: Job): boolean {
+  return job.direction === 'inbound' || job.kind === 'dsn';
+}
+
+/** One try at one host. Null: an outbound host that is not in the DNS. A client's host that is not there counts as down. */
 async function sendTo(
   deps: DeliveryDeps,
   relay: Relay,
   to: { host: string; port: number; tls: Destination['tls'] },
   first: Job,
   recipients: readonly string[],
-): Promise<RelayResult> {
+): Promise<RelayResult | null> {
   try {
     const address = await addressOf(to.host, deps.resolver, deps.config.allowPrivateHosts);
     return await relay.send(
@@ -276,6 +292,7 @@ async function sendTo(
       },
     );
   } catch (error) {
+    if (error instanceof NoSuchHost && !isToClient(first)) return null;
     const text = error instanceof Error ? error.message : String(error);
     return { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text };
   }
@@ -297,7 +314,8 @@ function outcomeOf(job: Job, result: RelayResult, now: Date): Outcome {
   }
   if (reply.code >= 500) return { job, end: 'bounced', disposition: 'bounced', reply: text, dueAt: null };
   const isDown = reply.code === 0;
-  if (isExpired(job.queuedAt, now, isDown))
+  // Mail for a client's server that is down is held; somebody else's server has the five days that everybody gives.
+  if (isExpired(job.queuedAt, now, isDown && isToClient(job)))
     return { job, end: 'expired', disposition: 'expired', reply: text, dueAt: null };
   const dueAt = new Date(now.getTime() + retryDelay(job.attempts, isDown));
   return { job, end: 'deferred', disposition: 'deferred', reply: text, dueAt };

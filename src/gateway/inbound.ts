@@ -27,6 +27,7 @@ export function inboundPort(deps: InboundDeps): Port {
     async recipient(recipient, sender, _session, transaction) {
       const found = await deps.db.system((tx) => resolveRecipient(tx, recipient, deps.graceSeconds), {
         readOnly: true,
+        perStatement: true,
       });
       if (found.kind === 'not_local') throw new Reply(550, '5.7.1', 'Relaying denied');
       if (found.kind === 'unknown') {
@@ -44,7 +45,10 @@ export function inboundPort(deps: InboundDeps): Port {
 
     async accept(content, envelope, transaction, signal) {
       const known = [...(recipients.get(transaction)?.values() ?? [])];
-      const contexts = await deps.db.system((tx) => recipientContexts(tx, known), { readOnly: true });
+      const contexts = await deps.db.system((tx) => recipientContexts(tx, known), {
+        readOnly: true,
+        perStatement: true,
+      });
       return decide(deps, content, envelope, contexts, signal);
     },
   };

@@ -8,7 +8,7 @@ import { GatewayServer, type ServerSettings } from './server.ts';
 import type { Spool } from './spool.ts';
 import { submissionPort } from './submission.ts';
 
-export { createDelivery, type Delivery, type DeliveryDeps } from './deliver.ts';
+export { createDelivery, type Delivery } from './deliver.ts';
 export { Spool } from './spool.ts';
 
 export interface GatewayConfig extends ServerSettings {

@@ -4,12 +4,12 @@ import type { ContentStore } from '../core/content.ts';
 import { authenticationResultsField, EditHeaders, type HeaderEdits } from '../mail/headers.ts';
 import { receivedField } from '../mail/received.ts';
 import { stripAttachments } from '../mail/strip.ts';
-import type { Inspection } from '../mail/types.ts';
 import type { Job } from './queue.ts';
+import { isOneOf } from './strip.ts';
 
 const SPAM_TAG = '[SPAM]';
 
-/** The message as it goes out: our fields on top, forged ones gone, tagged or stripped as decided. */
+/** The message as it goes out: our fields on top, forged ones gone, tagged or stripped as decided. Rejects when it can't be. */
 export async function outgoing(store: ContentStore, hostName: string, job: Job, recipients: number): Promise<Readable> {
   const source = await store.open(job.contentId);
   if (job.kind === 'dsn') return source;
@@ -31,19 +31,18 @@ export async function outgoing(store: ContentStore, hostName: string, job: Job, 
     ...(job.transform === 'tag' && job.kind === 'mail' ? { subjectTag: SPAM_TAG } : {}),
   };
   const isStripped = job.transform === 'strip' && job.kind === 'mail';
-  const from = isStripped ? Readable.from([await stripped(source)]) : source;
+  const from = isStripped ? Readable.from([await stripped(source, job)]) : source;
   // `pipeline` carries an error of the disk on to the reader, as `pipe` would not.
   return pipeline(from, new EditHeaders(edits), new PassThrough(), () => undefined);
 }
 
-async function stripped(source: Readable): Promise<Buffer> {
-  const { message } = await stripAttachments(await buffer(source), (file) => isUnwanted(file.inspection));
+async function stripped(source: Readable, job: Job): Promise<Buffer> {
+  const { message, removed } = await stripAttachments(await buffer(source), (file) =>
+    isOneOf(job.strip, file.inspection),
+  );
+  // Whole it must not go out: it was let through only without the file.
+  if (removed.length === 0) throw new Error('the file to be taken out was not found again');
   return message;
-}
-
-function isUnwanted(found: Inspection): boolean {
-  const { executable, macro, encrypted, suspicious, eicar, htmlSmuggling } = found;
-  return executable || macro || encrypted || eicar || htmlSmuggling || suspicious.length > 0;
 }
 
 function protocolOf(job: Job): 'ESMTP' | 'ESMTPS' | 'ESMTPA' | 'ESMTPSA' {

@@ -1,6 +1,9 @@
+import type { FilterClass } from '../core/message.ts';
+import type { Reason } from '../core/verdict.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import type { Transform } from './acceptance.ts';
+import { stripClasses } from './strip.ts';
 
 /** A row of the queue with what its delivery needs. */
 export interface Job {
@@ -19,6 +22,8 @@ export interface Job {
   readonly kind: 'mail' | 'release' | 'dsn';
   readonly direction: 'inbound' | 'outbound';
   readonly transform: Transform;
+  /** What a `strip` takes out. */
+  readonly strip: readonly FilterClass[];
   readonly verdict: string;
   readonly disposition: string;
   /** Tries so far, this one included. */
@@ -36,9 +41,9 @@ export interface Job {
 const LEASE_MS = 900_000;
 
 /** Leases rows that are due and free. Other workers skip them until the lease ends, which a worker that died leaves behind. */
-export function claim(tx: SystemTx, owner: string, limit: number): Promise<Job[]> {
+export async function claim(tx: SystemTx, owner: string, limit: number): Promise<Job[]> {
   const until = new Date(tx.now.getTime() + LEASE_MS);
-  return tx.rows<Job>(sql`
+  const rows = await tx.rows<Omit<Job, 'strip'> & { reasons: readonly Reason[] }>(sql`
     with due as (
       select q.partner_id, q.delivery_id from queue q
       where q.due_at <= ${tx.now} and (q.lease_until is null or q.lease_until < ${tx.now})
@@ -49,13 +54,14 @@ export function claim(tx: SystemTx, owner: string, limit: number): Promise<Job[]
       returning q.*)
     select q.partner_id as "partnerId", q.delivery_id as "deliveryId", q.client_id as "clientId", q.message_id as "messageId",
            d.mailbox_id as "mailboxId", q.content_id as "contentId", q.sender, q.recipient, q.domain, d.domain as "ownDomain",
-           q.kind, d.direction, d.transform, d.verdict, d.disposition, q.attempts, q.queued_at as "queuedAt",
+           q.kind, d.direction, d.transform, d.reasons, d.verdict, d.disposition, q.attempts, q.queued_at as "queuedAt",
            d.accepted_at as "acceptedAt", m.bytes, m.helo, m.remote_address as "remoteAddress", m.tls,
            m.received_at as "receivedAt", m.authentication_results as "authenticationResults"
     from taken q
     join deliveries d on d.partner_id = q.partner_id and d.id = q.delivery_id
     join messages m on m.partner_id = q.partner_id and m.id = q.message_id
     order by q.queued_at`);
+  return rows.map(({ reasons, ...row }) => ({ ...row, strip: row.transform === 'strip' ? stripClasses(reasons) : [] }));
 }
 
 /** Gives back what a process of this node held when it was killed. */

@@ -148,7 +148,14 @@ export class Relay {
   }
 
   async #transact({ connection }: Kept, parcel: Parcel): Promise<RelayResult> {
-    const message = await parcel.open();
+    let message: Readable;
+    try {
+      message = await parcel.open();
+    } catch (error) {
+      // Our own failure, which says nothing of the server.
+      const text = `4.3.0 ${error instanceof Error ? error.message : 'the message could not be read'}`;
+      return { replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])), failure: null };
+    }
     const envelope = {
       from: parcel.sender,
       to: [...parcel.recipients],

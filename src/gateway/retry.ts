@@ -1,6 +1,6 @@
 /** Days after which mail that a server refuses for now is given up (RFC 5321 section 4.5.4.1 asks for 4 to 5). */
 export const EXPIRE_DAYS = 5;
-/** The same for mail whose server does not answer at all: the client's server is down, its mail waits. */
+/** The same for mail to a client's server that does not answer at all: it is down, its mail waits. */
 export const HOLD_DAYS = 14;
 
 const MINUTE = 60_000;
@@ -18,6 +18,7 @@ export function retryDelay(attempts: number, down: boolean): number {
   return WAITS[Math.min(tries, WAITS.length) - 1] ?? 240 * MINUTE;
 }
 
-export function isExpired(queuedAt: Date, now: Date, down: boolean): boolean {
-  return now.getTime() - queuedAt.getTime() >= (down ? HOLD_DAYS : EXPIRE_DAYS) * 86_400_000;
+/** `held`: it waits for a client's server that is down. */
+export function isExpired(queuedAt: Date, now: Date, held: boolean): boolean {
+  return now.getTime() - queuedAt.getTime() >= (held ? HOLD_DAYS : EXPIRE_DAYS) * 86_400_000;
 }

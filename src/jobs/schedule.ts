@@ -19,6 +19,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 10,
     why: 'servers that fail, releases that do not arrive',
   },
+  {
+    job: 'mappings.watch',
+    cron: '0 23 3 * * *',
+    periodSeconds: 86_400,
+    why: 'companies renamed, merged or made inactive in the PSA',
+  },
   { job: 'tickets.sync', cron: '*/10 * * * * *', periodSeconds: 10, why: 'what incidents want of the PSA' },
   {
     job: 'reports.sweep',
@@ -31,6 +37,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     cron: '0 */15 * * * *',
     periodSeconds: 900,
     why: "each client's own midnight, in whatever zone",
+  },
+  {
+    job: 'billing.apply',
+    cron: '5,35 * * * * *',
+    periodSeconds: 30,
+    why: 'plans that were begun and wait for the PSA',
   },
   { job: 'rollups.verify', cron: '0 7 * * * *', periodSeconds: 3_600, why: 'rollups against a recount of the ledger' },
   { job: 'spool.sweep', cron: '0 37 * * * *', periodSeconds: 3_600, why: 'files that no message refers to' },

@@ -173,28 +173,6 @@ class Sum {
   }
 }
 
-export interface ClientTotals {
-  readonly clientId: string;
-  readonly totals: Totals;
-}
-
-/** Sums of every client that had traffic in a stretch of time: for overviews. */
-export async function clientTotals(tx: TenantTx, range: Interval): Promise<ClientTotals[]> {
-  const rows = await tx.rows<Countable & { client_id: string }>(sql`
-    select r.client_id, r.kind, r.verdict, r.disposition, sum(r.deliveries)::bigint as deliveries,
-           sum(r.messages)::bigint as messages, sum(r.bytes)::bigint as bytes
-    from rollup_traffic r
-    where r.partner_id = ${tx.partnerId} and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by 1, 2, 3, 4`);
-  const sums = new Map<string, Sum>();
-  for (const row of rows) {
-    const sum = sums.get(row.client_id) ?? new Sum();
-    sum.add(row);
-    sums.set(row.client_id, sum);
-  }
-  return [...sums].map(([clientId, sum]) => ({ clientId, totals: sum.totals() }));
-}
-
 export interface Ranked {
   /** Sender address, mailbox id or reason code. */
   readonly key: string;

@@ -1,218 +1,121 @@
 import { mappingOf } from '../accounts/connections.ts';
 import type { Clock } from '../core/clock.ts';
-import { type ErrorCode, errorCode, publicMessage } from '../core/errors.ts';
+import { errorCode, publicMessage } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import type { Psa, PsaTicket } from '../core/psa.ts';
+import type { Psa } from '../core/psa.ts';
 import type { SystemDb } from '../db/db.ts';
-import { type Step, type TicketWork, takeWork, writeStep } from './work.ts';
+import { advance, type Filing, LostLease, type TicketDeps } from './protocol.ts';
+import { backoff, REFUSED_MS, type TicketWork } from './state.ts';
+import { claim, type DueConnection, dueConnections, ticketStore, wakeHeld } from './store.ts';
 
 export interface SyncDeps {
   readonly db: SystemDb;
-  /** The connector of a partner's connection. Throws AppErrors. */
-  psaFor(partnerId: string, connectionId: string): Promise<Psa>;
+  /** Throws AppError `not_found` when the connection is gone. */
+  readonly psaFor: (connectionId: string, partnerId: string) => Promise<Psa>;
   readonly clock: Clock;
   readonly logger: Logger;
-  /** How long after a create whose answer was lost its ticket may still appear. Longer than a PSA's request limit. */
-  readonly settleMs?: number;
-  /** Called at each step's border, by crash tests. */
-  readonly fault?: (step: string) => void;
+  /** Called between the steps, by name: tests crash here. */
+  readonly fault?: (name: string) => Promise<void> | void;
 }
 
-const SETTLE_MS = 120_000;
-const NOTE_INTERVAL_MS = 15 * 60_000;
-const HELD_MS = 5 * 60_000;
-const BACK_OFF_MS = 15_000;
-const BACK_OFF_MAX_MS = 15 * 60_000;
-const BATCH = 20;
+/** Connections that are worked on side by side, so that one slow PSA does not hold up the others. */
+const PARALLEL = 8;
+/** Steps per connection in one call; what is left is due at the next. */
+const STEPS_MAX = 500;
 
 /**
- * Brings tickets to where their incidents are, one step per incident, and answers with the number of incidents it worked on.
- *
- * A create is an intent first (committed), then a search by key, then one request. When its answer is lost nothing is done
- * until the settle time has passed and a search has shown that there is no ticket: so there is never a second one (rule 8).
- * A client that is not mapped is held with a note; its ticket is never filed elsewhere. Waiting has no age limit.
+ * Brings all tickets whose work is due a step further, one at a time per PSA, and answers with the number of steps. Any
+ * number of processes may call this at once. A PSA that does not answer costs one call, whatever is waiting for it; what
+ * waits has no age limit.
  */
 export async function syncTickets(deps: SyncDeps): Promise<number> {
-  const works = await deps.db.system((tx) => takeWork(tx, BATCH));
-  for (const work of works) {
+  const due = await deps.db.system(async (tx) => {
+    await wakeHeld(tx);
+    return dueConnections(tx);
+  });
+  let steps = 0;
+  const errors: unknown[] = [];
+  const queue = [...due];
+  const worker = async () => {
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      try {
+        steps += await syncConnection(deps, next);
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+  };
+  await Promise.all(Array.from({ length: Math.min(PARALLEL, due.length) }, worker));
+  if (errors.length > 0) throw errors[0];
+  return steps;
+}
+
+async function syncConnection(deps: SyncDeps, due: DueConnection): Promise<number> {
+  const store = ticketStore(deps.db, () => deps.clock.now());
+  const protocol: TicketDeps = { store, logger: deps.logger, fault: deps.fault ?? (() => undefined) };
+  for (let steps = 0; steps < STEPS_MAX; steps += 1) {
+    const work = await deps.db.system((tx) => claim(tx, due));
+    if (work === null) return steps;
     try {
-      await advance(deps, work);
+      const result = await step(deps, protocol, work, due.connectionId);
+      if (result === 'unreachable') return steps + 1;
     } catch (error) {
-      // The lease ends by itself; what was begun is found again by its intent.
-      deps.logger.error({ incident: work.id, err: error }, 'a ticket could not be brought forward');
+      // Fenced off: the incident has a new worker, which is told nothing by this one.
+      if (!(error instanceof LostLease)) throw error;
+      deps.logger.warn({ incident: work.id }, 'a lease was lost; nothing more is written');
     }
   }
-  return works.length;
+  return STEPS_MAX;
 }
 
-async function advance(deps: SyncDeps, work: TicketWork): Promise<void> {
-  const connectionId = work.ticketConnectionId ?? (await connectionFor(deps, work));
-  if (connectionId === null) return;
+async function step(
+  deps: SyncDeps,
+  protocol: TicketDeps,
+  work: TicketWork,
+  connectionId: string | null,
+): Promise<'done' | 'unreachable'> {
+  const { store } = protocol;
+  if (connectionId === null) {
+    await store.hold(work, 'the client is mapped to no company, or its mapping needs attention');
+    return 'done';
+  }
+  let psa: Psa;
   try {
-    const psa = await deps.psaFor(work.partnerId, connectionId);
-    await step(deps, work, psa, connectionId);
+    psa = await deps.psaFor(connectionId, work.partnerId);
   } catch (error) {
-    await postpone(deps, work, error);
+    return withoutPsa(deps, protocol, work, error);
   }
+  return advance(protocol, psa, work, await filingOf(deps, work));
 }
 
-/** The connection to use; null when the work is at rest: not mapped, or nothing to tell any more. */
-async function connectionFor(deps: SyncDeps, work: TicketWork): Promise<string | null> {
-  if (work.state === 'resolved' && (work.ticketState === 'wanted' || work.ticketState === 'held')) {
-    await write(deps, work, { ticketState: 'none', nextAt: null, note: 'It was over before a ticket was made.' });
-    return null;
-  }
-  const mapping = await deps.db.system((tx) => mappingOf(tx, work.partnerId, work.clientId), { readOnly: true });
-  if (mapping !== null && mapping.state === 'ok') return mapping.connectionId;
-  const note =
-    mapping === null
-      ? 'Held: the client is not mapped to a company of the PSA.'
-      : `Held: the company ${mapping.companyName} was renamed, merged or made inactive in the PSA.`;
-  await write(deps, work, { ticketState: 'held', nextAt: later(deps, HELD_MS), note });
-  deps.logger.warn({ incident: work.id, clientId: work.clientId }, 'a ticket is held: its client is not mapped');
-  return null;
+async function filingOf(deps: SyncDeps, work: TicketWork): Promise<Filing | null> {
+  const mapping = await deps.db.system((tx) => mappingOf(tx, work.partnerId, work.clientId));
+  return mapping?.state === 'ok' ? { connectionId: mapping.connectionId, companyId: mapping.companyId } : null;
 }
 
-async function step(deps: SyncDeps, work: TicketWork, psa: Psa, connectionId: string): Promise<void> {
-  switch (work.ticketState) {
-    case 'wanted':
-    case 'held':
-    case 'creating':
-      return create(deps, work, psa, connectionId);
-    case 'open':
-    case 'resolving':
-      return work.state === 'resolved' ? close(deps, work, psa) : note(deps, work, psa);
-    default:
-      await write(deps, work, { ticketState: work.ticketState, nextAt: null });
+/** The connection was removed, or its credentials do not open. */
+async function withoutPsa(
+  deps: SyncDeps,
+  protocol: TicketDeps,
+  work: TicketWork,
+  error: unknown,
+): Promise<'done' | 'unreachable'> {
+  if (errorCode(error) === 'not_found') {
+    const isMade = work.ticketState === 'open' || work.ticketState === 'resolving';
+    await protocol.store.finish(work, {
+      ticketState: isMade ? 'none' : 'wanted',
+      connectionId: null,
+      intentAt: null,
+      note: isMade ? 'the connection to the PSA that holds the ticket was removed' : null,
+      ...(isMade ? {} : { attempts: work.attempts + 1, nextAt: new Date(deps.clock.now().getTime() + backoff(1)) }),
+    });
+    return 'done';
   }
-}
-
-async function create(deps: SyncDeps, work: TicketWork, psa: Psa, connectionId: string): Promise<void> {
-  const now = deps.clock.now();
-  const settle = deps.settleMs ?? SETTLE_MS;
-  const mapping = await deps.db.system((tx) => mappingOf(tx, work.partnerId, work.clientId), { readOnly: true });
-  if (mapping === null) return void (await connectionFor(deps, work));
-  if (work.ticketState === 'creating' && work.intentAt !== null && now.getTime() < work.intentAt.getTime() + settle) {
-    const found = await psa.findTickets(work.ticketKey);
-    const step: Step =
-      found[0] === undefined
-        ? { ticketState: 'creating', nextAt: new Date(work.intentAt.getTime() + settle), attempts: work.attempts }
-        : opened(deps, work, found[0], connectionId);
-    return void (await write(deps, work, step));
-  }
-  const intent: Step = {
-    ticketState: 'creating',
-    nextAt: new Date(now.getTime() + settle),
-    intentAt: now,
-    attempts: work.attempts,
-  };
-  if (!(await write(deps, work, intent))) return;
-  deps.fault?.('after intent');
-  const held: TicketWork = { ...work, ticketState: 'creating', intentAt: now };
-  try {
-    const [existing] = await psa.findTickets(work.ticketKey);
-    const ticket =
-      existing ??
-      (await psa.createTicket({
-        companyId: mapping.companyId,
-        title: work.title,
-        description: [work.description, work.ticketNote ?? '', `Tollgate incident ${work.id}, rule ${work.rule}.`]
-          .filter(Boolean)
-          .join('\n\n'),
-        key: work.ticketKey,
-        priority: work.severity,
-      }));
-    deps.fault?.('after create');
-    await write(deps, held, opened(deps, held, ticket, connectionId));
-  } catch (error) {
-    await postpone(deps, held, error);
-  }
-}
-
-function opened(deps: SyncDeps, work: TicketWork, ticket: PsaTicket, connectionId: string): Step {
-  return {
-    ticketState: 'open',
-    // Due at once when it is over already, so that its ticket is closed.
-    nextAt: work.state === 'resolved' ? deps.clock.now() : null,
-    note: null,
-    ticket: { id: ticket.id, number: ticket.number, connectionId },
-    noted: work.occurrences,
-  };
-}
-
-/** A recurrence is told as one counted note, not more often than every 15 minutes. A closed ticket is not reopened by it. */
-async function note(deps: SyncDeps, work: TicketWork, psa: Psa): Promise<void> {
-  const fresh = work.occurrences - work.notedOccurrences;
-  if (fresh <= 0 || work.ticketId === null)
-    return void (await write(deps, work, { ticketState: 'open', nextAt: null }));
-  const last = work.intentAt?.getTime() ?? 0;
-  const now = deps.clock.now();
-  if (now.getTime() < last + NOTE_INTERVAL_MS) {
-    return void (await write(deps, work, { ticketState: 'open', nextAt: new Date(last + NOTE_INTERVAL_MS) }));
-  }
-  // Counted as told before it is sent: a note whose answer is lost is not sent twice.
-  const told: Step = { ticketState: 'open', nextAt: null, noted: work.occurrences, intentAt: now };
-  if (!(await write(deps, work, told))) return;
-  const ticket = await psa.getTicket(work.ticketId);
-  if (ticket === null || !ticket.open) return;
-  await psa.addNote(ticket.id, {
-    title: 'It happened again',
-    text: `Seen ${fresh} more time${fresh === 1 ? '' : 's'}, ${work.occurrences} in all.`,
-    internal: true,
+  deps.logger.error({ incident: work.id, err: error }, 'a PSA connection cannot be used');
+  await protocol.store.finish(work, {
+    attempts: work.attempts + 1,
+    note: publicMessage(error),
+    nextAt: new Date(deps.clock.now().getTime() + REFUSED_MS),
   });
-}
-
-async function close(deps: SyncDeps, work: TicketWork, psa: Psa): Promise<void> {
-  if (work.ticketId === null) return void (await write(deps, work, { ticketState: 'none', nextAt: null }));
-  const ticket = await psa.getTicket(work.ticketId);
-  if (ticket === null) {
-    return void (await write(deps, work, {
-      ticketState: 'resolved',
-      nextAt: null,
-      note: 'The ticket was deleted in the PSA.',
-    }));
-  }
-  if (ticket.open) await psa.resolveTicket(ticket.id, work.resolution ?? 'It is over.');
-  deps.fault?.('after resolve');
-  await write(deps, work, { ticketState: 'resolved', nextAt: null, note: null });
-}
-
-const PATIENT: readonly ErrorCode[] = [
-  'upstream_rejected',
-  'unauthenticated',
-  'forbidden',
-  'config_invalid',
-  'not_found',
-];
-
-/** After a failure: an unknown outcome waits for the settle time, a refusal for a person, everything else backs off. */
-async function postpone(deps: SyncDeps, work: TicketWork, error: unknown): Promise<void> {
-  const code = errorCode(error);
-  if (code === 'internal') throw error;
-  const attempts = work.attempts + 1;
-  const text = `${publicMessage(error)} (${code})`;
-  deps.logger.warn(
-    { incident: work.id, code, attempts },
-    `the PSA did not take a ticket step: ${publicMessage(error)}`,
-  );
-  if (work.ticketState === 'creating' && code === 'upstream_ambiguous') {
-    const from = work.intentAt?.getTime() ?? deps.clock.now().getTime();
-    return void (await write(deps, work, {
-      ticketState: 'creating',
-      nextAt: new Date(from + (deps.settleMs ?? SETTLE_MS)),
-      note: text,
-      attempts,
-    }));
-  }
-  const back = Math.min(BACK_OFF_MAX_MS, BACK_OFF_MS * 2 ** Math.min(attempts - 1, 10));
-  const wait = PATIENT.includes(code) ? BACK_OFF_MAX_MS : back;
-  // Nothing was carried out, so a create may be begun anew.
-  const ticketState = work.ticketState === 'creating' ? 'wanted' : work.ticketState;
-  await write(deps, work, { ticketState, nextAt: later(deps, wait), note: text, attempts });
-}
-
-const later = (deps: SyncDeps, ms: number) => new Date(deps.clock.now().getTime() + ms);
-
-function write(deps: SyncDeps, work: TicketWork, step: Step): Promise<boolean> {
-  return deps.db.system((tx) => writeStep(tx, work, work.ticketState, step));
+  return 'unreachable';
 }

@@ -16,6 +16,14 @@ test('kill -9 between DATA and 250: every message that was answered 250 is deliv
   await seedClient(rig.db, partner.id, { relays: [{ host: '127.0.0.1', port: sink.port }] });
   const answered: string[] = [];
   let next = 0;
+  let heard: () => void = () => undefined;
+  const answers = async (count: number) => {
+    for (const wanted = answered.length + count; answered.length < wanted; ) {
+      await new Promise<void>((resolve) => {
+        heard = resolve;
+      });
+    }
+  };
   for (let round = 0; round < ROUNDS; round += 1) {
     const child = spawn(process.execPath, [CHILD, rig.ownerUrl, rig.folder], { stdio: ['ignore', 'pipe', 'inherit'] });
     const [line] = (await once(child.stdout, 'data')) as [Buffer];
@@ -30,11 +38,16 @@ test('kill -9 between DATA and 250: every message that was answered 250 is deliv
           ['ann@acme.example', 'bob@acme.example'],
           `X-Id: ${id}\r\n\r\nx\r\n`,
         );
-        if (replies.at(-1)?.startsWith('250 2.0.0 Accepted') === true) answered.push(id);
+        if (replies.at(-1)?.startsWith('250 2.0.0 Accepted') === true) {
+          answered.push(id);
+          heard();
+        }
       }
     });
-    // At points spread over the life of the first few transactions.
-    await new Promise((resolve) => setTimeout(resolve, 5 + ((round * 37) % 120)));
+    // In turn: right after a few answers, when the next transactions are anywhere between DATA and 250; and at points spread
+    // over the life of the first transactions, answered or not.
+    if (round % 2 === 0) await answers(round % 8 === 0 ? 6 : 3);
+    else await new Promise((resolve) => setTimeout(resolve, 5 + ((round * 37) % 120)));
     child.kill('SIGKILL');
     await once(child, 'exit');
     await Promise.all(senders);
