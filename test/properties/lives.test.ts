@@ -13,7 +13,7 @@ import { writeMessages } from '../../src/gateway/commit.ts';
 import { claim, type Job, type Outcome, postpone, removeEnded, updateDeliveries } from '../../src/gateway/queue.ts';
 import { appendEvents } from '../../src/ledger/append.ts';
 import { deliveryBalance, recount } from '../../src/ledger/read.ts';
-import { discardDelivery, releaseDelivery } from '../../src/quarantine/release.ts';
+import { discardDelivery, releaseDelivery } from '../../src/quarantine/decide.ts';
 import { readStatistics } from '../../src/rollups/read.ts';
 import { verify } from '../../src/rollups/verify.ts';
 import { openDatabase } from '../support/db.ts';
@@ -209,8 +209,8 @@ async function play(db: Database, clients: readonly Client[], one: Step): Promis
       );
       const id = held[one.pick % Math.max(1, held.length)]?.id;
       if (id === undefined) return;
-      if (one.does === 'release') await releaseDelivery(tx, id, 'test', 'one');
-      else await discardDelivery(tx, id, 'one');
+      if (one.does === 'release') await releaseDelivery(tx, id, 'test', { malware: true });
+      else await discardDelivery(tx, id, 'test');
     });
   }
 }
