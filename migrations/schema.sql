@@ -207,13 +207,19 @@ create table messages (
   received_at timestamp with time zone not null,
   node text not null
 );
+create table node_beats (
+  node text not null,
+  xid xid8 not null default pg_current_xact_id(),
+  heartbeat_at timestamp with time zone not null,
+  flushed_through timestamp with time zone not null,
+  state text not null
+);
 create table nodes (
   id text not null,
   role text not null,
   started_at timestamp with time zone not null,
   heartbeat_at timestamp with time zone not null,
   flushed_through timestamp with time zone not null,
-  xid xid8 not null default pg_current_xact_id(),
   state text not null
 );
 create table partners (
@@ -282,6 +288,10 @@ create table report_runs (
   deadline_at timestamp with time zone not null,
   issued_at timestamp with time zone
 );
+create table retention_floor (
+  only_row boolean not null default true,
+  whole_from timestamp with time zone not null
+);
 create table rollup_late (
   partner_id uuid not null,
   client_id uuid not null,
@@ -323,7 +333,10 @@ create table rollup_state (
   only_row boolean not null default true,
   cluster bigint not null,
   cursor xid8 not null,
-  rolled_at timestamp with time zone not null
+  rolled_at timestamp with time zone not null,
+  mark xid8 not null,
+  mark_at timestamp with time zone not null,
+  settled_at timestamp with time zone not null
 );
 create table rollup_traffic (
   partner_id uuid not null,
@@ -343,7 +356,8 @@ create table rollup_traffic (
 );
 create table rollup_watermarks (
   node text not null,
-  complete_through timestamp with time zone not null
+  complete_through timestamp with time zone not null,
+  state text not null
 );
 create table route_health (
   partner_id uuid not null,
@@ -461,6 +475,8 @@ alter table mailboxes add constraint mailboxes_pkey PRIMARY KEY (partner_id, id)
 alter table mailboxes add constraint mailboxes_status_check CHECK ((status = ANY (ARRAY['active'::text, 'blocked'::text, 'deleted'::text])));
 alter table messages add constraint messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table messages add constraint messages_pkey PRIMARY KEY (partner_id, id);
+alter table node_beats add constraint node_beats_pkey PRIMARY KEY (node, xid);
+alter table node_beats add constraint node_beats_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
 alter table nodes add constraint nodes_pkey PRIMARY KEY (id);
 alter table nodes add constraint nodes_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
 alter table partners add constraint partners_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)));
@@ -480,6 +496,8 @@ alter table report_runs add constraint report_runs_partner_id_client_id_fkey FOR
 alter table report_runs add constraint report_runs_partner_id_client_id_report_period_from_period__key UNIQUE (partner_id, client_id, report, period_from, period_to, version);
 alter table report_runs add constraint report_runs_pkey PRIMARY KEY (partner_id, id);
 alter table report_runs add constraint report_runs_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'rendering'::text, 'issued'::text, 'failed'::text])));
+alter table retention_floor add constraint retention_floor_only_row_check CHECK (only_row);
+alter table retention_floor add constraint retention_floor_pkey PRIMARY KEY (only_row);
 alter table rollup_late add constraint rollup_late_pkey PRIMARY KEY (partner_id, client_id, bucket, noticed_at);
 alter table rollup_mailboxes add constraint rollup_mailboxes_pkey PRIMARY KEY (partner_id, client_id, bucket, mailbox_id, direction, verdict);
 alter table rollup_reasons add constraint rollup_reasons_pkey PRIMARY KEY (partner_id, client_id, bucket, direction, reason);
@@ -488,6 +506,7 @@ alter table rollup_state add constraint rollup_state_only_row_check CHECK (only_
 alter table rollup_state add constraint rollup_state_pkey PRIMARY KEY (only_row);
 alter table rollup_traffic add constraint rollup_traffic_pkey PRIMARY KEY (partner_id, client_id, bucket, domain, direction, kind, verdict, disposition);
 alter table rollup_watermarks add constraint rollup_watermarks_pkey PRIMARY KEY (node);
+alter table rollup_watermarks add constraint rollup_watermarks_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
 alter table route_health add constraint route_health_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table route_health add constraint route_health_pkey PRIMARY KEY (partner_id, client_id, host, port);
 alter table route_health add constraint route_health_state_check CHECK ((state = ANY (ARRAY['up'::text, 'down'::text])));
@@ -669,6 +688,8 @@ grant delete, insert, select, update on mailboxes to tollgate_app;
 grant delete, insert, select, update on mailboxes to tollgate_system;
 grant delete, insert, select, update on messages to tollgate_app;
 grant delete, insert, select, update on messages to tollgate_system;
+grant select on node_beats to tollgate_app;
+grant delete, insert, select, update on node_beats to tollgate_system;
 grant select on nodes to tollgate_app;
 grant delete, insert, select, update on nodes to tollgate_system;
 grant select, update on partners to tollgate_app;
@@ -681,6 +702,8 @@ grant delete, insert, select, update on queue to tollgate_app;
 grant delete, insert, select, update on queue to tollgate_system;
 grant delete, insert, select, update on report_runs to tollgate_app;
 grant delete, insert, select, update on report_runs to tollgate_system;
+grant select on retention_floor to tollgate_app;
+grant select on retention_floor to tollgate_system;
 grant select on rollup_late to tollgate_app;
 grant delete, insert, select, update on rollup_late to tollgate_system;
 grant select on rollup_mailboxes to tollgate_app;

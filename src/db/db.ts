@@ -98,11 +98,8 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
     if (!UUID.test(partner)) throw new AppError('not_found', 'no such partner');
     // The id is a checked UUID, so it may stand in the text; one round trip opens the transaction and names the tenant.
     const open = `${begin(options)}; select set_config('app.partner', '${partner}', true)`;
-    return transact(
-      this.#app,
-      open,
-      (base) => work({ ...base, scope: 'tenant', partnerId: partner }),
-      this.#clock.now(),
+    return this.#observed(options, (now) =>
+      transact(this.#app, open, (base) => work({ ...base, scope: 'tenant', partnerId: partner }), now),
     );
   }
 

@@ -188,19 +188,21 @@ export interface DeliveryBalance {
   readonly queued: number;
 }
 
-/** Rule 2's equation for one client, at this moment: accepted = sum over the current dispositions. */
+/**
+ * Rule 2's equation for one client, at this moment: accepted = sum over the current dispositions. One statement, since
+ * several would see several moments while mail flows.
+ */
 export async function deliveryBalance(tx: Tx, partnerId: string, clientId: string): Promise<DeliveryBalance> {
-  const accepted = await tx.one<{ n: number }>(sql`
-    select count(*) as n from ledger e
-    where e.partner_id = ${partnerId} and e.client_id = ${clientId} and e.kind in ('accepted', 'rejected')`);
-  const states = await tx.rows<{ disposition: Disposition; n: number }>(sql`
-    select d.disposition, count(*) as n from deliveries d
-    where d.partner_id = ${partnerId} and d.client_id = ${clientId} group by d.disposition`);
-  const queued = await tx.one<{ n: number }>(sql`
-    select count(*) as n from queue q where q.partner_id = ${partnerId} and q.client_id = ${clientId}`);
+  const row = await tx.one<{ accepted: number; queued: number; states: Partial<Record<Disposition, number>> }>(sql`
+    select (select count(*) from ledger e
+            where e.partner_id = ${partnerId} and e.client_id = ${clientId} and e.kind in ('accepted', 'rejected')) as accepted,
+           (select count(*) from queue q where q.partner_id = ${partnerId} and q.client_id = ${clientId}) as queued,
+           (select coalesce(jsonb_object_agg(s.disposition, s.n), '{}')
+            from (select d.disposition, count(*) as n from deliveries d
+                  where d.partner_id = ${partnerId} and d.client_id = ${clientId} group by d.disposition) s) as states`);
   return {
-    accepted: accepted.n,
-    byDisposition: new Map(states.map((row) => [row.disposition, row.n])),
-    queued: queued.n,
+    accepted: row.accepted,
+    byDisposition: new Map(Object.entries(row.states) as [Disposition, number][]),
+    queued: row.queued,
   };
 }

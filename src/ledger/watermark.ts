@@ -3,11 +3,12 @@ import type { SystemDb, SystemTx, TxObserver } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 
 /**
- * How far a node has told all: every event of this node that happened at or before `flushed_through` is committed.
+ * How far a node has told all: every event of this node that happened before `flushed_through` is committed.
  *
- * The node marks each writing transaction with the time its events carry (`open` before, `close` after its end); what is
- * flushed ends just before the oldest open mark. `beat` writes it in a transaction that begins after the flushed ones have
- * committed, so its transaction id is higher than theirs: the roller believes a heartbeat once that id is below its horizon.
+ * The node marks each writing transaction with the time its events carry (`open` before, `close` after its end; the database
+ * does it by itself through `observe`); what is flushed ends just before the oldest open mark. `beat` writes it in a
+ * transaction that begins after the flushed ones have ended, so its transaction id is higher than theirs: the roller believes
+ * a heartbeat once that id is below its horizon. A node must beat once before it accepts anything.
  */
 export class NodeWatermark implements TxObserver {
   readonly #db: SystemDb;
@@ -16,6 +17,9 @@ export class NodeWatermark implements TxObserver {
   readonly #role: string;
   readonly #open = new Map<symbol, number>();
   readonly #startedAt: Date;
+  /** Heartbeats go one after the other, so that the last word is the last one written. */
+  #last: Promise<void> = Promise.resolve();
+  #stopped = false;
 
   constructor(db: SystemDb, clock: Clock, node: string, role: string) {
     this.#db = db;
@@ -39,29 +43,43 @@ export class NodeWatermark implements TxObserver {
 
   /** The moment before which nothing of this node is still on its way. */
   flushedThrough(): Date {
-    const now = this.#clock.now().getTime();
+    // A loop: as many marks as there are transactions are too many for the arguments of one call under a flood.
+    let through = this.#clock.now().getTime();
     // One millisecond before the oldest mark: its own events carry the mark's very time.
-    return new Date(Math.min(now, ...[...this.#open.values()].map((at) => at - 1)));
+    for (const at of this.#open.values()) through = Math.min(through, at - 1);
+    return new Date(through);
   }
 
-  /** Tells. Wanted every second or so; a node that is silent holds its period incomplete (rule 4). */
-  async beat(): Promise<void> {
-    const through = this.flushedThrough();
-    await this.#db.system((tx) => writeBeat(tx, this.#row(through, 'alive')));
+  /** Tells. Wanted every second or so; a node that is silent holds its period incomplete (rule 4). Nothing after `stop`. */
+  beat(): Promise<void> {
+    return this.#stopped ? this.#last : this.#queue(() => this.#tell('alive'));
   }
 
-  /** The last word of a node that ends in order: it has told all, and holds nothing back from here on. */
-  async stop(): Promise<void> {
-    const through = this.flushedThrough();
-    await this.#db.system((tx) => writeBeat(tx, this.#row(through, 'stopped')));
+  /**
+   * The last word of a node that ends in order: it has told all, and holds nothing back from here on. To be called when
+   * nothing of the node writes any more. If a transaction is open all the same its end is unknown, so that the node is left
+   * as one that fell silent: it holds until it returns or is retired.
+   */
+  stop(): Promise<void> {
+    if (this.#stopped) return this.#last;
+    this.#stopped = true;
+    return this.#queue(() => this.#tell(this.#open.size === 0 ? 'stopped' : 'alive'));
   }
 
-  #row(flushedThrough: Date, state: 'alive' | 'stopped'): BeatRow {
-    return { id: this.#node, role: this.#role, startedAt: this.#startedAt, flushedThrough, state };
+  #queue(work: () => Promise<void>): Promise<void> {
+    this.#last = this.#last.then(work, work);
+    return this.#last;
+  }
+
+  async #tell(state: 'alive' | 'stopped'): Promise<void> {
+    // Before the transaction begins: what ended until now has a lower transaction id than it.
+    const flushedThrough = this.flushedThrough();
+    const beat = { id: this.#node, role: this.#role, startedAt: this.#startedAt, flushedThrough, state };
+    await this.#db.system((tx) => writeBeat(tx, beat));
   }
 }
 
-interface BeatRow {
+interface Beat {
   readonly id: string;
   readonly role: string;
   readonly startedAt: Date;
@@ -69,14 +87,17 @@ interface BeatRow {
   readonly state: 'alive' | 'stopped';
 }
 
-async function writeBeat(tx: SystemTx, row: BeatRow): Promise<void> {
+async function writeBeat(tx: SystemTx, beat: Beat): Promise<void> {
   // A clock that was set back never takes back what was said.
   await tx.run(sql`
     insert into nodes as n (id, role, started_at, heartbeat_at, flushed_through, state)
-    values (${row.id}, ${row.role}, ${row.startedAt}, ${tx.now}, ${row.flushedThrough}, ${row.state})
+    values (${beat.id}, ${beat.role}, ${beat.startedAt}, ${tx.now}, ${beat.flushedThrough}, ${beat.state})
     on conflict (id) do update set role = excluded.role, started_at = excluded.started_at,
       heartbeat_at = excluded.heartbeat_at, flushed_through = greatest(n.flushed_through, excluded.flushed_through),
-      state = excluded.state, xid = pg_current_xact_id()`);
+      state = excluded.state`);
+  await tx.run(sql`
+    insert into node_beats (node, heartbeat_at, flushed_through, state)
+    values (${beat.id}, ${tx.now}, ${beat.flushedThrough}, ${beat.state})`);
 }
 
 /**
@@ -85,7 +106,10 @@ async function writeBeat(tx: SystemTx, row: BeatRow): Promise<void> {
  */
 export async function retireNode(tx: SystemTx, node: string): Promise<boolean> {
   const rows = await tx.run(sql`
-    update nodes set state = 'retired', xid = pg_current_xact_id() where id = ${node} and state <> 'retired'`);
+    with retired as (
+      update nodes set state = 'retired' where id = ${node} and state <> 'retired' returning id, flushed_through)
+    insert into node_beats (node, heartbeat_at, flushed_through, state)
+    select r.id, ${tx.now}, r.flushed_through, 'retired' from retired r`);
   return rows > 0;
 }
 

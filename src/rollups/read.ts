@@ -27,16 +27,15 @@ const ENDING: readonly string[] = [
 ] satisfies EventKind[];
 
 /**
- * Through which moment the rollups hold everything: the least of what the nodes have vouched for. A node that stopped in
- * order has told all and holds nothing back; a dead one holds until it returns or is retired. Null: nothing is known.
+ * Through which moment the rollups hold everything: the least of what the nodes have vouched for and the roller has believed.
+ * A node that stopped in order has told all and holds nothing back; a dead one holds until it returns or is retired. When no
+ * node is left, it is the last moment that one vouched for. Null: nothing is known.
  */
 export async function completeThrough(tx: Tx): Promise<Date | null> {
   const row = await tx.one<{ holding: Date | null; latest: Date | null }>(sql`
-    select min(case when n.state = 'stopped' and w.complete_through >= n.flushed_through then null
-                    else coalesce(w.complete_through, n.started_at) end) as holding,
+    select min(w.complete_through) filter (where w.state = 'alive' and n.state is distinct from 'retired') as holding,
            max(w.complete_through) as latest
-    from nodes n left join rollup_watermarks w on w.node = n.id
-    where n.state <> 'retired'`);
+    from rollup_watermarks w left join nodes n on n.id = w.node`);
   return row.holding ?? row.latest;
 }
 
@@ -85,6 +84,8 @@ function cut(period: LocalPeriod, granularity: Granularity): Cut {
 /** Counts of a period in the zone of `period`, in all and cut into buckets, each with its completeness (rules 4 and 6). */
 export async function readStatistics(tx: TenantTx, query: StatisticsQuery): Promise<Statistics> {
   const { whole, pieces } = cut(query.period, query.granularity);
+  // Before the numbers: a round of the roller between the two then makes them newer than what is said of them, never older.
+  const known = await completeness(tx, whole.end);
   const rows = await tx.rows<TrafficRow>(sql`
     select width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind, r.verdict,
            r.disposition, sum(r.deliveries)::bigint as deliveries,
@@ -95,7 +96,7 @@ export async function readStatistics(tx: TenantTx, query: StatisticsQuery): Prom
       and (${query.clientId}::uuid is null or r.client_id = ${query.clientId}::uuid)
       and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
     group by 1, 2, 3, 4`);
-  return assemble(await completeness(tx, whole.end), pieces, rows);
+  return assemble(known, pieces, rows);
 }
 
 /** The same for many clients of one zone, in as many statements as for one. Clients without traffic have zeros. */
@@ -104,6 +105,7 @@ export async function readStatisticsOf(
   query: Omit<StatisticsQuery, 'clientId'> & { readonly clientIds: readonly string[] },
 ): Promise<Map<string, Statistics>> {
   const { whole, pieces } = cut(query.period, query.granularity);
+  const known = await completeness(tx, whole.end);
   const rows = await tx.rows<TrafficRow & { client_id: string }>(sql`
     select r.client_id, width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind,
            r.verdict, r.disposition, sum(r.deliveries)::bigint as deliveries, sum(r.messages)::bigint as messages,
@@ -112,7 +114,6 @@ export async function readStatisticsOf(
     where r.partner_id = ${tx.partnerId} and r.client_id = any(${[...query.clientIds]}::uuid[])
       and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
     group by 1, 2, 3, 4, 5`);
-  const known = await completeness(tx, whole.end);
   const byClient = new Map<string, TrafficRow[]>(query.clientIds.map((id) => [id, []]));
   for (const row of rows) byClient.get(row.client_id)?.push(row);
   return new Map([...byClient].map(([id, own]) => [id, assemble(known, pieces, own)]));
@@ -227,11 +228,14 @@ export async function topReasons(
     group by r.reason order by deliveries desc, key limit ${limit}`);
 }
 
-/** When a period was last changed by events that came after its day was over; null: never. For the restatement of reports. */
-export async function restatedAt(tx: TenantTx, clientId: string, range: Interval): Promise<Date | null> {
+/**
+ * When a period was last changed after it had been closed; null: never. A report that was issued before then no longer says
+ * what is known now (rule 5). `clientId` null: of any client.
+ */
+export async function restatedAt(tx: TenantTx, clientId: string | null, range: Interval): Promise<Date | null> {
   const row = await tx.one<{ at: Date | null }>(sql`
     select max(l.noticed_at) as at from rollup_late l
-    where l.partner_id = ${tx.partnerId} and l.client_id = ${clientId}
+    where l.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or l.client_id = ${clientId}::uuid)
       and l.bucket >= ${range.start} and l.bucket < ${range.end}`);
   return row.at;
 }

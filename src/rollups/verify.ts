@@ -1,72 +1,199 @@
-import type { SystemDb } from '../db/db.ts';
+import { BUCKET_MS, bucketStart } from '../core/period.ts';
+import type { SystemDb, SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 
-/** A group of counts that the rollups and a recount of the ledger do not agree on. */
+/** A count on which the rollups and a recount of the ledger do not agree. */
 export interface Difference {
-  readonly table: 'traffic' | 'mailboxes';
+  readonly table: 'traffic' | 'mailboxes' | 'senders' | 'reasons';
   readonly partnerId: string;
   readonly clientId: string;
   readonly bucket: Date;
+  /** The rest of the row's key, as a JSON array. */
   readonly group: string;
+  /** The column: deliveries, messages, bytes and so on. */
+  readonly measure: string;
   readonly ledger: number;
   readonly rollup: number;
 }
 
 export interface Verification {
+  /** Rows that were compared, of all tables. */
   readonly groups: number;
+  /** At most 100 of each table, the earliest first. */
   readonly differences: readonly Difference[];
 }
 
 const SHOWN = 100;
 
+interface Range {
+  readonly from: Date | null;
+  readonly to: Date | null;
+}
+
+type Found = { groups: number } & (Omit<Difference, 'table'> | { measure: null });
+
 /**
- * Counts the ledger anew below the roller's cursor and compares group by group (rule 3). `from` and `to` bound it by the
- * events' time; without them everything is compared. At most 100 differences are listed.
+ * Counts the ledger anew below the roller's cursor and compares every number of every rollup (rule 3). `from` and `to` bound
+ * it by the events' time, widened to whole buckets; without them everything is compared that retention has left. Each table
+ * is compared in one statement, so in one snapshot: the roller may work on meanwhile.
  */
 export async function verify(db: SystemDb, range: { from?: Date; to?: Date } = {}): Promise<Verification> {
-  const from = range.from ?? new Date(0);
-  const to = range.to ?? new Date('9999-01-01T00:00:00Z');
+  const whole: Range = {
+    from: range.from === undefined ? null : bucketStart(range.from),
+    to: range.to === undefined ? null : bucketStart(new Date(range.to.getTime() + BUCKET_MS - 1)),
+  };
   return db.system(
     async (tx) => {
-      const traffic = await tx.rows<Difference & { groups: number }>(sql`
-        with counted as (
-          select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
-                 concat_ws(' ', e.domain, e.direction, e.kind, coalesce(e.verdict, ''), coalesce(e.disposition, '')) as grp,
-                 count(*) as n, coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0) as bytes
-          from ledger e
-          where e.xid < (select s.cursor from rollup_state s) and e.occurred_at >= ${from} and e.occurred_at < ${to}
-          group by 1, 2, 3, 4),
-        kept as (
-          select r.partner_id, r.client_id, r.bucket,
-                 concat_ws(' ', r.domain, r.direction, r.kind, r.verdict, r.disposition) as grp, r.deliveries as n, r.bytes
-          from rollup_traffic r where r.bucket >= ${from} and r.bucket < ${to}
-            and r.bucket >= coalesce((select date_bin('15 minutes', min(l.occurred_at), timestamptz '2000-01-01 00:00Z') from ledger l), 'infinity'))
-        select 'traffic' as "table", partner_id as "partnerId", client_id as "clientId", bucket, grp as "group",
-               coalesce(c.n, 0) as ledger, coalesce(k.n, 0) as rollup, count(*) over () as groups
-        from counted c full join kept k using (partner_id, client_id, bucket, grp)
-        order by (c.n is not distinct from k.n and c.bytes is not distinct from k.bytes), bucket limit ${SHOWN}`);
-      const mailboxes = await tx.rows<Difference & { groups: number }>(sql`
-        with counted as (
-          select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
-                 concat_ws(' ', e.mailbox_id, e.direction, e.verdict) as grp, count(*) as n
-          from ledger e
-          where e.xid < (select s.cursor from rollup_state s) and e.occurred_at >= ${from} and e.occurred_at < ${to}
-            and e.kind in ('accepted', 'rejected') and e.mailbox_id is not null
-          group by 1, 2, 3, 4),
-        kept as (
-          select r.partner_id, r.client_id, r.bucket, concat_ws(' ', r.mailbox_id, r.direction, r.verdict) as grp, r.deliveries as n
-          from rollup_mailboxes r where r.bucket >= ${from} and r.bucket < ${to}
-            and r.bucket >= coalesce((select date_bin('15 minutes', min(l.occurred_at), timestamptz '2000-01-01 00:00Z') from ledger l), 'infinity'))
-        select 'mailboxes' as "table", partner_id as "partnerId", client_id as "clientId", bucket, grp as "group",
-               coalesce(c.n, 0) as ledger, coalesce(k.n, 0) as rollup, count(*) over () as groups
-        from counted c full join kept k using (partner_id, client_id, bucket, grp)
-        order by (c.n is not distinct from k.n), bucket limit ${SHOWN}`);
-      const all = [...traffic, ...mailboxes];
+      const tables = [
+        ['traffic', await compareTraffic(tx, whole)],
+        ['mailboxes', await compareMailboxes(tx, whole)],
+        ['senders', await compareSenders(tx, whole)],
+        ['reasons', await compareReasons(tx, whole)],
+      ] as const;
       return {
-        groups: (traffic[0]?.groups ?? 0) + (mailboxes[0]?.groups ?? 0),
-        differences: all.filter((row) => row.ledger !== row.rollup).map(({ groups: _groups, ...row }) => row),
+        groups: tables.reduce((sum, [, rows]) => sum + (rows[0]?.groups ?? 0), 0),
+        differences: tables.flatMap(([table, rows]) =>
+          rows.flatMap((row) => {
+            if (row.measure === null) return [];
+            const { groups: _groups, ...difference } = row;
+            return [{ table, ...difference }];
+          }),
+        ),
       };
     },
-    { readOnly: true, repeatableRead: true },
+    { readOnly: true },
   );
+}
+
+async function compareTraffic(tx: SystemTx, range: Range): Promise<Found[]> {
+  return tx.rows<Found>(sql`
+    with bounds as (
+      select greatest(coalesce(${range.from}::timestamptz, '-infinity'),
+                      coalesce((select f.whole_from from retention_floor f), '-infinity')) as low,
+             coalesce(${range.to}::timestamptz, 'infinity') as high),
+    counted as (
+      select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
+             jsonb_build_array(e.domain, e.direction, e.kind, coalesce(e.verdict, ''), coalesce(e.disposition, '')) as grp,
+             count(*) as n, count(*) filter (where e.leads & 2 <> 0) as messages,
+             count(*) filter (where e.leads & 4 <> 0) as domain_messages,
+             count(*) filter (where e.leads & 1 <> 0) as partner_messages,
+             coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint as bytes,
+             coalesce(sum(e.bytes) filter (where e.leads & 1 <> 0), 0)::bigint as partner_bytes
+      from ledger e
+      where e.xid < (select s.cursor from rollup_state s)
+        and e.occurred_at >= (select b.low from bounds b) and e.occurred_at < (select b.high from bounds b)
+      group by 1, 2, 3, 4),
+    kept as (
+      select r.partner_id, r.client_id, r.bucket,
+             jsonb_build_array(r.domain, r.direction, r.kind, r.verdict, r.disposition) as grp, r.deliveries as n, r.messages,
+             r.domain_messages, r.partner_messages, r.bytes, r.partner_bytes
+      from rollup_traffic r, bounds b where r.bucket >= b.low and r.bucket < b.high),
+    joined as materialized (
+      select partner_id, client_id, bucket, grp, c.n as n1, k.n as n2, c.messages as m1, k.messages as m2,
+             c.domain_messages as d1, k.domain_messages as d2, c.partner_messages as p1, k.partner_messages as p2,
+             c.bytes as b1, k.bytes as b2, c.partner_bytes as pb1, k.partner_bytes as pb2
+      from counted c full join kept k using (partner_id, client_id, bucket, grp)),
+    differing as (
+      select j.partner_id, j.client_id, j.bucket, j.grp, x.measure, coalesce(x.ledger, 0) as ledger, coalesce(x.rollup, 0) as rollup
+      from joined j
+      cross join lateral (values ('deliveries', j.n1, j.n2), ('messages', j.m1, j.m2), ('domain_messages', j.d1, j.d2),
+        ('partner_messages', j.p1, j.p2), ('bytes', j.b1, j.b2), ('partner_bytes', j.pb1, j.pb2)) as x (measure, ledger, rollup)
+      where coalesce(x.ledger, 0) <> coalesce(x.rollup, 0)
+      order by j.bucket limit ${SHOWN})
+    select t.groups, d.partner_id as "partnerId", d.client_id as "clientId", d.bucket, d.grp::text as "group", d.measure,
+           d.ledger, d.rollup
+    from (select count(*) as groups from joined) t left join differing d on true`);
+}
+
+async function compareMailboxes(tx: SystemTx, range: Range): Promise<Found[]> {
+  return tx.rows<Found>(sql`
+    with bounds as (
+      select greatest(coalesce(${range.from}::timestamptz, '-infinity'),
+                      coalesce((select f.whole_from from retention_floor f), '-infinity')) as low,
+             coalesce(${range.to}::timestamptz, 'infinity') as high),
+    counted as (
+      select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
+             jsonb_build_array(e.mailbox_id, e.direction, coalesce(e.verdict, '')) as grp,
+             count(*) as n, count(*) filter (where e.leads & 8 <> 0) as messages,
+             coalesce(sum(e.bytes) filter (where e.leads & 8 <> 0), 0)::bigint as bytes
+      from ledger e
+      where e.xid < (select s.cursor from rollup_state s) and e.kind in ('accepted', 'rejected') and e.mailbox_id is not null
+        and e.occurred_at >= (select b.low from bounds b) and e.occurred_at < (select b.high from bounds b)
+      group by 1, 2, 3, 4),
+    kept as (
+      select r.partner_id, r.client_id, r.bucket, jsonb_build_array(r.mailbox_id, r.direction, r.verdict) as grp,
+             r.deliveries as n, r.messages, r.bytes
+      from rollup_mailboxes r, bounds b where r.bucket >= b.low and r.bucket < b.high),
+    joined as materialized (
+      select partner_id, client_id, bucket, grp, c.n as n1, k.n as n2, c.messages as m1, k.messages as m2, c.bytes as b1, k.bytes as b2
+      from counted c full join kept k using (partner_id, client_id, bucket, grp)),
+    differing as (
+      select j.partner_id, j.client_id, j.bucket, j.grp, x.measure, coalesce(x.ledger, 0) as ledger, coalesce(x.rollup, 0) as rollup
+      from joined j
+      cross join lateral (values ('deliveries', j.n1, j.n2), ('messages', j.m1, j.m2), ('bytes', j.b1, j.b2))
+        as x (measure, ledger, rollup)
+      where coalesce(x.ledger, 0) <> coalesce(x.rollup, 0)
+      order by j.bucket limit ${SHOWN})
+    select t.groups, d.partner_id as "partnerId", d.client_id as "clientId", d.bucket, d.grp::text as "group", d.measure,
+           d.ledger, d.rollup
+    from (select count(*) as groups from joined) t left join differing d on true`);
+}
+
+async function compareSenders(tx: SystemTx, range: Range): Promise<Found[]> {
+  return tx.rows<Found>(sql`
+    with bounds as (
+      select greatest(coalesce(${range.from}::timestamptz, '-infinity'),
+                      coalesce((select f.whole_from from retention_floor f), '-infinity')) as low,
+             coalesce(${range.to}::timestamptz, 'infinity') as high),
+    counted as (
+      select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
+             jsonb_build_array(e.sender, e.direction, coalesce(e.verdict, '')) as grp,
+             count(*) as n, count(*) filter (where e.leads & 2 <> 0) as messages,
+             coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint as bytes
+      from ledger e
+      where e.xid < (select s.cursor from rollup_state s) and e.kind in ('accepted', 'rejected')
+        and e.occurred_at >= (select b.low from bounds b) and e.occurred_at < (select b.high from bounds b)
+      group by 1, 2, 3, 4),
+    kept as (
+      select r.partner_id, r.client_id, r.bucket, jsonb_build_array(r.sender, r.direction, r.verdict) as grp,
+             r.deliveries as n, r.messages, r.bytes
+      from rollup_senders r, bounds b where r.bucket >= b.low and r.bucket < b.high),
+    joined as materialized (
+      select partner_id, client_id, bucket, grp, c.n as n1, k.n as n2, c.messages as m1, k.messages as m2, c.bytes as b1, k.bytes as b2
+      from counted c full join kept k using (partner_id, client_id, bucket, grp)),
+    differing as (
+      select j.partner_id, j.client_id, j.bucket, j.grp, x.measure, coalesce(x.ledger, 0) as ledger, coalesce(x.rollup, 0) as rollup
+      from joined j
+      cross join lateral (values ('deliveries', j.n1, j.n2), ('messages', j.m1, j.m2), ('bytes', j.b1, j.b2))
+        as x (measure, ledger, rollup)
+      where coalesce(x.ledger, 0) <> coalesce(x.rollup, 0)
+      order by j.bucket limit ${SHOWN})
+    select t.groups, d.partner_id as "partnerId", d.client_id as "clientId", d.bucket, d.grp::text as "group", d.measure,
+           d.ledger, d.rollup
+    from (select count(*) as groups from joined) t left join differing d on true`);
+}
+
+async function compareReasons(tx: SystemTx, range: Range): Promise<Found[]> {
+  return tx.rows<Found>(sql`
+    with bounds as (
+      select greatest(coalesce(${range.from}::timestamptz, '-infinity'),
+                      coalesce((select f.whole_from from retention_floor f), '-infinity')) as low,
+             coalesce(${range.to}::timestamptz, 'infinity') as high),
+    counted as (
+      select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
+             jsonb_build_array(x.reason, e.direction) as grp, count(*) as n
+      from ledger e cross join lateral (select distinct u.reason from unnest(e.reasons) as u (reason)) as x
+      where e.xid < (select s.cursor from rollup_state s) and e.kind in ('accepted', 'rejected', 'refused')
+        and e.occurred_at >= (select b.low from bounds b) and e.occurred_at < (select b.high from bounds b)
+      group by 1, 2, 3, 4),
+    kept as (
+      select r.partner_id, r.client_id, r.bucket, jsonb_build_array(r.reason, r.direction) as grp, r.deliveries as n
+      from rollup_reasons r, bounds b where r.bucket >= b.low and r.bucket < b.high),
+    joined as materialized (
+      select partner_id, client_id, bucket, grp, coalesce(c.n, 0) as ledger, coalesce(k.n, 0) as rollup
+      from counted c full join kept k using (partner_id, client_id, bucket, grp)),
+    differing as (select * from joined j where j.ledger <> j.rollup order by j.bucket limit ${SHOWN})
+    select t.groups, d.partner_id as "partnerId", d.client_id as "clientId", d.bucket, d.grp::text as "group",
+           case when d.grp is not null then 'deliveries' end as measure, d.ledger, d.rollup
+    from (select count(*) as groups from joined) t left join differing d on true`);
 }
