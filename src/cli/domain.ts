@@ -8,20 +8,20 @@ import { addConnection, getConnection, mapClient } from '../accounts/connections
 import { listPartners } from '../accounts/partners.ts';
 import { applyPlan } from '../billing/apply.ts';
 import { approvePlan, createPlan } from '../billing/plan.ts';
-import { getPlans, listLines } from '../billing/read.ts';
+import { getPlans, type LineRow, listLines, listPlans } from '../billing/read.ts';
 import { linkSubscription } from '../billing/subscriptions.ts';
 import { takeSnapshot } from '../billing/usage.ts';
 import { AppError } from '../core/errors.ts';
 import { type LocalPeriod, localDate, monthPeriod, parseDate } from '../core/period.ts';
 import { PSA_KINDS, type Psa, type PsaKind } from '../core/psa.ts';
-import { partnerId } from '../core/tenant.ts';
+import { type PartnerId, partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
 import { listNodes, retireNode } from '../ledger/watermark.ts';
 import { rebuild } from '../rollups/rebuild.ts';
 import { verify } from '../rollups/verify.ts';
 import { reportData } from '../wiring.ts';
 import { readInput } from './accounts.ts';
-import type { Command, CommandContext } from './command.ts';
+import type { Command, CommandContext, Values } from './command.ts';
 import { optional, required, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
@@ -189,49 +189,63 @@ const billingSnapshot: Command = {
 
 const billingPlan: Command = {
   name: 'billing plan',
-  usage: '--partner ID [--day YYYY-MM-DD]',
-  summary: 'compute the difference between usage and the PSA; writes nothing there',
+  usage: '[--partner ID] [--day YYYY-MM-DD]',
+  summary: 'compute the difference between usage and the PSA, of one partner or of all; writes nothing there',
   options: { partner: { type: 'string' }, day: { type: 'string' } },
   async run(context, values) {
-    const partner = partnerId(requiredId(values, 'partner'));
     const { store, clock, logger } = context;
-    const day = optional(values, 'day') ?? localDate(clock.now(), 'UTC');
-    const plan = await createPlan(
-      { db: store.db, psaFor: psaOf(context), clock, logger },
-      partner,
-      parseDate(day, 'day').toString(),
-    );
-    const lines = await store.db.tenant(partner, (tx) => listLines(tx, plan.id, { first: 1_000, after: null }), {
-      readOnly: true,
-    });
-    return { output: { id: plan.id, lines } };
+    const day = parseDate(optional(values, 'day') ?? localDate(clock.now(), 'UTC'), 'day').toString();
+    const plans = [];
+    for (const partner of await partnersMeant(context, values)) {
+      const { id } = await createPlan({ db: store.db, psaFor: psaOf(context), clock, logger }, partner, day);
+      plans.push({ partnerId: partner, id, lines: await linesOf(context, partner, id) });
+    }
+    return { output: { plans } };
   },
 };
+
+const billingApply: Command = {
+  name: 'billing apply',
+  usage: '[--partner ID [--plan ID]]',
+  summary: 'approve the newest plan, of one partner or of all, apply it and read the quantities back',
+  options: { partner: { type: 'string' }, plan: { type: 'string' } },
+  async run(context, values) {
+    const { store, clock, logger } = context;
+    const wanted = optional(values, 'plan');
+    if (wanted !== null) requiredId(values, 'partner');
+    const plans = [];
+    for (const partner of await partnersMeant(context, values)) {
+      const id = wanted ?? (await newestPlan(context, partner));
+      if (id === null) continue;
+      const state = await store.db.tenant(partner, (tx) => planState(tx, id), { readOnly: true });
+      if (state === 'planned') await store.db.tenant(partner, (tx) => approvePlan(tx, id, ACTOR));
+      const result = await applyPlan({ db: store.db, psaFor: psaOf(context), clock, logger }, partner, id);
+      plans.push({ partnerId: partner, id, ...result, lines: await linesOf(context, partner, id) });
+    }
+    return { output: { plans }, exitCode: plans.every((plan) => plan.state === 'applied') ? 0 : 1 };
+  },
+};
+
+async function partnersMeant({ store }: CommandContext, values: Values): Promise<PartnerId[]> {
+  if (optional(values, 'partner') !== null) return [partnerId(requiredId(values, 'partner'))];
+  return (await store.db.system(listPartners, { readOnly: true })).map((partner) => partnerId(partner.id));
+}
+
+function linesOf({ store }: CommandContext, partner: PartnerId, planId: string): Promise<LineRow[]> {
+  return store.db.tenant(partner, (tx) => listLines(tx, planId, { first: 1_000, after: null }), { readOnly: true });
+}
+
+/** Null: the partner has no plan. */
+async function newestPlan({ store }: CommandContext, partner: PartnerId): Promise<string | null> {
+  const [plan] = await store.db.tenant(partner, (tx) => listPlans(tx, { first: 1, after: null }), { readOnly: true });
+  return plan?.id ?? null;
+}
 
 async function planState(tx: TenantTx, planId: string): Promise<string> {
   const [plan] = await getPlans(tx, [planId]);
   if (plan === undefined) throw new AppError('not_found', 'no such plan');
   return plan.state;
 }
-
-const billingApply: Command = {
-  name: 'billing apply',
-  usage: '--partner ID --plan ID',
-  summary: 'approve a plan, apply it and read the quantities back',
-  options: { partner: { type: 'string' }, plan: { type: 'string' } },
-  async run(context, values) {
-    const partner = partnerId(requiredId(values, 'partner'));
-    const plan = requiredId(values, 'plan');
-    const { store, clock, logger } = context;
-    const state = await store.db.tenant(partner, (tx) => planState(tx, plan), { readOnly: true });
-    if (state === 'planned') await store.db.tenant(partner, (tx) => approvePlan(tx, plan, ACTOR));
-    const result = await applyPlan({ db: store.db, psaFor: psaOf(context), clock, logger }, partner, plan);
-    const lines = await store.db.tenant(partner, (tx) => listLines(tx, plan, { first: 1_000, after: null }), {
-      readOnly: true,
-    });
-    return { output: { ...result, lines }, exitCode: result.state === 'applied' ? 0 : 1 };
-  },
-};
 
 const verifyCommand: Command = {
   name: 'verify',
