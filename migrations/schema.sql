@@ -1,5 +1,14 @@
 CREATE OR REPLACE FUNCTION public.current_partner() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $function$ select nullif(current_setting('app.partner', true), '')::uuid $function$ ;
+CREATE OR REPLACE FUNCTION public.halved(before timestamp with time zone, after timestamp with time zone, half_life double precision) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$ select power(0.5, greatest(0, extract(epoch from after - before)::double precision * 1000) / half_life) $function$ ;
+CREATE OR REPLACE FUNCTION public.note_directory_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'UPDATE' then if tg_table_name = 'clients' then insert into directory_changes (partner, client) select partner_id, id from before union select partner_id, id from after; else insert into directory_changes (partner, client) select partner_id, client_id from before union select partner_id, client_id from after; end if; elsif tg_table_name = 'clients' then insert into directory_changes (partner, client) select distinct partner_id, id from after; else insert into directory_changes (partner, client) select distinct partner_id, client_id from after; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
+CREATE OR REPLACE FUNCTION public.note_master_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin insert into directory_changes (partner, client) values (null, null); perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 
+create table accepted_digests (
+  digest bytea not null,
+  content_id text not null,
+  rejected boolean not null,
+  accepted_at timestamp with time zone not null
+);
 create table addresses (
   partner_id uuid not null,
   client_id uuid not null,
@@ -84,16 +93,36 @@ create table deliveries (
   release_due_at timestamp with time zone,
   remote_reply text
 );
+create table directory_changes (
+  xid xid8 not null default pg_current_xact_id(),
+  partner uuid,
+  client uuid
+);
 create table domains (
   partner_id uuid not null,
   client_id uuid not null,
   name text not null,
   created_at timestamp with time zone not null
 );
+create table greylist (
+  partner_id uuid not null,
+  key bytea not null,
+  first_seen_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone not null,
+  passed_at timestamp with time zone
+);
 create table group_members (
   partner_id uuid not null,
   group_id uuid not null,
   mailbox_id uuid not null
+);
+create table harvest_windows (
+  partner_id uuid not null,
+  client_id uuid not null,
+  domain text not null,
+  network text not null,
+  window_at timestamp with time zone not null,
+  unknown integer not null
 );
 create table incidents (
   partner_id uuid not null,
@@ -187,6 +216,12 @@ create table mailboxes (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null
 );
+create table master_list_entries (
+  id uuid not null,
+  kind text not null,
+  pattern text not null,
+  created_at timestamp with time zone not null
+);
 create table messages (
   partner_id uuid not null,
   id uuid not null,
@@ -206,6 +241,18 @@ create table messages (
   authentication_results text,
   received_at timestamp with time zone not null,
   node text not null
+);
+create table network_reputation (
+  network text not null,
+  ham double precision not null,
+  spam double precision not null,
+  unknown double precision not null,
+  auth_failures double precision not null,
+  protocol_errors double precision not null,
+  updated_at timestamp with time zone not null,
+  window_at timestamp with time zone not null,
+  window_known integer not null,
+  window_unknown integer not null
 );
 create table node_beats (
   node text not null,
@@ -416,6 +463,8 @@ create table usage_snapshots (
   taken_at timestamp with time zone not null
 );
 
+alter table accepted_digests add constraint accepted_digests_digest_check CHECK ((length(digest) = 32));
+alter table accepted_digests add constraint accepted_digests_pkey PRIMARY KEY (digest);
 alter table addresses add constraint addresses_address_check CHECK ((address = lower(address)));
 alter table addresses add constraint addresses_kind_check CHECK ((kind = ANY (ARRAY['primary'::text, 'alias'::text])));
 alter table addresses add constraint addresses_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
@@ -446,9 +495,14 @@ alter table deliveries add constraint deliveries_transform_check CHECK ((transfo
 alter table domains add constraint domains_name_check CHECK ((name = lower(name)));
 alter table domains add constraint domains_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table domains add constraint domains_pkey PRIMARY KEY (partner_id, name);
+alter table greylist add constraint greylist_key_check CHECK ((length(key) = 32));
+alter table greylist add constraint greylist_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table greylist add constraint greylist_pkey PRIMARY KEY (partner_id, key);
 alter table group_members add constraint group_members_partner_id_group_id_fkey FOREIGN KEY (partner_id, group_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table group_members add constraint group_members_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table group_members add constraint group_members_pkey PRIMARY KEY (partner_id, group_id, mailbox_id);
+alter table harvest_windows add constraint harvest_windows_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table harvest_windows add constraint harvest_windows_pkey PRIMARY KEY (partner_id, client_id, domain, network, window_at);
 alter table incidents add constraint incidents_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table incidents add constraint incidents_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table incidents add constraint incidents_pkey PRIMARY KEY (partner_id, id);
@@ -473,8 +527,13 @@ alter table mailboxes add constraint mailboxes_kind_check CHECK ((kind = ANY (AR
 alter table mailboxes add constraint mailboxes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table mailboxes add constraint mailboxes_pkey PRIMARY KEY (partner_id, id);
 alter table mailboxes add constraint mailboxes_status_check CHECK ((status = ANY (ARRAY['active'::text, 'blocked'::text, 'deleted'::text])));
+alter table master_list_entries add constraint master_list_entries_kind_check CHECK ((kind = ANY (ARRAY['allow'::text, 'block'::text])));
+alter table master_list_entries add constraint master_list_entries_kind_pattern_key UNIQUE (kind, pattern);
+alter table master_list_entries add constraint master_list_entries_pattern_check CHECK ((pattern = lower(pattern)));
+alter table master_list_entries add constraint master_list_entries_pkey PRIMARY KEY (id);
 alter table messages add constraint messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table messages add constraint messages_pkey PRIMARY KEY (partner_id, id);
+alter table network_reputation add constraint network_reputation_pkey PRIMARY KEY (network);
 alter table node_beats add constraint node_beats_pkey PRIMARY KEY (node, xid);
 alter table node_beats add constraint node_beats_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
 alter table nodes add constraint nodes_pkey PRIMARY KEY (id);
@@ -527,6 +586,7 @@ alter table usage_snapshots add constraint usage_snapshots_partner_id_client_id_
 alter table usage_snapshots add constraint usage_snapshots_pkey PRIMARY KEY (partner_id, client_id, product, day);
 alter table usage_snapshots add constraint usage_snapshots_quantity_check CHECK ((quantity >= 0));
 
+CREATE INDEX accepted_digests_age ON public.accepted_digests USING btree (accepted_at);
 CREATE INDEX addresses_address ON public.addresses USING btree (address);
 CREATE INDEX addresses_mailbox ON public.addresses USING btree (partner_id, mailbox_id);
 CREATE UNIQUE INDEX api_keys_id ON public.api_keys USING btree (id);
@@ -538,9 +598,12 @@ CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, me
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
 CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
+CREATE INDEX directory_changes_xid ON public.directory_changes USING btree (xid);
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
 CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
+CREATE INDEX greylist_age ON public.greylist USING btree (last_seen_at);
 CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
+CREATE INDEX harvest_windows_age ON public.harvest_windows USING btree (window_at);
 CREATE INDEX incidents_held ON public.incidents USING btree (partner_id, client_id) WHERE (ticket_state = 'held'::text);
 CREATE UNIQUE INDEX incidents_key ON public.incidents USING btree (partner_id, ticket_key);
 CREATE INDEX incidents_list ON public.incidents USING btree (partner_id, opened_at DESC, id DESC);
@@ -559,6 +622,7 @@ CREATE INDEX mailboxes_client ON public.mailboxes USING btree (partner_id, clien
 CREATE INDEX mailboxes_updated ON public.mailboxes USING btree (partner_id, client_id, updated_at);
 CREATE INDEX messages_content ON public.messages USING btree (content_id);
 CREATE INDEX messages_received ON public.messages USING btree (partner_id, received_at DESC);
+CREATE INDEX network_reputation_age ON public.network_reputation USING btree (updated_at);
 CREATE INDEX psa_mappings_connection ON public.psa_mappings USING btree (partner_id, connection_id);
 CREATE INDEX queue_client ON public.queue USING btree (partner_id, client_id);
 CREATE INDEX queue_due ON public.queue USING btree (due_at);
@@ -586,8 +650,12 @@ create policy system on deliveries for ALL to tollgate_system using (true) with 
 create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on domains for ALL to tollgate_system using (true) with check (true);
 create policy tenant on domains for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on greylist for ALL to tollgate_system using (true) with check (true);
+create policy tenant on greylist for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on group_members for ALL to tollgate_system using (true) with check (true);
 create policy tenant on group_members for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on harvest_windows for ALL to tollgate_system using (true) with check (true);
+create policy tenant on harvest_windows for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on incidents for ALL to tollgate_system using (true) with check (true);
 create policy tenant on incidents for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on ledger for ALL to tollgate_system using (true) with check (true);
@@ -637,7 +705,9 @@ alter table billing_plans force row level security;
 alter table clients force row level security;
 alter table deliveries force row level security;
 alter table domains force row level security;
+alter table greylist force row level security;
 alter table group_members force row level security;
+alter table harvest_windows force row level security;
 alter table incidents force row level security;
 alter table ledger force row level security;
 alter table ledger_default force row level security;
@@ -660,6 +730,7 @@ alter table submission_credentials force row level security;
 alter table subscriptions force row level security;
 alter table usage_snapshots force row level security;
 
+grant delete, insert, select, update on accepted_digests to tollgate_system;
 grant delete, insert, select, update on addresses to tollgate_app;
 grant delete, insert, select, update on addresses to tollgate_system;
 grant delete, insert, select, update on api_keys to tollgate_app;
@@ -674,10 +745,16 @@ grant delete, insert, select, update on clients to tollgate_app;
 grant delete, insert, select, update on clients to tollgate_system;
 grant delete, insert, select, update on deliveries to tollgate_app;
 grant delete, insert, select, update on deliveries to tollgate_system;
+grant insert on directory_changes to tollgate_app;
+grant delete, insert, select on directory_changes to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;
 grant delete, insert, select, update on domains to tollgate_system;
+grant delete, insert, select, update on greylist to tollgate_app;
+grant delete, insert, select, update on greylist to tollgate_system;
 grant delete, insert, select, update on group_members to tollgate_app;
 grant delete, insert, select, update on group_members to tollgate_system;
+grant delete, insert, select, update on harvest_windows to tollgate_app;
+grant delete, insert, select, update on harvest_windows to tollgate_system;
 grant delete, insert, select, update on incidents to tollgate_app;
 grant delete, insert, select, update on incidents to tollgate_system;
 grant insert, select on ledger to tollgate_app;
@@ -686,8 +763,10 @@ grant delete, insert, select, update on list_entries to tollgate_app;
 grant delete, insert, select, update on list_entries to tollgate_system;
 grant delete, insert, select, update on mailboxes to tollgate_app;
 grant delete, insert, select, update on mailboxes to tollgate_system;
+grant delete, insert, select, update on master_list_entries to tollgate_system;
 grant delete, insert, select, update on messages to tollgate_app;
 grant delete, insert, select, update on messages to tollgate_system;
+grant delete, insert, select, update on network_reputation to tollgate_system;
 grant select on node_beats to tollgate_app;
 grant delete, insert, select, update on node_beats to tollgate_system;
 grant select on nodes to tollgate_app;

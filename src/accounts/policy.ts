@@ -17,6 +17,8 @@ export const DEFAULT_POLICY: Policy = Object.freeze({
     suspicious_archive: 'quarantine',
     html_smuggling: 'quarantine',
   }),
+  greylist: false,
+  ownerNameAction: 'points',
 });
 
 const attachmentAction = z.enum(['allow', 'quarantine', 'reject', 'strip']);
@@ -29,6 +31,8 @@ const partial = z.strictObject({
   unscannableAction: z.enum(['quarantine', 'reject']).optional(),
   bulkAction: z.enum(['deliver', 'tag', 'quarantine']).optional(),
   attachments: z.partialRecord(z.enum(FILTER_CLASSES), attachmentAction).optional(),
+  greylist: z.boolean().optional(),
+  ownerNameAction: z.enum(['points', 'spoof', 'off']).optional(),
 });
 
 /** A client's own settings over the defaults. Stored settings that no longer parse are ignored: the defaults are safe. */

@@ -43,6 +43,15 @@ export interface Config {
   readonly reportWaitSeconds: number;
   /** Threads that parse and score. */
   readonly scanThreads: number;
+  /** DNS lists of sending addresses: block lists with points above 0, allow lists with points below. */
+  readonly dnsLists: readonly DnsListSetting[];
+}
+
+export interface DnsListSetting {
+  readonly zone: string;
+  readonly points: number;
+  /** Mail from listed addresses is refused at RCPT. */
+  readonly reject: boolean;
 }
 
 const port = z.coerce.number('is not a number').int('is not a whole number').min(0).max(65_535);
@@ -87,6 +96,8 @@ const schema = z.object({
   TOLLGATE_DIRECTORY_GRACE_SECONDS: seconds.default(900),
   TOLLGATE_SERVER_DOWN_SECONDS: seconds.default(300),
   TOLLGATE_REPORT_WAIT_SECONDS: seconds.default(6 * 3600),
+  TOLLGATE_DNSBL: z.string().default(''),
+  TOLLGATE_DNSWL: z.string().default(''),
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
 });
 
@@ -113,6 +124,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   const dns = parseDns(given['TOLLGATE_DNS'], faults);
   const roles = parseRoles(given['TOLLGATE_ROLES'] ?? ROLES.join(','), faults);
+  const dnsLists = [
+    ...parseDnsLists('TOLLGATE_DNSBL', given['TOLLGATE_DNSBL'] ?? '', faults),
+    ...parseDnsLists('TOLLGATE_DNSWL', given['TOLLGATE_DNSWL'] ?? '', faults),
+  ];
   const hostName = normalizeDomain(given['TOLLGATE_HOSTNAME'] ?? '') ?? null;
   if (given['TOLLGATE_HOSTNAME'] !== undefined && hostName === null)
     faults.push('TOLLGATE_HOSTNAME is not a full host name');
@@ -156,6 +171,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     serverDownSeconds: data.TOLLGATE_SERVER_DOWN_SECONDS,
     reportWaitSeconds: data.TOLLGATE_REPORT_WAIT_SECONDS,
     scanThreads: data.TOLLGATE_SCAN_THREADS,
+    dnsLists,
   });
 }
 
@@ -168,6 +184,36 @@ function parseDns(text: string | undefined, faults: string[]): Config['dns'] {
     return null;
   }
   return { host: match[1].replace(/^\[|\]$/g, ''), port: portNumber };
+}
+
+const ZONES_MAX = 10;
+const BLOCK_POINTS = { usual: 2, most: 5 };
+const ALLOW_POINTS = { usual: 1, most: 2 };
+
+/** `zone`, `zone=POINTS` or, of block lists, `zone=reject`, separated by commas. Points are counted against an allow list's mail. */
+function parseDnsLists(
+  name: 'TOLLGATE_DNSBL' | 'TOLLGATE_DNSWL',
+  text: string,
+  faults: string[],
+): readonly DnsListSetting[] {
+  const isBlock = name === 'TOLLGATE_DNSBL';
+  const { usual, most } = isBlock ? BLOCK_POINTS : ALLOW_POINTS;
+  const lists: DnsListSetting[] = [];
+  for (const part of text.split(',').map((one) => one.trim())) {
+    if (part === '') continue;
+    const [host = '', wish = String(usual), ...rest] = part.split('=').map((one) => one.trim());
+    const zone = normalizeDomain(host);
+    const reject = isBlock && wish === 'reject';
+    const points = reject ? most : Number(wish);
+    const isGood = zone !== null && rest.length === 0 && points > 0 && points <= most;
+    if (!isGood || lists.some((one) => one.zone === zone)) {
+      faults.push(`${name} is zone=POINTS,... with points up to ${most}${isBlock ? ', or zone=reject' : ''}`);
+      return [];
+    }
+    lists.push({ zone, points: isBlock ? points : -points, reject });
+  }
+  if (lists.length > ZONES_MAX) faults.push(`${name} has at most ${ZONES_MAX} zones`);
+  return lists;
 }
 
 function parseRoles(text: string, faults: string[]): readonly Role[] {

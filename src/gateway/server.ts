@@ -18,13 +18,15 @@ import { guard } from './callbacks.ts';
 import { declaredSize, recipientOf, senderOf } from './commands.ts';
 import { RejectedReply } from './decision.ts';
 import { ConnectionGuard, type ConnectionLimits, DEFAULT_LIMITS } from './limits.ts';
-import { patchSmtpServer } from './patch.ts';
+import { hearProtocolErrors, patchSmtpServer } from './patch.ts';
 import { Reply } from './replies.ts';
 import type { Spool } from './spool.ts';
 
 /** What a port does with a transaction; everything common to both ports is here. */
 export interface Port {
   readonly direction: Direction;
+  /** Throws Reply to refuse the connection. */
+  connect?(session: SMTPServerSession): Promise<void>;
   auth?(username: string, password: string, session: SMTPServerSession): Promise<{ user: unknown }>;
   sender?(sender: string, session: SMTPServerSession): void | Promise<void>;
   /** Throws Reply to refuse. `transaction` lives as long as the SMTP transaction. */
@@ -53,6 +55,8 @@ export interface ServerDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: ServerSettings;
+  /** A command of the client was not SMTP. */
+  readonly onProtocolError?: (remoteAddress: string) => void;
 }
 
 const DISABLED = ['WIZ', 'SHELL', 'KILL', 'HELP', 'VRFY', 'EXPN', 'ETRN', 'XCLIENT', 'XFORWARD', 'XOAUTH2'];
@@ -69,6 +73,7 @@ export class GatewayServer {
     this.#deps = deps;
     this.#port = port;
     this.#server = new SMTPServer(this.#options());
+    if (deps.onProtocolError !== undefined) hearProtocolErrors(this.#server, deps.onProtocolError);
     this.#server.on('error', (error) => deps.logger.debug({ err: error }, 'an SMTP connection failed'));
     this.#guard = new ConnectionGuard(this.#server.server, {
       ...DEFAULT_LIMITS,
@@ -160,10 +165,11 @@ export class GatewayServer {
     );
   }
 
-  #connect(session: SMTPServerSession): void {
+  async #connect(session: SMTPServerSession): Promise<void> {
     if (this.#guard.isOver(session.remoteAddress)) {
       throw new Reply(421, '4.7.0', 'Too many connections from your address');
     }
+    await this.#port.connect?.(session);
   }
 
   async #auth(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<{ user: unknown }> {

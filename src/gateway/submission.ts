@@ -1,3 +1,4 @@
+import type { DirectoryCache } from '../accounts/cache.ts';
 import { type Submitter, verifySubmission } from '../accounts/credentials.ts';
 import { outboundContexts } from '../accounts/directory.ts';
 import { domainOf } from '../core/address.ts';
@@ -5,11 +6,14 @@ import type { Clock } from '../core/clock.ts';
 import type { SystemDb } from '../db/db.ts';
 import { type DecisionDeps, decide } from './decision.ts';
 import { Reply } from './replies.ts';
+import type { Reputation } from './reputation.ts';
 import type { Port } from './server.ts';
 
 export interface SubmissionDeps extends DecisionDeps {
   readonly db: SystemDb;
   readonly clock: Clock;
+  readonly directory: DirectoryCache;
+  readonly reputation: Reputation;
 }
 
 const TRIES_PER_CONNECTION = 3;
@@ -45,6 +49,7 @@ export function submissionPort(deps: SubmissionDeps): Port {
         bySession.delete(session.id);
         return { user: submitter };
       }
+      deps.reputation.note(session.remoteAddress, 'authFailures');
       const tries = (bySession.get(session.id) ?? 0) + 1;
       bySession.set(session.id, tries);
       byAddress.set(session.remoteAddress, { ...address, failures: address.failures + 1 });
@@ -71,15 +76,9 @@ export function submissionPort(deps: SubmissionDeps): Port {
       const known = outgoing.get(transaction);
       if (known === undefined) throw new Reply(503, '5.5.1', 'There is no recipient');
       const domain = domainOf(known.sender);
-      const contexts = await deps.db.system(
-        (tx) =>
-          outboundContexts(
-            tx,
-            known.submitter,
-            [...known.recipients].map((recipient) => ({ recipient, domain })),
-          ),
-        { readOnly: true },
-      );
+      const view = await deps.directory.view(known.submitter);
+      const recipients = [...known.recipients].map((recipient) => ({ recipient, domain }));
+      const contexts = outboundContexts(view, known.submitter.mailboxId, recipients);
       return decide(deps, content, envelope, contexts, signal);
     },
   };

@@ -15,6 +15,7 @@ export const JOB_NAMES = [
   'rollups.verify',
   'spool.sweep',
   'ledger.partitions',
+  'edge.prune',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

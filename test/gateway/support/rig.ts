@@ -36,7 +36,8 @@ export const byLocalPart: Pipeline = {
         const verdict: Verdict = action === 'deliver' ? 'clean' : 'spam';
         return { verdict, action, score: 0, reasons: action === 'deliver' ? [] : [{ code: 'test.rule', detail: '' }] };
       }),
-      facts: { messageId: '<1@x>', fromAddress: 'bob@sender.example', fromName: '', subject: 'Hello', attachments: [] },
+      // Without Message-ID, so that the same mail sent twice is two messages.
+      facts: { messageId: '', fromAddress: 'bob@sender.example', fromName: '', subject: 'Hello', attachments: [] },
       authenticationResults: null,
     };
   },
@@ -50,16 +51,21 @@ export interface RigOptions {
   readonly logger?: Logger;
   readonly resolver?: Resolver;
   readonly mxPort?: number;
+  readonly delay?: (ms: number) => Promise<void>;
 }
 
 /** A gateway with its database, spool and delivery worker (not started: tests drain). */
 export async function openRig(t: TestContext, options: RigOptions = {}) {
-  const { db, clock, owner, ownerUrl } = await openDatabase(t);
+  const { db, clock, owner, ownerUrl, before } = await openDatabase(t);
   const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-spool-'));
   const spool = await Spool.open(folder, options.disk ?? realDisk);
   const logger = options.logger ?? silentLogger;
   const config = { ...CONFIG, ...options.config };
-  const gateway = createGateway({ db, clock, logger, spool, pipeline: options.pipeline ?? byLocalPart, config });
+  const gateway = createGateway({
+    ...{ db, clock, logger, spool, pipeline: options.pipeline ?? byLocalPart, config },
+    ...(options.resolver === undefined ? {} : { resolver: options.resolver }),
+    ...(options.delay === undefined ? {} : { delay: options.delay }),
+  });
   const delivery = createDelivery({
     db,
     clock,
@@ -70,7 +76,7 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
     ...(options.mxPort === undefined ? {} : { mxPort: options.mxPort }),
   });
   const where = await gateway.start();
-  t.after(async () => {
+  before(async () => {
     await gateway.stop(200);
     await delivery.stop();
     await rm(folder, { recursive: true, force: true });
@@ -80,6 +86,7 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
     clock,
     owner,
     ownerUrl,
+    before,
     spool,
     folder,
     gateway,
@@ -98,8 +105,9 @@ export class Talker {
   readonly socket: Socket;
   #text = '';
 
-  constructor(to: number) {
-    this.socket = connect(to, '127.0.0.1');
+  /** `from`: the client's address, any of 127.0.0.0/8. */
+  constructor(to: number, from = '127.0.0.1') {
+    this.socket = connect({ port: to, host: '127.0.0.1', localAddress: from });
     this.socket.setNoDelay(true);
     this.socket.on('error', () => undefined);
     this.socket.setEncoding('latin1');
@@ -110,8 +118,8 @@ export class Talker {
     this.socket.on('close', () => this.socket.emit('more'));
   }
 
-  static async open(to: number): Promise<Talker> {
-    const talker = new Talker(to);
+  static async open(to: number, from?: string): Promise<Talker> {
+    const talker = new Talker(to, from);
     await talker.reply();
     await talker.say('EHLO client.example');
     return talker;
