@@ -7,6 +7,7 @@ import type { SystemTx, TenantTx, Tx } from '../db/db.ts';
 import { isForeignKeyViolation } from '../db/errors.ts';
 import { sql } from '../db/sql.ts';
 import { recordAudit } from './audit.ts';
+import { requireClient } from './clients.ts';
 
 /** Entries that one mailbox, client or partner, or the operator, may have. */
 export const LIST_LIMITS: Readonly<Record<ListEntry['scope'], number>> = Object.freeze({
@@ -237,4 +238,39 @@ export async function addMasterEntries(
 
 export async function removeMasterEntry(tx: SystemTx, id: string): Promise<boolean> {
   return (await tx.run(sql`delete from master_list_entries where id = ${id}`)) > 0;
+}
+
+/**
+ * Brings in lines for a client, or for the partner when `clientId` is null, all or none. A line may name a mailbox of the
+ * client by its address. Throws `invalid_input` that names the line, `not_found`, `limit_exceeded`.
+ */
+export async function importListLines(
+  tx: TenantTx,
+  clientId: string | null,
+  lines: readonly { readonly kind: 'allow' | 'block'; readonly pattern: string; readonly mailbox: string }[],
+  actor: string,
+): Promise<{ created: number; unchanged: number }> {
+  if (clientId !== null) await requireClient(tx, clientId);
+  const addresses = lines.map((line) => normalizeAddress(line.mailbox) ?? '').filter((address) => address !== '');
+  const rows = await tx.rows<{ id: string; address: string }>(sql`
+    select m.id, m.address from mailboxes m
+    where m.partner_id = ${tx.partnerId} and m.client_id = ${clientId}::uuid and m.status <> 'deleted'
+      and m.address = any(${addresses}::text[])`);
+  const mailboxes = new Map(rows.map((row) => [row.address, row.id]));
+  const inputs = lines.map((line, index) => {
+    const mailboxId = line.mailbox === '' ? null : (mailboxes.get(normalizeAddress(line.mailbox) ?? '') ?? undefined);
+    if (mailboxId === undefined) throw atLine(index, `the client has no mailbox ${printable(line.mailbox)}`);
+    const input = { clientId, mailboxId, kind: line.kind, pattern: line.pattern };
+    try {
+      return { ...input, pattern: patternFor(scopeOf(input), line.pattern) };
+    } catch (error) {
+      throw error instanceof AppError ? atLine(index, error.message) : error;
+    }
+  });
+  const { created, unchanged } = await addListEntries(tx, inputs, actor);
+  return { created, unchanged };
+}
+
+function atLine(index: number, why: string): AppError {
+  return new AppError('invalid_input', `line ${index + 2}: ${why}`, { field: 'file' });
 }

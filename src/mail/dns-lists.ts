@@ -88,7 +88,7 @@ export class DnsLists {
     if (known !== undefined && known.until > this.#now()) return known.health;
     const entry = { until: Number.POSITIVE_INFINITY, health: this.#test(zone) };
     this.#tested.set(zone, entry);
-    entry.health.then((health) => {
+    void entry.health.then((health) => {
       entry.until = this.#now() + (health === 'unknown' ? UNKNOWN_MS : TESTED_MS);
     });
     return entry.health;

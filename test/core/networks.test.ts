@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { isInNetwork, networkOf, normalizeNetwork } from '../../src/core/networks.ts';
+
+test('an address is counted by its /24 or /64, IPv4 in IPv6 clothes as IPv4', () => {
+  assert.equal(networkOf('192.0.2.77'), '192.0.2.0/24');
+  assert.equal(networkOf('::ffff:192.0.2.77'), '192.0.2.0/24');
+  assert.equal(networkOf('2001:db8:1:2:3:4:5:6'), '2001:db8:1:2::/64');
+  assert.equal(networkOf('unknown'), 'unknown');
+});
+
+test('networks have one text, host bits off; what is none is null', () => {
+  const cases: [string, string | null][] = [
+    ['192.0.2.7', '192.0.2.7/32'],
+    [' 192.0.2.7/24 ', '192.0.2.0/24'],
+    ['10.1.2.3/9', '10.0.0.0/9'],
+    ['2001:DB8::1/32', '2001:db8::/32'],
+    ['2001:db8::1', '2001:db8::1/128'],
+    ['::ffff:192.0.2.7/120', '192.0.2.0/24'],
+    ['0.0.0.0/0', '0.0.0.0/0'],
+    ['192.0.2.7/33', null],
+    ['192.0.2.7/-1', null],
+    ['192.0.2/24', null],
+    ['0xc0000201', null],
+    ['example.org', null],
+    ['fe80::1%eth0', null],
+    ['', null],
+  ];
+  for (const [text, wanted] of cases) assert.equal(normalizeNetwork(text), wanted, text);
+});
+
+test('an address lies in a network of its own family only', () => {
+  assert.equal(isInNetwork('192.0.2.9', '192.0.2.0/24'), true);
+  assert.equal(isInNetwork('::ffff:192.0.2.9', '192.0.2.0/24'), true);
+  assert.equal(isInNetwork('192.0.3.9', '192.0.2.0/24'), false);
+  assert.equal(isInNetwork('2001:db8::9', '0.0.0.0/0'), false);
+  assert.equal(isInNetwork('no address', '0.0.0.0/0'), false);
+});
