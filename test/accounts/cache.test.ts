@@ -173,3 +173,28 @@ test('memory is bounded', async (t) => {
   await small.recipient('u0@b.example', 0);
   assert.equal(asked, 1);
 });
+
+test('a gateway that hears nothing at all finds changes by looking', async (t) => {
+  const { db, owner, before } = await openCache(t);
+  const deaf: CacheDb = {
+    system: (work, options) => db.system(work, options),
+    listen: () => Promise.reject(new Error('no ear')),
+  };
+  const cache = new DirectoryCache(deaf, { everyMs: 20 });
+  before(() => cache.stop());
+  await cache.start();
+  assert.equal((await cache.recipient(ANN, 0)).kind, 'known');
+  await owner.query(`update mailboxes set status = 'deleted' where address = $1`, [ANN]);
+  // The timer's next look forgets her; until then memory answers.
+  while ((await cache.recipient(ANN, 0)).kind === 'known') await new Promise((resolve) => setImmediate(resolve));
+});
+
+test('with NOTIFY a change is heard without a timer', async (t) => {
+  const { db, owner, before } = await openCache(t);
+  const cache = new DirectoryCache(db, { everyMs: 3_600_000, maxAgeMs: 7_200_000 });
+  before(() => cache.stop());
+  await cache.start();
+  assert.equal((await cache.recipient(ANN, 0)).kind, 'known');
+  await owner.query(`update mailboxes set status = 'deleted' where address = $1`, [ANN]);
+  while ((await cache.recipient(ANN, 0)).kind === 'known') await new Promise((resolve) => setImmediate(resolve));
+});
