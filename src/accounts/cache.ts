@@ -2,6 +2,7 @@ import { domainOf } from '../core/address.ts';
 import { DIRECTORY_CHANNEL } from '../core/channels.ts';
 import type { Logger } from '../core/log.ts';
 import type { RecipientContext } from '../core/message.ts';
+import { networkRule } from '../core/networks.ts';
 import type { SystemDb } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import {
@@ -107,11 +108,16 @@ export class DirectoryCache {
     return found;
   }
 
-  /** See recipientContexts. */
-  async contexts(known: readonly KnownRecipient[]): Promise<RecipientContext[]> {
+  /** See recipientContexts; for mail from `remoteAddress`, when it is given. */
+  async contexts(known: readonly KnownRecipient[], remoteAddress?: string): Promise<RecipientContext[]> {
     const views = await this.#viewsOf(known);
     const master = await this.master();
-    return known.map((one) => contextOf(one, requireView(views.get(one.clientId)), master));
+    return known.map((one) => {
+      const view = requireView(views.get(one.clientId));
+      const context = contextOf(one, view, master);
+      const allowed = remoteAddress !== undefined && networkRule(view.networks, remoteAddress) === 'allow';
+      return allowed ? { ...context, networkAllowed: true } : context;
+    });
   }
 
   /** Throws `unavailable` when there is no such client any more. */

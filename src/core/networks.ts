@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import type { ListEntry } from './message.ts';
 
 /**
  * The network that an address is counted by: its /24 (IPv4) or /64 (IPv6), as `192.0.2.0/24`. What is no address is counted
@@ -36,10 +37,36 @@ export function isNetwork(pattern: string): boolean {
   return pattern.includes('/') && !pattern.includes('@');
 }
 
-/** Whether an address lies in a network of `normalizeNetwork`. */
-export function isInNetwork(address: string, network: string): boolean {
-  if (!ipaddr.isValid(address)) return false;
-  const parsed = ipaddr.process(address);
-  const range = ipaddr.parseCIDR(network);
-  return range[0].kind() === parsed.kind() && parsed.match(range);
+/** Networks by prefix length, the longest first, and in it by text. */
+type Index = readonly (readonly [number, ReadonlyMap<string, ListEntry['kind']>])[];
+const indexes = new WeakMap<readonly ListEntry[], Index>();
+
+function indexOf(entries: readonly ListEntry[]): Index {
+  const known = indexes.get(entries);
+  if (known !== undefined) return known;
+  const byLength = new Map<number, Map<string, ListEntry['kind']>>();
+  for (const { kind, pattern } of entries) {
+    const length = Number(pattern.slice(pattern.indexOf('/') + 1));
+    const same = byLength.get(length) ?? new Map<string, ListEntry['kind']>();
+    if (same.get(pattern) !== 'block') same.set(pattern, kind);
+    byLength.set(length, same);
+  }
+  const index = [...byLength].toSorted(([a], [b]) => b - a);
+  indexes.set(entries, index);
+  return index;
+}
+
+/**
+ * What entries that name networks say of an address, or null: the entry with the longest prefix decides, at a tie the block.
+ * Takes as long for thousands of entries as for one; the index is made once for each array.
+ */
+export function networkRule(entries: readonly ListEntry[], address: string): ListEntry['kind'] | null {
+  if (entries.length === 0 || !ipaddr.isValid(address)) return null;
+  const host = ipaddr.process(address).toString();
+  for (const [length, networks] of indexOf(entries)) {
+    const network = normalizeNetwork(`${host}/${length}`);
+    const kind = network === null ? undefined : networks.get(network);
+    if (kind !== undefined) return kind;
+  }
+  return null;
 }

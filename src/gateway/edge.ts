@@ -2,7 +2,7 @@ import type { DirectoryCache } from '../accounts/cache.ts';
 import type { ClientView, KnownRecipient } from '../accounts/directory.ts';
 import type { Clock } from '../core/clock.ts';
 import type { ConnectionFacts, ListEntry } from '../core/message.ts';
-import { isInNetwork, networkOf } from '../core/networks.ts';
+import { networkOf, networkRule } from '../core/networks.ts';
 import type { SystemDb } from '../db/db.ts';
 import { spfResult } from '../mail/authentication.ts';
 import type { DnsListHit, DnsLists } from '../mail/dns-lists.ts';
@@ -63,7 +63,8 @@ export class Edge {
 
   /** At connect. Throws Reply 554 for the operator's blocked networks, 421 for networks that sent mostly unwanted mail. */
   async connect(remoteAddress: string): Promise<void> {
-    const network = await this.#masterNetwork(remoteAddress);
+    // A database that is away is told at RCPT, with a reply that is right there.
+    const network = await this.#masterNetwork(remoteAddress).catch(() => null);
     if (network === 'block') throw new Reply(554, '5.7.1', 'Your network is blocked here');
     if (network !== 'allow' && !(await this.#mayTake(remoteAddress, 0))) throw slowDown();
   }
@@ -143,11 +144,6 @@ export class Edge {
     return { reputation: score, dnsLists: hits.map(({ zone, points }) => ({ zone, points })) };
   }
 
-  /** Whether the partner has the network on its allow list. */
-  isAllowed(view: ClientView, remoteAddress: string): boolean {
-    return networkRule(view.networks, remoteAddress) === 'allow';
-  }
-
   #dnsHits(remoteAddress: string): Promise<DnsListHit[]> {
     return this.#deps.dnsLists?.check(remoteAddress) ?? Promise.resolve([]);
   }
@@ -177,17 +173,6 @@ export class Edge {
 }
 
 const slowDown = () => new Reply(421, '4.7.0', 'Too much unwanted mail from your network, try again in a minute');
-
-/** The entry with the longest prefix decides; at a tie the block. */
-function networkRule(entries: readonly ListEntry[], address: string): ListEntry['kind'] | null {
-  let best: { kind: ListEntry['kind']; prefix: number } | null = null;
-  for (const { kind, pattern } of entries) {
-    if (!isInNetwork(address, pattern)) continue;
-    const prefix = Number(pattern.slice(pattern.indexOf('/') + 1));
-    if (best === null || prefix > best.prefix || (prefix === best.prefix && kind === 'block')) best = { kind, prefix };
-  }
-  return best?.kind ?? null;
-}
 
 function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => {

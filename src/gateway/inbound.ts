@@ -1,6 +1,6 @@
 import type { DirectoryCache } from '../accounts/cache.ts';
 import type { KnownRecipient } from '../accounts/directory.ts';
-import type { Envelope, Pipeline, PipelineResult, RecipientContext } from '../core/message.ts';
+import type { Envelope, Pipeline, PipelineResult } from '../core/message.ts';
 import type { Decision } from '../core/verdict.ts';
 import type { Committer } from './commit.ts';
 import { decide } from './decision.ts';
@@ -79,12 +79,7 @@ export function inboundPort(deps: InboundDeps): Port {
 
     async accept(content, envelope, transaction, signal) {
       const known = [...(recipients.get(transaction)?.values() ?? [])];
-      const contexts = await Promise.all(
-        (await directory.contexts(known)).map(async (context): Promise<RecipientContext> => {
-          const allowed = edge.isAllowed(await directory.view(context), envelope.remoteAddress);
-          return allowed ? { ...context, networkAllowed: true } : context;
-        }),
-      );
+      const contexts = await directory.contexts(known, envelope.remoteAddress);
       const connection = await edge.factsOf(envelope.remoteAddress);
       const whole: Envelope = connection === null ? envelope : { ...envelope, connection };
       return decide({ ...deps, pipeline: observed(deps.pipeline, reputation) }, content, whole, contexts, signal);

@@ -4,7 +4,7 @@ import { openIncident, resolveIncident } from '../tickets/incidents.ts';
 
 const RULE = 'directory.harvest';
 /** Unknown recipients of one domain from one network in a window of ten minutes that are an incident. */
-const HARVESTED = 30;
+const HARVESTED = 20;
 const QUIET_MS = 6 * 3_600_000;
 
 interface Harvested {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { isInNetwork, networkOf, normalizeNetwork } from '../../src/core/networks.ts';
+import { networkOf, networkRule, normalizeNetwork } from '../../src/core/networks.ts';
 
 test('an address is counted by its /24 or /64, IPv4 in IPv6 clothes as IPv4', () => {
   assert.equal(networkOf('192.0.2.77'), '192.0.2.0/24');
@@ -29,10 +29,32 @@ test('networks have one text, host bits off; what is none is null', () => {
   for (const [text, wanted] of cases) assert.equal(normalizeNetwork(text), wanted, text);
 });
 
-test('an address lies in a network of its own family only', () => {
-  assert.equal(isInNetwork('192.0.2.9', '192.0.2.0/24'), true);
-  assert.equal(isInNetwork('::ffff:192.0.2.9', '192.0.2.0/24'), true);
-  assert.equal(isInNetwork('192.0.3.9', '192.0.2.0/24'), false);
-  assert.equal(isInNetwork('2001:db8::9', '0.0.0.0/0'), false);
-  assert.equal(isInNetwork('no address', '0.0.0.0/0'), false);
+test('of the networks that an address lies in, of its own family, the longest prefix decides, at a tie the block', () => {
+  const entry = (kind: 'allow' | 'block', pattern: string) => ({
+    id: pattern,
+    scope: 'partner' as const,
+    kind,
+    pattern,
+  });
+  const entries = [
+    entry('block', '192.0.0.0/16'),
+    entry('allow', '192.0.2.0/24'),
+    entry('allow', '192.0.2.9/32'),
+    entry('block', '192.0.2.9/32'),
+    entry('allow', '192.0.2.9/32'),
+    entry('block', '2001:db8::/32'),
+  ];
+  const cases: [string, 'allow' | 'block' | null][] = [
+    ['192.0.1.1', 'block'],
+    ['192.0.2.1', 'allow'],
+    ['::ffff:192.0.2.1', 'allow'],
+    ['192.0.2.9', 'block'],
+    ['198.51.100.1', null],
+    ['2001:db8:9::1', 'block'],
+    ['2001:db9::1', null],
+    ['no address', null],
+  ];
+  for (const [address, wanted] of cases) assert.equal(networkRule(entries, address), wanted, address);
+  assert.equal(networkRule([entry('block', '0.0.0.0/0')], '2001:db8::1'), null);
+  assert.equal(networkRule([entry('block', '0.0.0.0/0')], '203.0.113.1'), 'block');
 });

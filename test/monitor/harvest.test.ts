@@ -19,7 +19,7 @@ test('a domain whose addresses are tried is one incident of its client, that end
     await reputation.flush();
   };
   await attack(clientId, 'acme.example', 30);
-  await attack(quiet, 'quiet.example', 29);
+  await attack(quiet, 'quiet.example', 19);
   assert.equal(await watchHarvest(db), 1);
   await attack(clientId, 'acme.example', 60, '198.51.100.9');
   assert.equal(await watchHarvest(db), 0, 'told once');
