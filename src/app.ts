@@ -21,6 +21,7 @@ import { NodeWatermark } from './ledger/watermark.ts';
 import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.ts';
 import { createPipeline } from './pipeline/create.ts';
 import { rollOnce } from './rollups/build.ts';
+import { createScanners } from './scanners/index.ts';
 import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
 
 /** What a test or the demo puts in the place of a part. */
@@ -99,7 +100,12 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     if (config.roles.includes('gateway')) {
       const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
       const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
-      const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
+      const pipeline = createPipeline({
+        ...{ threads: config.scanThreads, resolver, hostName: config.hostName, logger },
+        scanners: createScanners(config.scanners, logger),
+        scannerDown: config.scanners.down,
+        limits: { scannerMs: config.scanners.timeoutMs },
+      });
       parts.add(() => pipeline.close());
       const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
       await delivery.start();

@@ -13,6 +13,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/config': [],
   'src/db': [],
   'src/mail': [],
+  'src/scanners': [],
   'src/accounts': ['src/db'],
   'src/ledger': ['src/db'],
   'src/pipeline': ['src/mail', 'src/config'],

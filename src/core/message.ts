@@ -111,6 +111,8 @@ export interface PipelineResult {
   readonly facts: MessageFacts;
   /** Value of the Authentication-Results header to be added (RFC 8601); null when authentication did not run. */
   readonly authenticationResults: string | null;
+  /** Why the sender shall come back (451) instead of being answered by the decisions; absent: they hold. */
+  readonly deferred?: string;
 }
 
 /** The port that the gateway calls. A failure inside is the verdict `unscannable`, never an exception and never clean. */

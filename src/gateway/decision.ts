@@ -28,6 +28,7 @@ export async function decide(
   const result = await withinTime(deps.scanMs, signal, (limit) =>
     deps.pipeline.run({ path, bytes: content.bytes, envelope, recipients: contexts }, limit),
   );
+  if (result.deferred !== undefined) throw new Reply(451, '4.7.1', `Try again later: ${result.deferred}`);
   const acceptance = acceptanceOf(content, envelope, contexts, result);
   signal.throwIfAborted();
   const repeated = await deps.committer.accept(acceptance.messages);

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
-import type { OutsideScanner } from '../core/filter.ts';
+import { printable } from '../core/address.ts';
+import type { OutsideScanner, ScanTask } from '../core/filter.ts';
 import type { Logger } from '../core/log.ts';
 import type { Pipeline, PipelineInput, PipelineResult } from '../core/message.ts';
 import type { Vote } from '../core/verdict.ts';
@@ -23,6 +24,8 @@ export interface PipelineDeps {
   readonly hostName: string;
   readonly logger: Logger;
   readonly scanners?: readonly OutsideScanner[];
+  /** What becomes of a message when a scanner does not answer: it is left out, or the sender comes back. */
+  readonly scannerDown?: 'accept' | 'defer';
   readonly limits?: Partial<PipelineLimits>;
 }
 
@@ -57,16 +60,20 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const [outcome, authentication, scanned] = await Promise.all([
         pool.run({ path: input.path, envelope: input.envelope }, signal),
         authenticateFile(deps, input, limits.authenticationMs),
-        Promise.all((deps.scanners ?? []).map((scanner) => askScanner(scanner, input.path, signal, limits.scannerMs))),
+        askScanners(deps, input, signal, limits.scannerMs),
       ]);
-      if ('failed' in outcome) return unscannable(outcome, input, authentication, scanned);
+      const down = deps.scannerDown === 'defer' ? scanned.find((one) => one.isDown) : undefined;
+      const deferred = down === undefined ? {} : { deferred: `the scanner ${down.name} does not answer` };
+      const further = scanned.map((one) => one.vote);
+      if ('failed' in outcome) return { ...unscannable(outcome, input, authentication, further), ...deferred };
       const inspected = outcome.result;
       return {
         decisions: input.recipients.map((recipient) =>
-          decideFor({ inspected, authentication, envelope: input.envelope, recipient }, scanned),
+          decideFor({ inspected, authentication, envelope: input.envelope, recipient }, further),
         ),
         facts: inspected.facts,
         authenticationResults: authentication?.header ?? null,
+        ...deferred,
       };
     },
     close: () => pool.close(),
@@ -106,17 +113,46 @@ async function authenticateFile(
   }
 }
 
-/** A scanner that is down or late votes nothing and says so. */
-async function askScanner(scanner: OutsideScanner, path: string, signal: AbortSignal, ms: number): Promise<Vote> {
+interface Scanned {
+  readonly name: string;
+  readonly vote: Vote;
+  readonly isDown: boolean;
+}
+
+async function askScanners(
+  { scanners = [] }: PipelineDeps,
+  { path, bytes, envelope, recipients }: PipelineInput,
+  signal: AbortSignal,
+  ms: number,
+): Promise<Scanned[]> {
+  const task: ScanTask = { path, bytes, envelope, recipients: recipients.map((one) => one.recipient) };
+  return Promise.all(scanners.map((scanner) => askScanner(scanner, task, signal, ms)));
+}
+
+/** A scanner that is down or late votes nothing and says so. What it says is cut to bounds that are ours, not its. */
+async function askScanner(scanner: OutsideScanner, task: ScanTask, signal: AbortSignal, ms: number): Promise<Scanned> {
+  const { name } = scanner;
   const deadline = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  let late: (() => void) | undefined;
   try {
-    const late = new Promise<never>((_, reject) => {
-      deadline.addEventListener('abort', () => reject(deadline.reason), { once: true });
+    const ended = new Promise<never>((_, reject) => {
+      late = () => reject(deadline.reason);
+      deadline.addEventListener('abort', late, { once: true });
     });
-    const { verdict, score, reasons } = await Promise.race([scanner.scan(path, deadline), late]);
-    const vote = { stage: 'scanners', score, reasons: [...reasons] };
-    return verdict === null ? vote : { ...vote, verdict };
+    const { verdict, score, reasons } = await Promise.race([scanner.scan(task, deadline), ended]);
+    const vote = {
+      stage: 'scanners',
+      score: Number.isFinite(score) ? Math.max(-SCANNER_POINTS, Math.min(SCANNER_POINTS, score)) : 0,
+      reasons: reasons.slice(0, SCANNER_REASONS).map(({ code, detail }) => ({ code, detail: printable(detail, 200) })),
+    };
+    return { name, vote: verdict === null ? vote : { ...vote, verdict }, isDown: false };
   } catch {
-    return voteOf('scanners', [hit('scanner.down', scanner.name)]);
+    return { name, vote: voteOf('scanners', [hit('scanner.down', name)]), isDown: true };
+  } finally {
+    if (late !== undefined) deadline.removeEventListener('abort', late);
   }
 }
+
+/** What one scanner can give or take, and say. */
+const SCANNER_POINTS = 3;
+const SCANNER_REASONS = 10;

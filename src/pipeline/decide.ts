@@ -5,6 +5,9 @@ import { symbolOf } from './votes.ts';
 /** The part of the threshold that the content model can reach by itself: it never decides alone. */
 export const CONTENT_SHARE = 0.75;
 
+/** The part of the threshold that each outside scanner can reach by its points. */
+export const SCANNER_SHARE = 0.5;
+
 /** From mild to severe. Two wishes for one delivery: the severer one holds. */
 const SEVERITY: readonly Action[] = ['deliver', 'tag', 'strip', 'quarantine', 'reject', 'discard'];
 
@@ -40,7 +43,9 @@ function worst(verdicts: ReadonlySet<Verdict>): Verdict {
 
 function contribution(vote: Vote, policy: Policy): number {
   if (!Number.isFinite(vote.score)) return 0;
-  return vote.stage === 'content' ? Math.min(vote.score, CONTENT_SHARE * policy.spamScore) : vote.score;
+  if (vote.stage === 'content') return Math.min(vote.score, CONTENT_SHARE * policy.spamScore);
+  if (vote.stage === 'scanners') return Math.min(vote.score, SCANNER_SHARE * policy.spamScore);
+  return vote.score;
 }
 
 /** Sorted first: floating point sums depend on the order. */

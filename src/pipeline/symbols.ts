@@ -222,6 +222,11 @@ export const SYMBOLS = {
   'content.ham': row('content', -2, 'The words and the shape of the message are those of wanted mail (at most)'),
 
   'scanner.down': row('scanners', 0, 'An outside scanner did not answer in time and was left out'),
+  'scanner.too_large': row('scanners', 0, 'The message is larger than an outside scanner takes and was not scanned'),
+  'scanner.skipped': row('scanners', 0, 'An outside scanner was told not to scan such mail'),
+  'scanner.rspamd': row('scanners', 3, 'rspamd speaks against the message (at most)'),
+  'scanner.rspamd_ham': row('scanners', -1, 'rspamd speaks for the message (at most)'),
+  'malware.clamav': row('scanners', 0, 'ClamAV found malware', 'malware'),
 } as const satisfies Readonly<Record<string, SymbolRow>>;
 
 export type SymbolCode = keyof typeof SYMBOLS;
