@@ -4,6 +4,7 @@ import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { PartnerId } from '../core/tenant.ts';
 import { translateError } from './errors.ts';
+import { HeardClient } from './heard-client.ts';
 import type { Sql } from './sql.ts';
 
 /** One transaction. `now` is its one moment; `occurred_at` and the like are taken from here, not from the server's clock. */
@@ -145,6 +146,7 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
 
 function createPool(url: string, max: number, logger: Logger): pg.Pool {
   const pool = new pg.Pool({
+    Client: HeardClient,
     connectionString: url,
     max,
     connectionTimeoutMillis: 5_000,
