@@ -69,7 +69,7 @@ export class Spool implements ContentStore {
   async write(source: Readable, options: LineOptions = {}): Promise<StoredContent> {
     const id = newId();
     const temporary = path.join(this.folder, 'tmp', id);
-    const target = this.#place(id);
+    const target = this.placeOf(id);
     const lines = new LineNormalizer(options);
     let held: Buffer[] = [];
     let bytes = 0;
@@ -107,7 +107,7 @@ export class Spool implements ContentStore {
   }
 
   async path(id: string): Promise<string> {
-    const file = this.#place(id);
+    const file = this.placeOf(id);
     try {
       await access(file);
     } catch (error) {
@@ -121,7 +121,7 @@ export class Spool implements ContentStore {
   }
 
   async remove(id: string): Promise<void> {
-    await rm(this.#place(id), { force: true });
+    await rm(this.placeOf(id), { force: true });
   }
 
   /** Throws `insufficient_storage` unless `bytes` and half as much again fit (the rule of Postfix, smtpd_check.c). */
@@ -158,7 +158,8 @@ export class Spool implements ContentStore {
     return removed;
   }
 
-  #place(id: string): string {
+  /** Where the message of an id is, or would be. */
+  placeOf(id: string): string {
     // Ids come from the database, but a path is never made of what was not checked.
     if (!isId(id)) throw new AppError('not_found', 'the message body is not there');
     return path.join(this.folder, id.slice(-2), `${id}.eml`);
