@@ -131,7 +131,11 @@ export function makeCommands(wired: Wired): Commands {
       await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'report.request', subject: run.id });
       return run;
     },
-    createBillingPlan: (caller, usageDay) => createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay),
+    createBillingPlan: (caller, usageDay, largeChanges) =>
+      createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay, {
+        actor: caller.actor,
+        ...(largeChanges ? { limits: null } : {}),
+      }),
     approveBillingPlan: (tx, planId, actor) => approvePlan(tx, planId, actor),
     async applyBillingPlan(caller, planId) {
       await db.tenant(caller.partnerId, (tx) => beginApply(tx, planId, caller.actor));

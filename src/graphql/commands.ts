@@ -14,8 +14,11 @@ export interface Commands {
   resolveIncident(tx: TenantTx, incidentId: string, resolution: string, actor: string): Promise<void>;
   /** Answers with the run's id; the run that is there already when the same is asked for again. */
   requestReport(tx: TenantTx, wanted: ReportWanted, actor: string): Promise<{ readonly id: string }>;
-  /** Computes a plan for a day (`YYYY-MM-DD`). Reads the PSA, writes nothing there. */
-  createBillingPlan(caller: ApiCaller, usageDay: string): Promise<{ readonly id: string }>;
+  /**
+   * Computes a plan for a day (`YYYY-MM-DD`). Reads the PSA, writes nothing there. `largeChanges`: lines that change more than is
+   * usual are planned, not held.
+   */
+  createBillingPlan(caller: ApiCaller, usageDay: string, largeChanges: boolean): Promise<{ readonly id: string }>;
   /** Throws `conflict` when the plan is beyond approval. */
   approveBillingPlan(tx: TenantTx, planId: string, actor: string): Promise<void>;
   /** Sees to it that an approved plan is applied, soon and once. Throws `conflict` when it is not approved. */
