@@ -64,9 +64,12 @@ test('property: under a strategy the order holds all allowed routes, none other,
       fc.infiniteStream(fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true })),
       (routes, regions, draws) => {
         const ordered = orderRoutes(routes, regions, () => draws.next().value);
-        const allowed = routes.filter((one) => regions === null || regions.some((region) => region === one.region));
+        const allowed = routes.filter(
+          (one) => regions === null || regions.some((region: string) => region === one.region),
+        );
         assert.deepEqual(ordered.map((one) => one.host).toSorted(), allowed.map((one) => one.host).toSorted());
-        const key = (one: Route) => (regions === null ? 0 : regions.indexOf(one.region ?? '')) * 100 + one.priority;
+        const key = (one: Route) =>
+          (regions === null ? 0 : (regions as readonly string[]).indexOf(one.region ?? '')) * 100 + one.priority;
         assert.deepEqual(
           ordered.map(key),
           ordered.map(key).toSorted((a, b) => a - b),
