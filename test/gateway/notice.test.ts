@@ -96,6 +96,22 @@ test('two nodes tell of it once', async (t) => {
   assert.deepEqual(rows, [{ n: 1 }]);
 });
 
+test('a disk that takes no notices keeps no mail from going; they are made up for', async (t) => {
+  let answer: number | null = 451;
+  const rig = await openBoth(t, () => answer);
+  await rig.submit('slow@far.example', 'other@far.example');
+  await rig.drain();
+  rig.clock.advance(4 * HOUR);
+  const write = rig.spool.write;
+  rig.spool.write = () => Promise.reject(Object.assign(new Error('no space'), { code: 'ENOSPC' }));
+  assert.equal(await rig.delivery.drainOnce(), 2);
+  rig.spool.write = write;
+  assert.deepEqual(rig.told(), []);
+  answer = 450;
+  await rig.drain();
+  assert.equal(rig.told().length, 2);
+});
+
 test('nobody is told of inbound mail, of the null sender, or of notifications', async (t) => {
   const rig = await openBoth(t, () => 451);
   await rig.submit('slow@far.example');

@@ -144,7 +144,8 @@ test("flush makes a client's waiting mail due, counts it and wakes delivery; the
       at node nodeRegion host address port region tlsVersion tlsCipher tlsVerified code reply path } } } }`,
   );
   assert.equal(trace.body.errors, undefined);
-  const { nodes } = (trace.body.data ?? {})['deliveries'] as { nodes: { attempts: Record<string, unknown>[] }[] };
+  const data = trace.body.data as { deliveries: { nodes: { attempts: Record<string, unknown>[] }[] } };
+  const { nodes } = data.deliveries;
   assert.equal(nodes.length, 2);
   for (const { attempts } of nodes) {
     assert.deepEqual(
