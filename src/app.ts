@@ -109,7 +109,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
       const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
       await delivery.start();
       parts.add(() => delivery.stop());
-      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config });
+      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, resolver, config });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));
     }

@@ -6,6 +6,7 @@ import { commandMutations } from './mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
 import { queryResolvers } from './query.ts';
 import { reportResolvers } from './reports.ts';
+import { routingResolvers } from './routing.ts';
 import { statisticsResolvers } from './statistics.ts';
 import { traceResolvers } from './trace.ts';
 import type { Resolver, Resolvers } from './types.ts';
@@ -37,4 +38,5 @@ export const resolvers: Resolvers = merge([
   reportResolvers,
   billingResolvers,
   commandMutations,
+  routingResolvers,
 ]);
