@@ -8,7 +8,7 @@ import type { Logger } from '../core/log.ts';
 import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
-import { type Resolver, resolveMx } from '../mail/resolver.ts';
+import type { Resolver } from '../mail/resolver.ts';
 import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
 import { groupBy } from './group.ts';
@@ -25,9 +25,12 @@ import {
   removeEnded,
   updateDeliveries,
 } from './queue.ts';
-import { type Destination, Relay, type RelayReply, type RelayResult } from './relay.ts';
+import { Relay, type RelayReply, type RelayResult } from './relay.ts';
 import { isExpired, retryDelay } from './retry.ts';
 import type { Spool } from './spool.ts';
+import { StsPolicies } from './sts.ts';
+import { stsFetcher } from './sts-fetch.ts';
+import { type Target, worldTargets } from './world.ts';
 
 /** `db.listen` of src/db; optional, so that delivery also works by looking now and then. */
 interface DeliveryDb extends SystemDb {
@@ -47,6 +50,10 @@ export interface DeliveryDeps {
   };
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
+  /** The text of a domain's MTA-STS policy file, over HTTPS unless a test says otherwise. */
+  readonly fetchPolicy?: (domain: string) => Promise<string>;
+  /** Further certificate authority, PEM, for tests. */
+  readonly ca?: string;
   /** Rows per claim. */
   readonly batch?: number;
   /** SMTP transactions at once, in all and to one destination. */
@@ -67,12 +74,22 @@ export interface Delivery {
   flush(clientId: string | null): Promise<number>;
 }
 
+/** What mail goes out by. */
+interface Ways {
+  readonly relay: Relay;
+  readonly sts: StsPolicies;
+}
+
 const ROUTE_OWN = 'no route is configured for the domain';
 
 /** The delivery worker: leases rows, sends them grouped by message and destination, writes what became of them. */
 export function createDelivery(deps: DeliveryDeps): Delivery {
   const owner = deps.config.nodeId;
-  const relay = new Relay(deps.config.hostName);
+  const relay = new Relay(deps.config.hostName, undefined, deps.ca);
+  const { resolver, config } = deps;
+  const fetchPolicy =
+    deps.fetchPolicy ?? stsFetcher({ resolver, allowPrivateHosts: config.allowPrivateHosts, ca: deps.ca });
+  const ways: Ways = { relay, sts: new StsPolicies({ ...deps, fetchPolicy }) };
   let running: Promise<void> | null = null;
   let again = false;
   let stopped = true;
@@ -85,7 +102,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     for (;;) {
       const jobs = await deps.db.system((tx) => claim(tx, owner, limit));
       total += jobs.length;
-      await deliverAll(deps, relay, jobs);
+      await deliverAll(deps, ways, jobs);
       if (jobs.length < limit) return total;
     }
   };
@@ -134,7 +151,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 }
 
 /** Rows of one message to one destination domain travel together; groups run side by side within the bounds. */
-async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]): Promise<void> {
+async function deliverAll(deps: DeliveryDeps, ways: Ways, jobs: readonly Job[]): Promise<void> {
   const groups = [
     ...groupBy(jobs, (job) =>
       [
@@ -161,7 +178,7 @@ async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]
         const name = destination(group);
         active += 1;
         busy.set(name, (busy.get(name) ?? 0) + 1);
-        deliverGroup(deps, relay, group)
+        deliverGroup(deps, ways, group)
           // The rows keep their lease and come again when it ends.
           .catch((error: unknown) => deps.logger.error({ err: error }, 'a delivery could not be recorded'))
           .finally(() => {
@@ -181,10 +198,10 @@ interface Tried {
   readonly states: readonly RouteState[];
 }
 
-async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Job[]): Promise<void> {
+async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[]): Promise<void> {
   const first = group[0];
   if (first === undefined) return;
-  const { result, states } = await trySend(deps, relay, first, group);
+  const { result, states } = await trySend(deps, ways, first, group);
   const now = deps.clock.now();
   const outcomes = group.map((job) => outcomeOf(job, result, now));
   const notices = (await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now)))).map(
@@ -221,34 +238,38 @@ async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Jo
   });
 }
 
-async function trySend(deps: DeliveryDeps, relay: Relay, first: Job, group: readonly Job[]): Promise<Tried> {
+async function trySend(deps: DeliveryDeps, ways: Ways, first: Job, group: readonly Job[]): Promise<Tried> {
   const recipients = group.map((job) => job.recipient);
   const all = (code: number, text: string): RelayResult => ({
     replies: new Map(recipients.map((one) => [one, { code, text }])),
     failure: null,
   });
-  let hosts: { host: string; port: number; tls: Destination['tls'] }[];
+  let hosts: readonly Target[];
+  let refused: string | null = null;
   const isOwn = isToClient(first);
   try {
     await deps.spool.path(first.contentId);
-    hosts = isOwn
-      ? await deps.db.system((tx) => routesFor(tx, first.partnerId, first.clientId, first.domain))
-      : await mx(deps, first);
+    if (isOwn) hosts = await deps.db.system((tx) => routesFor(tx, first.partnerId, first.clientId, first.domain));
+    else {
+      const { resolver, mxPort: port = 25 } = deps;
+      ({ targets: hosts, refused } = await worldTargets({ resolver, sts: ways.sts, port }, first.domain));
+    }
   } catch (error) {
     if (errorCode(error) === 'not_found')
       deps.logger.error({ contentId: first.contentId }, 'a message body is missing');
     return { result: all(451, `4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`), states: [] };
   }
-  if (hosts.length === 0) {
+  if (hosts.length === 0 && refused === null) {
     return {
       result: isOwn ? all(450, `4.4.4 ${ROUTE_OWN}`) : all(556, '556 5.1.10 The domain takes no mail'),
       states: [],
     };
   }
   const states: RouteState[] = [];
-  let result = all(550, '550 5.1.2 The domain has no mail host');
-  for (const { host, port, tls } of hosts) {
-    const tried = await sendTo(deps, relay, { host, port, tls }, first, recipients);
+  let result = refused === null ? all(550, '550 5.1.2 The domain has no mail host') : all(451, refused);
+  for (const target of hosts) {
+    const { host, port } = target;
+    const tried = await sendTo(deps, ways.relay, target, first, recipients);
     // A host of the world that does not exist says nothing when another one does.
     if (tried === null) continue;
     result = tried;
@@ -261,11 +282,6 @@ async function trySend(deps: DeliveryDeps, relay: Relay, first: Job, group: read
   return { result, states };
 }
 
-async function mx(deps: DeliveryDeps, job: Job): Promise<{ host: string; port: number; tls: 'opportunistic' }[]> {
-  const names = (await resolveMx(deps.resolver, job.domain)) ?? [];
-  return names.slice(0, 5).map((host) => ({ host, port: deps.mxPort ?? 25, tls: 'opportunistic' }));
-}
-
 /** To a server of the client, by its routes; else to the world, by MX. */
 function isToClient(job: Job): boolean {
   return job.direction === 'inbound' || job.kind === 'dsn';
@@ -275,7 +291,7 @@ function isToClient(job: Job): boolean {
 async function sendTo(
   deps: DeliveryDeps,
   relay: Relay,
-  to: { host: string; port: number; tls: Destination['tls'] },
+  to: Target,
   first: Job,
   recipients: readonly string[],
 ): Promise<RelayResult | null> {

@@ -7,6 +7,7 @@ import { SMTPServer } from 'smtp-server';
 import { type Logger, silentLogger } from '../../../src/core/log.ts';
 import type { Pipeline } from '../../../src/core/message.ts';
 import type { Action, Verdict } from '../../../src/core/verdict.ts';
+import type { DeliveryDeps } from '../../../src/gateway/deliver.ts';
 import { createDelivery, createGateway, type GatewayConfig, Spool } from '../../../src/gateway/index.ts';
 import { realDisk, type SpoolDisk } from '../../../src/gateway/spool.ts';
 import { type Resolver, zoneResolver } from '../../../src/mail/resolver.ts';
@@ -50,6 +51,7 @@ export interface RigOptions {
   readonly logger?: Logger;
   readonly resolver?: Resolver;
   readonly mxPort?: number;
+  readonly delivery?: Partial<DeliveryDeps>;
 }
 
 /** A gateway with its database, spool and delivery worker (not started: tests drain). */
@@ -68,6 +70,7 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
     resolver: options.resolver ?? zoneResolver({}),
     config: { nodeId: config.nodeId, hostName: config.hostName, allowPrivateHosts: ['127.0.0.1'] },
     ...(options.mxPort === undefined ? {} : { mxPort: options.mxPort }),
+    ...options.delivery,
   });
   const where = await gateway.start();
   t.after(async () => {
