@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createPsaFactory } from '../integrations/index.ts';
 import { getConnection } from './accounts/connections.ts';
+import { readCertificate } from './config/certificate.ts';
 import type { Config } from './config/config.ts';
 import { packageRoot } from './config/root.ts';
 import type { Secrets } from './config/secrets.ts';
@@ -9,7 +10,14 @@ import { type Clock, systemClock } from './core/clock.ts';
 import { type Logger, silentLogger } from './core/log.ts';
 import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
-import { createDelivery, createGateway, type Delivery, type Gateway, Spool } from './gateway/index.ts';
+import {
+  createDelivery,
+  createGateway,
+  type Delivery,
+  type Gateway,
+  Spool,
+  watchCertificate,
+} from './gateway/index.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { type JobHandlers, type JobName, runJob } from './jobs/handlers.ts';
 import { installJobs } from './jobs/install.ts';
@@ -104,9 +112,17 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
       const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
       await delivery.start();
       parts.add(() => delivery.stop());
-      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config });
+      const { certificate } = config;
+      const tls = certificate === null ? null : readCertificate(certificate);
+      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config: { ...config, tls } });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));
+      if (certificate !== null) {
+        const files = [certificate.certFile, certificate.keyFile];
+        const use = gateway.useCertificate.bind(gateway);
+        const stopWatch = watchCertificate({ files, read: () => readCertificate(certificate), use, logger });
+        parts.add(async () => stopWatch());
+      }
     }
     if (config.roles.includes('worker')) {
       const run = handlers;

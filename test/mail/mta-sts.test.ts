@@ -31,7 +31,7 @@ test('what is no policy is refused', () => {
     POLICY.replace(/mx:.*\r\n/g, ''),
     POLICY.replace('*.Example.NET', '*'),
     POLICY.replace('*.Example.NET', 'a.*.example.net'),
-    POLICY.replace('mx: mail.example.com', 'mx: m.example.com\n'.repeat(2) + 'mx: x\u0000y'),
+    POLICY.replace('mx: mail.example.com', 'mx: x\u0000y'),
     `version: STSv1\nmode: enforce\nmax_age: 1\n${Array.from({ length: 201 }, (_, n) => `mx: m${n}.x\n`).join('')}`,
   ]) {
     assert.throws(() => parseStsPolicy(text), Error, text.slice(0, 80));

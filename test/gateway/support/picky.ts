@@ -39,33 +39,34 @@ export async function openPicky(t: TestContext, options: PickyOptions = {}): Pro
       if (reply === null) socket.destroy();
       else socket.write(`${reply}\r\n`, 'latin1');
     };
-    const command = (line: string): void => {
+    /** The reply; undefined: said already. */
+    const command = (line: string): string | null | undefined => {
       state.lines.push(line);
       const told = options.answer?.(line);
-      if (told !== undefined) return say(told);
+      if (told !== undefined) return told;
       const word = line.slice(0, 4).toUpperCase();
       if (word === 'EHLO') {
         const offered = options.tls !== undefined || options.brokenTls === true ? ['STARTTLS'] : [];
         const lines = ['picky.example', ...(options.extensions ?? []), ...(isSecure ? [] : offered)];
-        return say(lines.map((one, at) => `250${at === lines.length - 1 ? ' ' : '-'}${one}`).join('\r\n'));
+        return lines.map((one, at) => `250${at === lines.length - 1 ? ' ' : '-'}${one}`).join('\r\n');
       }
       if (word === 'STAR') {
         say('220 go ahead');
         socket.removeAllListeners('data');
         if (options.brokenTls === true) {
           socket.write('this is no TLS\r\n');
-          return;
+          return undefined;
         }
         const secured = new TLSSocket(socket, { isServer: true, ...options.tls });
         secured.on('error', () => undefined);
         talk(secured, true);
-        return;
+        return undefined;
       }
       if (word === 'DATA') {
         inData = true;
-        return say('354 go on');
+        return '354 go on';
       }
-      say(word === 'QUIT' ? '221 bye' : '250 ok');
+      return word === 'QUIT' ? '221 bye' : '250 ok';
     };
     socket.on('data', (chunk: Buffer) => {
       text += chunk.toString('latin1');
@@ -76,7 +77,8 @@ export async function openPicky(t: TestContext, options: PickyOptions = {}): Pro
         const piece = text.slice(0, at);
         text = text.slice(at + mark.length);
         if (!inData) {
-          command(piece);
+          const reply = command(piece);
+          if (reply !== undefined) say(reply);
           continue;
         }
         inData = false;

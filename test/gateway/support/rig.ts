@@ -101,8 +101,8 @@ export class Talker {
   readonly socket: Socket;
   #text = '';
 
-  constructor(to: number) {
-    this.socket = connect(to, '127.0.0.1');
+  constructor(to: number | Socket) {
+    this.socket = typeof to === 'number' ? connect(to, '127.0.0.1') : to;
     this.socket.setNoDelay(true);
     this.socket.on('error', () => undefined);
     this.socket.setEncoding('latin1');
