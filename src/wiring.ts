@@ -144,22 +144,32 @@ export function makeCommands(wired: Wired): Commands {
 export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metric[]> {
   const row = await store.db.system(
     async (tx) => ({
-      ...(await tx.one<{ queued: number; oldest: Date | null; incidents: number; rolled: Date | null }>(sql`
+      ...(await tx.one<{
+        queued: number;
+        oldest: Date | null;
+        incidents: number;
+        rolled: Date | null;
+        tried: number;
+        secondChance: number;
+      }>(sql`
         select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q) as oldest,
                (select count(*) from incidents i where i.state = 'open') as incidents,
-               (select s.rolled_at from rollup_state s) as rolled`)),
+               (select s.rolled_at from rollup_state s) as rolled,
+               (select c.value from delivery_counters c where c.name = 'second_chance_tried') as tried,
+               (select c.value from delivery_counters c where c.name = 'second_chance_delivered') as "secondChance"`)),
       horizon: await horizonAgeSeconds(tx),
     }),
     { readOnly: true },
   );
   const now = clock.now().getTime();
   const age = (at: Date | null) => (at === null ? 0 : Math.max(0, (now - at.getTime()) / 1000));
-  const gauge = (name: string, help: string, value: number): Metric => ({
+  const metric = (type: Metric['type']) => (name: string, help: string, value: number) => ({
     name,
     help,
-    type: 'gauge',
+    type,
     samples: [{ value }],
   });
+  const [gauge, counter] = [metric('gauge'), metric('counter')];
   return [
     gauge('tollgate_queue_deliveries', 'Deliveries that wait or are under way', row.queued),
     gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue', age(row.oldest)),
@@ -170,6 +180,8 @@ export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metri
       'Age of the oldest writing transaction, which holds the rollups',
       row.horizon,
     ),
+    counter('tollgate_second_chance_total', 'Deliveries that only arrived the second way', row.secondChance),
+    counter('tollgate_second_chance_tried_total', 'Deliveries that were tried the second way', row.tried),
     gauge('tollgate_jobs_waiting', 'Jobs that wait or run', await queue.depth()),
   ];
 }

@@ -9,6 +9,7 @@ import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { Resolver } from '../mail/resolver.ts';
+import { recordAttempts } from './attempts.ts';
 import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
 import { groupBy } from './group.ts';
@@ -25,8 +26,17 @@ import {
   removeEnded,
   updateDeliveries,
 } from './queue.ts';
-import { Relay, type RelayReply, type RelayResult } from './relay.ts';
+import { type Parcel, Relay, type RelayReply, type RelayResult } from './relay.ts';
 import { isExpired, retryDelay } from './retry.ts';
+import {
+  countSecondChances,
+  deservesSecondChance,
+  Hourly,
+  joinResults,
+  SECOND_CHANCE,
+  type SecondChance,
+  sendSecondChance,
+} from './secondchance.ts';
 import type { Spool } from './spool.ts';
 import { StsPolicies } from './sts.ts';
 import { stsFetcher } from './sts-fetch.ts';
@@ -47,6 +57,7 @@ export interface DeliveryDeps {
     readonly nodeId: string;
     readonly hostName: string;
     readonly allowPrivateHosts: readonly string[];
+    readonly secondSource?: string | null;
   };
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
@@ -78,6 +89,7 @@ export interface Delivery {
 interface Ways {
   readonly relay: Relay;
   readonly sts: StsPolicies;
+  readonly hourly: Hourly;
 }
 
 const ROUTE_OWN = 'no route is configured for the domain';
@@ -89,7 +101,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   const { resolver, config } = deps;
   const fetchPolicy =
     deps.fetchPolicy ?? stsFetcher({ resolver, allowPrivateHosts: config.allowPrivateHosts, ca: deps.ca });
-  const ways: Ways = { relay, sts: new StsPolicies({ ...deps, fetchPolicy }) };
+  const ways: Ways = { relay, sts: new StsPolicies({ ...deps, fetchPolicy }), hourly: new Hourly() };
   let running: Promise<void> | null = null;
   let again = false;
   let stopped = true;
@@ -196,12 +208,16 @@ interface Tried {
   readonly result: RelayResult;
   /** Servers of the client that were tried, for route_health. */
   readonly states: readonly RouteState[];
+  /** The host whose answer counts. */
+  readonly via: Target | null;
 }
 
 async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[]): Promise<void> {
   const first = group[0];
   if (first === undefined) return;
-  const { result, states } = await trySend(deps, ways, first, group);
+  const tried = await trySend(deps, ways, first, group);
+  const { states } = tried;
+  const { result, delivered, attempts } = await trySecond(deps, ways, group, tried);
   const now = deps.clock.now();
   const outcomes = group.map((job) => outcomeOf(job, result, now));
   const notices = (await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now)))).map(
@@ -226,8 +242,18 @@ async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[
     );
     await appendEvents(
       tx,
-      told.map((one) => eventOf(one, tx.now, deps.config.nodeId)),
+      told.map((one) =>
+        eventOf(one, tx.now, deps.config.nodeId, delivered.has(one.job.recipient) ? [SECOND_CHANCE] : []),
+      ),
     );
+    const second = ours.flatMap(({ job }) => {
+      const attempt = attempts.get(job.recipient);
+      return attempt === undefined
+        ? []
+        : [{ partnerId: job.partnerId, deliveryId: job.deliveryId, attempts: [attempt] }];
+    });
+    await recordAttempts(tx, { id: deps.config.nodeId, region: null }, second);
+    await countSecondChances(tx, second.length, ours.filter(({ job }) => delivered.has(job.recipient)).length);
     const messages = notices.flatMap(({ notice, id }) =>
       notice !== null && id !== undefined && ended.has(id) ? [notice] : [],
     );
@@ -257,14 +283,17 @@ async function trySend(deps: DeliveryDeps, ways: Ways, first: Job, group: readon
   } catch (error) {
     if (errorCode(error) === 'not_found')
       deps.logger.error({ contentId: first.contentId }, 'a message body is missing');
-    return { result: all(451, `4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`), states: [] };
+    const text = `4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`;
+    return { result: all(451, text), states: [], via: null };
   }
   if (hosts.length === 0 && refused === null) {
     return {
       result: isOwn ? all(450, `4.4.4 ${ROUTE_OWN}`) : all(556, '556 5.1.10 The domain takes no mail'),
       states: [],
+      via: null,
     };
   }
+  let via: Target | null = null;
   const states: RouteState[] = [];
   let result = refused === null ? all(550, '550 5.1.2 The domain has no mail host') : all(451, refused);
   for (const target of hosts) {
@@ -273,13 +302,14 @@ async function trySend(deps: DeliveryDeps, ways: Ways, first: Job, group: readon
     // A host of the world that does not exist says nothing when another one does.
     if (tried === null) continue;
     result = tried;
+    via = target;
     if (isOwn) {
       const { partnerId, clientId } = first;
       states.push({ partnerId, clientId, host, port, error: result.failure?.slice(0, 500) ?? null });
     }
     if (result.failure === null) break;
   }
-  return { result, states };
+  return { result, states, via };
 }
 
 /** To a server of the client, by its routes; else to the world, by MX. */
@@ -297,20 +327,44 @@ async function sendTo(
 ): Promise<RelayResult | null> {
   try {
     const address = await addressOf(to.host, deps.resolver, deps.config.allowPrivateHosts);
-    return await relay.send(
-      { ...to, address },
-      {
-        sender: first.sender,
-        recipients,
-        // With room for the fields that we add.
-        bytes: first.bytes + 1024,
-        open: () => outgoing(deps.spool, deps.config.hostName, first, recipients.length),
-      },
-    );
+    return await relay.send({ ...to, address }, parcelOf(deps, first, recipients));
   } catch (error) {
     if (error instanceof NoSuchHost && !isToClient(first)) return null;
     const text = error instanceof Error ? error.message : String(error);
     return { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text };
+  }
+}
+
+function parcelOf(deps: DeliveryDeps, first: Job, recipients: readonly string[]): Parcel {
+  return {
+    sender: first.sender,
+    recipients,
+    // With room for the fields that we add.
+    bytes: first.bytes + 1024,
+    open: () => outgoing(deps.spool, deps.config.hostName, first, recipients.length),
+  };
+}
+
+/** What the server did not take although it is up goes once more, the other way (secondchance.ts). */
+async function trySecond(
+  deps: DeliveryDeps,
+  ways: Ways,
+  group: readonly Job[],
+  { result, via }: Tried,
+): Promise<SecondChance> {
+  const at = deps.clock.now();
+  const worthy = group.filter((job) => deservesSecondChance(job, result, at) && ways.hourly.allows(job.deliveryId, at));
+  const [first] = worthy;
+  if (first === undefined || via === null) return { result, delivered: new Set(), attempts: new Map() };
+  const recipients = worthy.map((job) => job.recipient);
+  const { hostName, allowPrivateHosts, secondSource: source = null } = deps.config;
+  try {
+    const to = { ...via, address: await addressOf(via.host, deps.resolver, allowPrivateHosts) };
+    const second = await sendSecondChance({ hostName, source, ca: deps.ca }, to, parcelOf(deps, first, recipients));
+    return joinResults(result, second, to, { at, durationMs: deps.clock.now().getTime() - at.getTime() });
+  } catch (error) {
+    deps.logger.debug({ err: error, host: via.host }, 'a second chance could not be tried');
+    return { result, delivered: new Set(), attempts: new Map() };
   }
 }
 
@@ -337,7 +391,7 @@ function outcomeOf(job: Job, result: RelayResult, now: Date): Outcome {
   return { job, end: 'deferred', disposition: 'deferred', reply: text, dueAt };
 }
 
-function eventOf({ job, end, disposition }: Outcome, now: Date, node: string): LedgerEvent {
+function eventOf({ job, end, disposition }: Outcome, now: Date, node: string, reasons: readonly string[]): LedgerEvent {
   return {
     id: newId(),
     partnerId: job.partnerId,
@@ -353,7 +407,7 @@ function eventOf({ job, end, disposition }: Outcome, now: Date, node: string): L
     sender: job.sender,
     verdict: job.verdict as Verdict,
     disposition: disposition as Disposition,
-    reasons: [],
+    reasons,
     bytes: job.bytes,
     leads: 0,
     latencyMs: Math.max(0, now.getTime() - job.acceptedAt.getTime()),

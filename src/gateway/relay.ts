@@ -206,7 +206,8 @@ export class Relay {
     return new Promise((resolve) => {
       const broken = (error: Error) => resolve({ ...failed(parcel, error), greeted: true });
       connection.once('error', broken);
-      connection.once('end', () => broken(new Error('the server closed the connection')));
+      // nodemailer closes before it tells why, where a pipelined server took DATA and not MAIL: what it tells counts.
+      connection.once('end', () => setImmediate(() => broken(new Error('the server closed the connection'))));
       connection.send(envelope, message, (error, info) => {
         connection.removeListener('error', broken);
         connection.removeAllListeners('end');

@@ -21,6 +21,7 @@ export interface Picky {
   readonly lines: string[];
   /** Bodies that were taken. */
   readonly bodies: string[];
+  readonly peers: string[];
   connections: number;
   /** How many of the bodies came over TLS. */
   secure: number;
@@ -30,7 +31,15 @@ export interface Picky {
 /** A mail server in a few lines, for the faults that a proper one does not have. */
 export async function openPicky(t: TestContext, options: PickyOptions = {}): Promise<Picky> {
   const sockets = new Set<Socket>();
-  const state: Picky = { port: 0, lines: [], bodies: [], connections: 0, secure: 0, close: async () => undefined };
+  const state: Picky = {
+    port: 0,
+    lines: [],
+    bodies: [],
+    peers: [],
+    connections: 0,
+    secure: 0,
+    close: async () => undefined,
+  };
 
   const talk = (socket: Socket, isSecure: boolean): void => {
     let text = '';
@@ -95,6 +104,7 @@ export async function openPicky(t: TestContext, options: PickyOptions = {}): Pro
 
   const server = createServer((socket) => {
     state.connections += 1;
+    state.peers.push(socket.remoteAddress ?? '');
     sockets.add(socket);
     socket.on('close', () => sockets.delete(socket));
     socket.on('error', () => undefined);
