@@ -39,6 +39,15 @@ create function region_allows(partner uuid, client uuid, delivery uuid, node_reg
 revoke all on function region_allows(uuid, uuid, uuid, text) from public;
 grant execute on function region_allows(uuid, uuid, uuid, text) to tollgate_app, tollgate_system;
 
+-- Gateways that stand in a region, as long as they are at work. Mail whose regions have none waits with a reply that says so.
+create table node_regions (
+  node text primary key,
+  region text not null,
+  seen_at timestamptz not null
+);
+grant select, insert, update, delete on node_regions to tollgate_system;
+grant select on node_regions to tollgate_app;
+
 -- Connections that were tried for a delivery, the first and the last of them (src/gateway/attempts.ts).
 create table delivery_attempts (
   partner_id uuid not null,
@@ -67,7 +76,6 @@ create table delivery_attempts (
 -- When the sender is told that the mail is late; null: told, or nobody is to be told.
 alter table queue add column notice_due_at timestamptz;
 create index queue_notice on queue (notice_due_at) where notice_due_at is not null;
--- Mail that no gateway of an allowed region has taken is looked for by its due time: queue_due serves that.
 
 -- What the sender asked for by RFC 3461, and RFC 6531's SMTPUTF8.
 alter table messages

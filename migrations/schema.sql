@@ -251,6 +251,11 @@ create table node_beats (
   flushed_through timestamp with time zone not null,
   state text not null
 );
+create table node_regions (
+  node text not null,
+  region text not null,
+  seen_at timestamp with time zone not null
+);
 create table nodes (
   id text not null,
   role text not null,
@@ -551,6 +556,7 @@ alter table mta_sts_policies add constraint mta_sts_policies_mode_check CHECK ((
 alter table mta_sts_policies add constraint mta_sts_policies_pkey PRIMARY KEY (domain);
 alter table node_beats add constraint node_beats_pkey PRIMARY KEY (node, xid);
 alter table node_beats add constraint node_beats_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
+alter table node_regions add constraint node_regions_pkey PRIMARY KEY (node);
 alter table nodes add constraint nodes_pkey PRIMARY KEY (id);
 alter table nodes add constraint nodes_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
 alter table partners add constraint partners_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)));
@@ -792,6 +798,8 @@ grant delete, insert, select, update on messages to tollgate_system;
 grant delete, insert, select, update on mta_sts_policies to tollgate_system;
 grant select on node_beats to tollgate_app;
 grant delete, insert, select, update on node_beats to tollgate_system;
+grant select on node_regions to tollgate_app;
+grant delete, insert, select, update on node_regions to tollgate_system;
 grant select on nodes to tollgate_app;
 grant delete, insert, select, update on nodes to tollgate_system;
 grant select, update on partners to tollgate_app;

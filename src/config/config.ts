@@ -48,6 +48,8 @@ export interface Config {
   readonly reportWaitSeconds: number;
   /** Threads that parse and score. */
   readonly scanThreads: number;
+  /** Where this node stands, for clients whose mail must stay in certain regions; null: it is in none. */
+  readonly region: string | null;
 }
 
 const port = z.coerce.number('is not a number').int('is not a whole number').min(0).max(65_535);
@@ -96,6 +98,10 @@ const schema = z.object({
   TOLLGATE_SERVER_DOWN_SECONDS: seconds.default(300),
   TOLLGATE_REPORT_WAIT_SECONDS: seconds.default(6 * 3600),
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
+  TOLLGATE_REGION: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'may hold small letters, digits and dashes only')
+    .optional(),
 });
 
 /** The names of all settings, for docs/config.md and its test. */
@@ -167,6 +173,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     serverDownSeconds: data.TOLLGATE_SERVER_DOWN_SECONDS,
     reportWaitSeconds: data.TOLLGATE_REPORT_WAIT_SECONDS,
     scanThreads: data.TOLLGATE_SCAN_THREADS,
+    region: data.TOLLGATE_REGION ?? null,
   });
 }
 

@@ -1,4 +1,3 @@
-import { routesFor } from '../accounts/routes.ts';
 import { QUEUE_CHANNEL } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorCode } from '../core/errors.ts';
@@ -9,12 +8,14 @@ import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { Resolver } from '../mail/resolver.ts';
-import { recordAttempts } from './attempts.ts';
+import { type Attempt, recordAttempts } from './attempts.ts';
 import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
 import { groupBy } from './group.ts';
 import { type RouteState, recordHealth } from './health.ts';
 import { addressOf, NoSuchHost } from './hosts.ts';
+import { needsOf } from './needs.ts';
+import { sendDelayNotices } from './notice.ts';
 import { outgoing } from './outgoing.ts';
 import {
   claim,
@@ -24,10 +25,12 @@ import {
   type Outcome,
   postpone,
   removeEnded,
+  seenInRegion,
   updateDeliveries,
 } from './queue.ts';
-import { type Parcel, Relay, type RelayReply, type RelayResult } from './relay.ts';
+import { type Parcel, type ParcelDsn, Relay, type RelayReply, type RelayResult } from './relay.ts';
 import { isExpired, retryDelay } from './retry.ts';
+import { type Hop, isOurselves, isToClient, type OwnPlace, wayFor } from './routes.ts';
 import {
   countSecondChances,
   deservesSecondChance,
@@ -40,7 +43,7 @@ import {
 import type { Spool } from './spool.ts';
 import { StsPolicies } from './sts.ts';
 import { stsFetcher } from './sts-fetch.ts';
-import { type Target, worldTargets } from './world.ts';
+import { underPolicy } from './world.ts';
 
 /** `db.listen` of src/db; optional, so that delivery also works by looking now and then. */
 interface DeliveryDb extends SystemDb {
@@ -53,14 +56,19 @@ export interface DeliveryDeps {
   readonly logger: Logger;
   readonly spool: Spool;
   readonly resolver: Resolver;
-  readonly config: {
+  readonly config: OwnPlace & {
     readonly nodeId: string;
     readonly hostName: string;
     readonly allowPrivateHosts: readonly string[];
+    /** Of this node; absent or null: in none. */
+    readonly region?: string | null;
+    /** Own address that second chances leave from; absent or null: the usual one. */
     readonly secondSource?: string | null;
   };
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
+  /** 0 to below 1, for the draw among routes of one priority; Math.random except in tests. */
+  readonly random?: () => number;
   /** The text of a domain's MTA-STS policy file, over HTTPS unless a test says otherwise. */
   readonly fetchPolicy?: (domain: string) => Promise<string>;
   /** Further certificate authority, PEM, for tests. */
@@ -92,7 +100,8 @@ interface Ways {
   readonly hourly: Hourly;
 }
 
-const ROUTE_OWN = 'no route is configured for the domain';
+/** Milliseconds between a node's signs of life as one of its region. */
+const SEEN_MS = 30_000;
 
 /** The delivery worker: leases rows, sends them grouped by message and destination, writes what became of them. */
 export function createDelivery(deps: DeliveryDeps): Delivery {
@@ -103,6 +112,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
     deps.fetchPolicy ?? stsFetcher({ resolver, allowPrivateHosts: config.allowPrivateHosts, ca: deps.ca });
   const ways: Ways = { relay, sts: new StsPolicies({ ...deps, fetchPolicy }), hourly: new Hourly() };
   let running: Promise<void> | null = null;
+  let seenAt = Number.NEGATIVE_INFINITY;
   let again = false;
   let stopped = true;
   let timer: NodeJS.Timeout | undefined;
@@ -110,13 +120,21 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 
   const drainOnce = async (): Promise<number> => {
     const limit = deps.batch ?? 200;
+    const region = deps.config.region ?? null;
     let total = 0;
-    for (;;) {
-      const jobs = await deps.db.system((tx) => claim(tx, owner, limit));
-      total += jobs.length;
-      await deliverAll(deps, ways, jobs);
-      if (jobs.length < limit) return total;
+    if (region !== null && deps.clock.now().getTime() - seenAt >= SEEN_MS) {
+      await deps.db.system((tx) => seenInRegion(tx, owner, region));
+      seenAt = deps.clock.now().getTime();
     }
+    await sendDelayNotices(deps);
+    for (const stranded of [false, true]) {
+      for (let jobs: Job[] | null = null; jobs === null || jobs.length === limit; ) {
+        jobs = await deps.db.system((tx) => claim(tx, owner, limit, { region, stranded }));
+        total += jobs.length;
+        await deliverAll(deps, ways, jobs);
+      }
+    }
+    return total;
   };
 
   const wake = (): void => {
@@ -173,6 +191,8 @@ async function deliverAll(deps: DeliveryDeps, ways: Ways, jobs: readonly Job[]):
         job.strip.join(),
         job.direction === 'inbound' ? job.clientId : '',
         job.domain,
+        job.dsnNotify,
+        job.dsnOrcpt,
       ].join(' '),
     ).values(),
   ];
@@ -208,18 +228,30 @@ interface Tried {
   readonly result: RelayResult;
   /** Servers of the client that were tried, for route_health. */
   readonly states: readonly RouteState[];
-  /** The host whose answer counts. */
-  readonly via: Target | null;
+  readonly tries: readonly Try[];
+  /** The server whose answer counts. */
+  readonly via: Hop | null;
+}
+
+/** One server that was tried, and what it said. */
+interface Try {
+  readonly server: Omit<Attempt, 'code' | 'reply'>;
+  readonly result: RelayResult;
 }
 
 async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[]): Promise<void> {
   const first = group[0];
   if (first === undefined) return;
   const tried = await trySend(deps, ways, first, group);
-  const { states } = tried;
+  const { states, tries } = tried;
   const { result, delivered, attempts } = await trySecond(deps, ways, group, tried);
   const now = deps.clock.now();
-  const outcomes = group.map((job) => outcomeOf(job, result, now));
+  const host = tries.at(-1)?.server.host ?? null;
+  const outcomes = group.map((job): Outcome => {
+    const isAnswered = (result.replies.get(job.recipient)?.code ?? 0) > 0;
+    const dsnTakenOver = result.dsn === true && !delivered.has(job.recipient);
+    return { ...outcomeOf(job, result, now), host: isAnswered ? host : null, dsnTakenOver };
+  });
   const notices = (await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now)))).map(
     (notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }),
   );
@@ -236,6 +268,17 @@ async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[
     );
     const ours = outcomes.filter((one) => ended.has(one.job.deliveryId) || waiting.has(one.job.deliveryId));
     await updateDeliveries(tx, ours);
+    await recordAttempts(
+      tx,
+      { id: deps.config.nodeId, region: deps.config.region ?? null },
+      ours.map(({ job }) => {
+        const second = attempts.get(job.recipient);
+        const first = tries.map((one) => attemptOf(one, job.recipient));
+        return { ...job, attempts: second === undefined ? first : [...first, second] };
+      }),
+    );
+    const second = ours.filter(({ job }) => attempts.has(job.recipient));
+    await countSecondChances(tx, second.length, second.filter(({ job }) => delivered.has(job.recipient)).length);
     // The first deferral is an event, later ones are not: n deferrals are one deferred recipient.
     const told = ours.filter(
       (one) => one.end !== 'deferred' || (one.job.disposition !== 'deferred' && one.job.kind !== 'release'),
@@ -246,14 +289,6 @@ async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[
         eventOf(one, tx.now, deps.config.nodeId, delivered.has(one.job.recipient) ? [SECOND_CHANCE] : []),
       ),
     );
-    const second = ours.flatMap(({ job }) => {
-      const attempt = attempts.get(job.recipient);
-      return attempt === undefined
-        ? []
-        : [{ partnerId: job.partnerId, deliveryId: job.deliveryId, attempts: [attempt] }];
-    });
-    await recordAttempts(tx, { id: deps.config.nodeId, region: null }, second);
-    await countSecondChances(tx, second.length, ours.filter(({ job }) => delivered.has(job.recipient)).length);
     const messages = notices.flatMap(({ notice, id }) =>
       notice !== null && id !== undefined && ended.has(id) ? [notice] : [],
     );
@@ -264,75 +299,95 @@ async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[
   });
 }
 
+function attemptOf({ server, result }: Try, recipient: string): Attempt {
+  const { code, text } = result.replies.get(recipient) ?? { code: 0, text: 'the server said nothing' };
+  const { tlsVersion = null, tlsCipher = null, tlsVerified = null } = result;
+  return { ...server, code, reply: text, tlsVersion, tlsCipher, tlsVerified: tlsVersion === null ? null : tlsVerified };
+}
+
 async function trySend(deps: DeliveryDeps, ways: Ways, first: Job, group: readonly Job[]): Promise<Tried> {
   const recipients = group.map((job) => job.recipient);
-  const all = (code: number, text: string): RelayResult => ({
+  const all = ({ code, text }: RelayReply): RelayResult => ({
     replies: new Map(recipients.map((one) => [one, { code, text }])),
     failure: null,
   });
-  let hosts: readonly Target[];
-  let refused: string | null = null;
-  const isOwn = isToClient(first);
+  let way: Awaited<ReturnType<typeof wayFor>>;
   try {
     await deps.spool.path(first.contentId);
-    if (isOwn) hosts = await deps.db.system((tx) => routesFor(tx, first.partnerId, first.clientId, first.domain));
-    else {
-      const { resolver, mxPort: port = 25 } = deps;
-      ({ targets: hosts, refused } = await worldTargets({ resolver, sts: ways.sts, port }, first.domain));
-    }
+    way = await underPolicy(ways.sts, await wayFor(deps, first), first);
   } catch (error) {
     if (errorCode(error) === 'not_found')
       deps.logger.error({ contentId: first.contentId }, 'a message body is missing');
-    const text = `4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`;
-    return { result: all(451, text), states: [], via: null };
+    const text = `451 4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`;
+    return { result: all({ code: 451, text }), states: [], tries: [], via: null };
   }
-  if (hosts.length === 0 && refused === null) {
-    return {
-      result: isOwn ? all(450, `4.4.4 ${ROUTE_OWN}`) : all(556, '556 5.1.10 The domain takes no mail'),
-      states: [],
-      via: null,
-    };
-  }
-  let via: Target | null = null;
   const states: RouteState[] = [];
-  let result = refused === null ? all(550, '550 5.1.2 The domain has no mail host') : all(451, refused);
-  for (const target of hosts) {
-    const { host, port } = target;
-    const tried = await sendTo(deps, ways.relay, target, first, recipients);
-    // A host of the world that does not exist says nothing when another one does.
+  const tries: Try[] = [];
+  let via: Hop | null = null;
+  let result = all(way.none);
+  for (const hop of way.hops) {
+    const tried = await sendTo(deps, ways.relay, hop, first, recipients);
+    // A host of the world that does not exist says nothing when another one does, and neither does a way back to us.
     if (tried === null) continue;
-    result = tried;
-    via = target;
-    if (isOwn) {
+    result = tried.result;
+    via = hop;
+    tries.push(tried);
+    if (isToClient(first)) {
       const { partnerId, clientId } = first;
+      const { host, port } = hop;
       states.push({ partnerId, clientId, host, port, error: result.failure?.slice(0, 500) ?? null });
     }
     if (result.failure === null) break;
   }
-  return { result, states, via };
+  return { result: way.regions === null ? result : named(result, way.regions), states, tries, via };
 }
 
-/** To a server of the client, by its routes; else to the world, by MX. */
-function isToClient(job: Job): boolean {
-  return job.direction === 'inbound' || job.kind === 'dsn';
+/** The reply for mail whose allowed servers all failed says which those are. */
+function named(result: RelayResult, regions: readonly string[]): RelayResult {
+  if (result.failure === null) return result;
+  const text = `451 4.4.1 No server in an allowed region (${regions.join(', ')}) answers, the mail waits: ${result.failure}`;
+  return { ...result, replies: new Map([...result.replies.keys()].map((one) => [one, { code: 0, text }])) };
 }
 
-/** One try at one host. Null: an outbound host that is not in the DNS. A client's host that is not there counts as down. */
+/**
+ * One try at one host. Null: an outbound host that is not in the DNS, or ourselves. A client's host that is not there counts as
+ * down.
+ */
 async function sendTo(
   deps: DeliveryDeps,
   relay: Relay,
-  to: Target,
+  hop: Hop,
   first: Job,
   recipients: readonly string[],
-): Promise<RelayResult | null> {
+): Promise<Try | null> {
+  const { host, port, region } = hop;
+  const at = deps.clock.now();
+  const since = performance.now();
+  const server = (address: string | null) => ({
+    at,
+    host,
+    address,
+    port,
+    region,
+    durationMs: performance.now() - since,
+  });
   try {
-    const address = await addressOf(to.host, deps.resolver, deps.config.allowPrivateHosts);
-    return await relay.send({ ...to, address }, parcelOf(deps, first, recipients));
+    const address = await addressOf(host, deps.resolver, deps.config.allowPrivateHosts);
+    if (isToClient(first) && isOurselves(hop, address, deps.config)) return null;
+    const result = await relay.send({ ...hop, address }, parcelOf(deps, first, recipients));
+    return { server: server(address), result };
   } catch (error) {
     if (error instanceof NoSuchHost && !isToClient(first)) return null;
     const text = error instanceof Error ? error.message : String(error);
-    return { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text };
+    return {
+      server: server(null),
+      result: { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text },
+    };
   }
+}
+
+function dsnOf({ dsnRet: ret, dsnEnvid: envid, dsnNotify: notify, dsnOrcpt: orcpt }: Job): ParcelDsn | undefined {
+  return [ret, envid, notify, orcpt].every((one) => one === null) ? undefined : { ret, envid, notify, orcpt };
 }
 
 function parcelOf(deps: DeliveryDeps, first: Job, recipients: readonly string[]): Parcel {
@@ -342,6 +397,9 @@ function parcelOf(deps: DeliveryDeps, first: Job, recipients: readonly string[])
     // With room for the fields that we add.
     bytes: first.bytes + 1024,
     open: () => outgoing(deps.spool, deps.config.hostName, first, recipients.length),
+    dsn: dsnOf(first),
+    // A client's own server gets what came for it as it is: refusing it here would lose it without a word.
+    ...(isToClient(first) ? {} : { needs: () => needsOf(deps.spool, first) }),
   };
 }
 
@@ -353,15 +411,19 @@ async function trySecond(
   { result, via }: Tried,
 ): Promise<SecondChance> {
   const at = deps.clock.now();
-  const worthy = group.filter((job) => deservesSecondChance(job, result, at) && ways.hourly.allows(job.deliveryId, at));
+  const worthy =
+    via === null
+      ? []
+      : group.filter((job) => deservesSecondChance(job, result, at) && ways.hourly.allows(job.deliveryId, at));
   const [first] = worthy;
   if (first === undefined || via === null) return { result, delivered: new Set(), attempts: new Map() };
   const recipients = worthy.map((job) => job.recipient);
   const { hostName, allowPrivateHosts, secondSource: source = null } = deps.config;
+  const since = performance.now();
   try {
     const to = { ...via, address: await addressOf(via.host, deps.resolver, allowPrivateHosts) };
     const second = await sendSecondChance({ hostName, source, ca: deps.ca }, to, parcelOf(deps, first, recipients));
-    return joinResults(result, second, to, { at, durationMs: deps.clock.now().getTime() - at.getTime() });
+    return joinResults(result, second, to, { at, durationMs: performance.now() - since, region: via.region });
   } catch (error) {
     deps.logger.debug({ err: error, host: via.host }, 'a second chance could not be tried');
     return { result, delivered: new Set(), attempts: new Map() };

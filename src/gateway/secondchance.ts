@@ -200,7 +200,7 @@ export function joinResults(
   first: RelayResult,
   second: RelayResult,
   to: Destination,
-  time: { readonly at: Date; readonly durationMs: number },
+  facts: Pick<Attempt, 'at' | 'durationMs' | 'region'>,
 ): SecondChance {
   const replies = new Map(first.replies);
   const delivered = new Set<string>();
@@ -211,17 +211,15 @@ export function joinResults(
       replies.set(recipient, reply);
     }
     attempts.set(recipient, {
-      at: time.at,
+      ...facts,
       host: to.host,
       address: to.address,
       port: to.port,
-      region: null,
       tlsVersion: second.tlsVersion ?? null,
       tlsCipher: second.tlsCipher ?? null,
-      tlsVerified: second.tlsVerified ?? null,
+      tlsVerified: (second.tlsVersion ?? null) === null ? null : (second.tlsVerified ?? null),
       code: reply.code,
       reply: reply.text,
-      durationMs: time.durationMs,
       path: 'second_chance',
     });
   }

@@ -16,7 +16,7 @@ import type { Logger } from '../core/log.ts';
 import type { Envelope } from '../core/message.ts';
 import type { Direction } from '../core/verdict.ts';
 import { guard } from './callbacks.ts';
-import { declaredSize, recipientOf, senderOf } from './commands.ts';
+import { declaredSize, dsnOf, recipientOf, senderOf } from './commands.ts';
 import { RejectedReply } from './decision.ts';
 import { ConnectionGuard, type ConnectionLimits, DEFAULT_LIMITS } from './limits.ts';
 import { patchSmtpServer } from './patch.ts';
@@ -123,6 +123,8 @@ export class GatewayServer {
       disableReverseLookup: true,
       hideENHANCEDSTATUSCODES: false,
       hideDSN: false,
+      // RFC 8689 asks for more than a parameter: what is not kept is not offered.
+      hideREQUIRETLS: true,
       hideSTARTTLS: tls === null,
       disabledCommands: [...DISABLED, ...(tls === null ? ['STARTTLS'] : []), ...(isSubmission ? [] : ['AUTH'])],
       authMethods: ['PLAIN', 'LOGIN'],
@@ -224,6 +226,8 @@ export class GatewayServer {
       direction: this.#port.direction,
       authenticatedAs: (session.user as { username?: string } | undefined)?.username ?? null,
       receivedAt: clock.now(),
+      smtpUtf8: session.envelope.smtpUtf8 === true,
+      dsn: dsnOf(session),
     };
     const content = await spool.write(intake(stream), { hostName: settings.hostName });
     try {

@@ -1,40 +1,28 @@
 import { isStsHost } from '../mail/mta-sts.ts';
-import { type Resolver, resolveMx } from '../mail/resolver.ts';
-import type { Destination } from './relay.ts';
-import type { LivePolicy, StsPolicies } from './sts.ts';
-
-/** A host that a delivery may be tried at. */
-export type Target = Omit<Destination, 'address'>;
-
-/** Mail hosts of the world for a domain, best first. `refused`: why others of its hosts may not be used. */
-export interface WorldTargets {
-  readonly targets: readonly Target[];
-  readonly refused: string | null;
-}
-
-const HOSTS_MAX = 5;
+import type { Job } from './queue.ts';
+import { type Hop, isToClient, type Way } from './routes.ts';
+import type { StsPolicies } from './sts.ts';
 
 /**
- * Where mail to somebody else's domain goes: its MX hosts under its MTA-STS policy. No target and no refusal: the domain
- * takes no mail. Rejects when the MX look-up fails.
+ * The way of a delivery under the MTA-STS policy of the domain that it goes to (RFC 8461 section 5), which mail hosts of the
+ * world are held to; a client's own servers are not. Where the policy is enforced, hosts that it does not name are left out,
+ * and when no other is left the mail waits.
  */
-export async function worldTargets(
-  deps: { readonly resolver: Resolver; readonly sts: StsPolicies; readonly port: number },
-  domain: string,
-): Promise<WorldTargets> {
-  const names = (await resolveMx(deps.resolver, domain)) ?? [];
-  if (names.length === 0) return { targets: [], refused: null };
-  const policy = await deps.sts.policyFor(domain);
-  const usable = names.filter((host) => policy?.mode !== 'enforce' || isStsHost(policy, host));
-  const unlisted = names.find((host) => !usable.includes(host));
-  const refused =
-    unlisted === undefined ? null : `4.7.5 MTA-STS: the policy of ${domain} does not allow its mail host ${unlisted}`;
-  return { targets: usable.slice(0, HOSTS_MAX).map((host) => target(host, deps.port, policy)), refused };
-}
-
-function target(host: string, port: number, policy: LivePolicy | null): Target {
-  if (policy === null) return { host, port, tls: 'opportunistic' };
-  if (policy.mode === 'enforce') return { host, port, tls: 'required', policy: 'mta-sts enforce' };
-  // Testing never fails mail; whether enforcing would have is recorded with the attempt.
-  return { host, port, tls: 'opportunistic', policy: 'mta-sts testing', isListed: isStsHost(policy, host) };
+export async function underPolicy(sts: StsPolicies, way: Way, job: Job): Promise<Way> {
+  if (isToClient(job) || way.hops.length === 0) return way;
+  const policy = await sts.policyFor(job.domain);
+  if (policy === null) return way;
+  if (policy.mode === 'testing') {
+    // Testing never fails mail; whether enforcing would have is recorded with the attempt.
+    const hops = way.hops.map(
+      (hop): Hop => ({ ...hop, policy: 'mta-sts testing', isListed: isStsHost(policy, hop.host) }),
+    );
+    return { ...way, hops };
+  }
+  const unlisted = way.hops.find((hop) => !isStsHost(policy, hop.host));
+  const listed = way.hops.filter((hop) => isStsHost(policy, hop.host));
+  const hops = listed.map((hop): Hop => ({ ...hop, tls: 'required', policy: 'mta-sts enforce' }));
+  if (unlisted === undefined) return { ...way, hops };
+  const text = `451 4.7.5 MTA-STS: the policy of ${job.domain} does not allow its mail host ${unlisted.host}`;
+  return { ...way, hops, none: { code: 451, text } };
 }

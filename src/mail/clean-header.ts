@@ -20,14 +20,15 @@ const WITH_ADDRESSES = new Set([
 
 /**
  * A header field as any reader takes it: ASCII, in lines of at most 998 octets. A field that is so already stays as it is;
- * else its text becomes RFC 2047 words, its parameters RFC 2231, and it is folded anew. Null: the line is no field.
+ * else its text becomes RFC 2047 words, its parameters RFC 2231, and it is folded anew. Null: the line is no field, or has no such form.
  */
 export function cleanField(field: RawField): Buffer | null {
   if (field.name === '' || field.name.length > NAME_MAX) return null;
   if (isClean(field.raw)) return field.raw;
   const name = decodeText(field.raw.subarray(0, field.raw.indexOf(0x3a))).trim();
   const value = cleanText(fieldValue(field));
-  return Buffer.from(fold(name, asciiOf(field.name, value)), 'latin1');
+  const ascii = asciiOf(field.name, value);
+  return ascii === null ? null : Buffer.from(fold(name, ascii), 'latin1');
 }
 
 function isClean(raw: Buffer): boolean {
@@ -43,10 +44,15 @@ function isClean(raw: Buffer): boolean {
   return true;
 }
 
-function asciiOf(name: string, value: string): string {
+/** Null: it holds an address beyond ASCII, which has no other form (RFC 6531). */
+function asciiOf(name: string, value: string): string | null {
   if (isAscii(value)) return value;
   if (WITH_PARAMETERS.has(name)) return parameters(value);
-  if (WITH_ADDRESSES.has(name)) return addressTokens(value).map(encodeToken).join('');
+  if (WITH_ADDRESSES.has(name)) {
+    const tokens = addressTokens(value);
+    if (tokens.some((one) => !one.startsWith('"') && one.includes('@') && !isAscii(one))) return null;
+    return tokens.map(encodeToken).join('');
+  }
   return words(value).join(' ');
 }
 

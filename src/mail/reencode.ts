@@ -208,8 +208,8 @@ export class Reencode extends Transform {
     for (const field of fields) {
       if (field.name === 'content-transfer-encoding' || field.name === 'content-length') continue;
       const clean = cleanField(field);
-      // To some readers such a line begins the body.
-      if (clean === null) throw new ReencodeError('a line of a header is no field');
+      // To some readers a line that is no field begins the body.
+      if (clean === null) throw new ReencodeError('a line of a header can not be written as a field in ASCII');
       out.push(clean);
     }
     if (this.#isTop && !fields.some((field) => field.name === 'mime-version'))

@@ -160,6 +160,11 @@ const job = (changes: Partial<Job> = {}): Job => ({
   tls: false,
   receivedAt: NOW,
   authenticationResults: null,
+  dsnRet: null,
+  dsnEnvid: null,
+  dsnNotify: null,
+  dsnOrcpt: null,
+  smtpUtf8: false,
   ...changes,
 });
 

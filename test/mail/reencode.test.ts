@@ -107,6 +107,7 @@ test('a message that two readers would read differently is not written anew', as
     'Content-Type: multipart/mixed; boundary="ä"\r\n\r\nx',
     Array.from({ length: 60 }, (_, n) => `Content-Type: multipart/mixed; boundary=b${n}\r\n\r\n--b${n}\r\n`).join(''),
     'Subject: x\r\nno field at all\r\n\r\nx',
+    'From: jörg@acme.example\r\n\r\nx',
     `X: ${'x'.repeat(1_100_000)}\r\n\r\n`,
   ]) {
     await assert.rejects(reencode(message), ReencodeError, message.slice(0, 60));
