@@ -28,9 +28,10 @@ create table server_probes (
   -- Null until the first probe.
   state text check (state in ('up', 'slow', 'failing', 'down')),
   since timestamptz,
-  -- What the last probes said that the state does not say yet, and how many of them in a row: hysteresis.
-  pending_state text check (pending_state in ('up', 'slow', 'failing', 'down')),
-  pending_count integer not null default 0,
+  -- How many probes in a row have said something else than the state: one alone changes nothing.
+  strikes integer not null default 0,
+  -- Whether it did not answer the last one.
+  silent boolean not null default false,
   latency_ms integer,
   banner text,
   certificate_until timestamptz,

@@ -449,8 +449,8 @@ create table server_probes (
   port integer not null,
   state text,
   since timestamp with time zone,
-  pending_state text,
-  pending_count integer not null default 0,
+  strikes integer not null default 0,
+  silent boolean not null default false,
   latency_ms integer,
   banner text,
   certificate_until timestamp with time zone,
@@ -603,7 +603,6 @@ alter table routes add constraint routes_tls_check CHECK ((tls = ANY (ARRAY['non
 alter table routes add constraint routes_weight_check CHECK (((weight >= 1) AND (weight <= 1000)));
 alter table schema_migrations add constraint schema_migrations_pkey PRIMARY KEY (version);
 alter table server_probes add constraint server_probes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
-alter table server_probes add constraint server_probes_pending_state_check CHECK ((pending_state = ANY (ARRAY['up'::text, 'slow'::text, 'failing'::text, 'down'::text])));
 alter table server_probes add constraint server_probes_pkey PRIMARY KEY (partner_id, client_id, host, port);
 alter table server_probes add constraint server_probes_port_check CHECK (((port >= 1) AND (port <= 65535)));
 alter table server_probes add constraint server_probes_state_check CHECK ((state = ANY (ARRAY['up'::text, 'slow'::text, 'failing'::text, 'down'::text])));

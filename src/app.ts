@@ -16,6 +16,7 @@ import {
   type Delivery,
   type Gateway,
   Spool,
+  serverProbe,
   watchCertificate,
 } from './gateway/index.ts';
 import { createHttp, type Http } from './http/server.ts';
@@ -100,13 +101,14 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const spool = await Spool.open(config.contentDir);
     const queue = await openJobs(store, config, logger);
     parts.add(() => queue.close());
-    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder };
+    const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
+    const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+    const probe = serverProbe({ resolver, hostName: config.hostName, allowPrivateHosts: config.allowPrivateHosts });
+    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder, probe };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
     if (config.roles.includes('gateway')) {
-      const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
-      const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
       const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
       parts.add(() => pipeline.close());
       const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });

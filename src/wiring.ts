@@ -15,11 +15,14 @@ import type { Clock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
 import { isId, newId } from './core/id.ts';
 import type { Logger } from './core/log.ts';
+import type { ServerProbe } from './core/probe.ts';
 import type { Psa } from './core/psa.ts';
-import type { TenantTx } from './db/db.ts';
+import type { SystemTx, TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
+import { type RouteState, recordHealth } from './gateway/health.ts';
 import type { Spool } from './gateway/index.ts';
+import { makeDue } from './gateway/queue.ts';
 import type { Commands } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
@@ -27,6 +30,7 @@ import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
 import { watchMappings } from './monitor/mappings.ts';
+import { probeServers } from './monitor/probes.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
 import { watchServers } from './monitor/servers.ts';
@@ -46,6 +50,7 @@ export interface Wired {
   readonly spool: Spool;
   readonly queue: JobQueue;
   readonly reportFolder: string;
+  readonly probe: ServerProbe;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
 }
 
@@ -63,6 +68,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await watchServers(db, clock, config.serverDownSeconds);
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
+    },
+    'servers.probe': async () => {
+      await probeServers({ db, probe: wired.probe, recordHealth: recordHealthAndWake });
     },
     'mappings.watch': async () => {
       await watchMappings({ db, psaFor, logger });
@@ -109,6 +117,11 @@ export function makeHandlers(wired: Wired): JobHandlers {
     },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };
+}
+
+/** What a probe saw of a server is known to delivery too: mail that waits for it is due when it is back. */
+async function recordHealthAndWake(tx: SystemTx, state: RouteState): Promise<void> {
+  if (await recordHealth(tx, state)) await makeDue(tx, state.clientId);
 }
 
 /** What reports take from the domains that they may not import. */

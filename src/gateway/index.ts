@@ -10,6 +10,7 @@ import { submissionPort } from './submission.ts';
 
 export { watchCertificate } from './certificate.ts';
 export { createDelivery, type Delivery } from './deliver.ts';
+export { serverProbe } from './probe.ts';
 export { Spool } from './spool.ts';
 
 export interface GatewayConfig extends ServerSettings {

@@ -22,6 +22,7 @@ import {
   type MessageRow,
   type TraceEvent,
 } from '../ledger/read.ts';
+import { type ServerRow, serversOf } from '../monitor/read.ts';
 import { readStatisticsOf, type Statistics } from '../rollups/read.ts';
 import { getIncidents, type IncidentRow } from '../tickets/read.ts';
 import { byKey, groupBy, Loader } from './loaders.ts';
@@ -55,6 +56,7 @@ export interface Loaders {
   readonly mapping: Loader<string, Mapping>;
   readonly subscriptions: Loader<string, SubscriptionRow[]>;
   readonly usage: Loader<UsageKey, UsageRow[]>;
+  readonly servers: Loader<string, ServerRow[]>;
   readonly domains: Loader<string, { readonly clientId: string; readonly name: string }[]>;
 }
 
@@ -75,6 +77,7 @@ export function createLoaders(read: Read): Loaders {
       groupBy(await read((tx) => subscriptionsOf(tx, ids)), (row) => row.clientId),
     ),
     usage: new Loader((keys) => read((tx) => usage(tx, keys)), usageKey),
+    servers: new Loader(async (ids) => groupBy(await read((tx) => serversOf(tx, ids)), (row) => row.clientId)),
     domains: new Loader(async (ids) => groupBy(await read((tx) => listDomains(tx, ids)), (row) => row.clientId)),
   };
 }

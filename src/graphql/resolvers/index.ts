@@ -6,6 +6,7 @@ import { commandMutations } from './mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
 import { queryResolvers } from './query.ts';
 import { reportResolvers } from './reports.ts';
+import { serverResolvers } from './servers.ts';
 import { statisticsResolvers } from './statistics.ts';
 import { traceResolvers } from './trace.ts';
 import type { Resolver, Resolvers } from './types.ts';
@@ -36,5 +37,6 @@ export const resolvers: Resolvers = merge([
   incidentResolvers,
   reportResolvers,
   billingResolvers,
+  serverResolvers,
   commandMutations,
 ]);
