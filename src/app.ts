@@ -116,7 +116,15 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
       parts.add(() => delivery.stop());
       const { certificate } = config;
       const tls = certificate === null ? null : readCertificate(certificate);
-      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config: { ...config, tls } });
+      const gateway: Gateway = createGateway({
+        db,
+        clock,
+        logger,
+        spool,
+        pipeline,
+        resolver,
+        config: { ...config, tls },
+      });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));
       if (certificate !== null) {

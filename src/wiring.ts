@@ -21,7 +21,7 @@ import type { SystemTx, TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
 import { type RouteState, recordHealth } from './gateway/health.ts';
-import type { Spool } from './gateway/index.ts';
+import { flushClient, type Spool } from './gateway/index.ts';
 import { makeDue } from './gateway/queue.ts';
 import type { Commands } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
@@ -138,6 +138,7 @@ export function makeCommands(wired: Wired): Commands {
     // Whether this caller may let malware out was decided by its scopes before.
     releaseDelivery: (tx, id, actor) => releaseDelivery(tx, id, actor, { malware: true }),
     discardDelivery: (tx, id, actor) => discardDelivery(tx, id, actor),
+    flushQueue: async (tx, clientId, actor) => ({ deliveries: await flushClient(tx, clientId, actor) }),
     resolveIncident: (tx, id, resolution, actor) => resolveIncidentById(tx, id, resolution, actor),
     async requestReport(tx, wanted, actor) {
       const run = await requestRun(tx, { ...wanted, waitSeconds: config.reportWaitSeconds, attach: true });

@@ -2,14 +2,17 @@ import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Pipeline } from '../core/message.ts';
 import type { SystemDb } from '../db/db.ts';
+import { cachingResolver, type Resolver, systemResolver } from '../mail/resolver.ts';
 import { Committer } from './commit.ts';
 import { inboundPort } from './inbound.ts';
 import { GatewayServer, type ServerSettings } from './server.ts';
 import type { Spool } from './spool.ts';
 import { submissionPort } from './submission.ts';
+import { RelayAddresses, relayTurn, submitterTurn } from './turn.ts';
 
 export { watchCertificate } from './certificate.ts';
 export { createDelivery, type Delivery } from './deliver.ts';
+export { flushClient } from './flush.ts';
 export { serverProbe } from './probe.ts';
 export { Spool } from './spool.ts';
 
@@ -28,6 +31,8 @@ export interface GatewayDeps {
   readonly logger: Logger;
   readonly spool: Spool;
   readonly pipeline: Pipeline;
+  /** For the addresses of relays that say ETRN; the system's when absent. */
+  readonly resolver?: Resolver;
   readonly config: GatewayConfig;
 }
 
@@ -46,8 +51,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const committer = new Committer(db, config.nodeId);
   const common = { db, spool, pipeline, committer, clock, scanMs: config.scanMs ?? 60_000 };
   const server = { spool, clock, logger, settings: config };
-  const inbound = new GatewayServer(inboundPort({ ...common, graceSeconds: config.directoryGraceSeconds }), server);
-  const submission = new GatewayServer(submissionPort(common), server);
+  const turn = { db, clock, logger, resolver: deps.resolver ?? cachingResolver(systemResolver()) };
+  const relays = new RelayAddresses(turn);
+  const inbound = new GatewayServer(
+    { ...inboundPort({ ...common, graceSeconds: config.directoryGraceSeconds }), etrn: relayTurn(turn, relays) },
+    server,
+  );
+  const submission = new GatewayServer({ ...submissionPort(common), etrn: submitterTurn(turn) }, server);
   return {
     async start() {
       const smtp = await inbound.listen(config.smtpPort);
@@ -65,6 +75,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     async stop(graceMs) {
       await Promise.all([inbound.close(graceMs), submission.close(graceMs)]);
       await committer.idle();
+      await relays.idle();
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { FilterClass } from '../core/message.ts';
 import type { Reason } from '../core/verdict.ts';
-import type { SystemTx } from '../db/db.ts';
+import type { SystemTx, Tx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import type { Transform } from './acceptance.ts';
 import { stripClasses } from './strip.ts';
@@ -107,7 +107,7 @@ export function freeLeases(tx: SystemTx, owner: string): Promise<number> {
 }
 
 /** Makes waiting mail due now: all of it, or a client's. */
-export function makeDue(tx: SystemTx, clientId: string | null): Promise<number> {
+export function makeDue(tx: Tx, clientId: string | null): Promise<number> {
   return tx.run(sql`
     update queue set due_at = ${tx.now}
     where due_at > ${tx.now} and (${clientId}::uuid is null or client_id = ${clientId}::uuid)`);

@@ -10,6 +10,8 @@ export interface Commands {
   releaseDelivery(tx: TenantTx, deliveryId: string, actor: string): Promise<{ readonly released: boolean }>;
   /** Idempotent: `discarded` is false when it was discarded before. Throws `conflict` when it is not in quarantine. */
   discardDelivery(tx: TenantTx, deliveryId: string, actor: string): Promise<{ readonly discarded: boolean }>;
+  /** Makes a client's waiting mail due now; answers how many deliveries that is. */
+  flushQueue(tx: TenantTx, clientId: string, actor: string): Promise<{ readonly deliveries: number }>;
   /** Ends an open incident; a resolved one stays as it is. */
   resolveIncident(tx: TenantTx, incidentId: string, resolution: string, actor: string): Promise<void>;
   /** Answers with the run's id; the run that is there already when the same is asked for again. */

@@ -32,6 +32,7 @@ const refuse = () => Promise.reject(new Error('no such command in this test'));
 export const NO_COMMANDS: HttpDeps['commands'] = {
   releaseDelivery: refuse,
   discardDelivery: refuse,
+  flushQueue: refuse,
   resolveIncident: refuse,
   requestReport: refuse,
   createBillingPlan: refuse,

@@ -6,6 +6,7 @@ import { commandMutations } from './mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
 import { queryResolvers } from './query.ts';
 import { reportResolvers } from './reports.ts';
+import { routingResolvers } from './routing.ts';
 import { serverResolvers } from './servers.ts';
 import { statisticsResolvers } from './statistics.ts';
 import { traceResolvers } from './trace.ts';
@@ -39,4 +40,5 @@ export const resolvers: Resolvers = merge([
   billingResolvers,
   serverResolvers,
   commandMutations,
+  routingResolvers,
 ]);
