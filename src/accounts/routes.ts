@@ -136,10 +136,11 @@ export async function replaceRoutes(
 }
 
 /** All routes of clients: the client's own first, then by domain, each in their order. */
-export async function listRoutes(tx: Tx, clientIds: readonly string[]): Promise<ClientRoute[]> {
+export async function listRoutes(tx: TenantTx, clientIds: readonly string[]): Promise<ClientRoute[]> {
   return tx.rows<ClientRoute>(sql`
     select r.client_id as "clientId", r.domain, r.kind, r.host, r.port, r.tls, r.priority, r.weight, r.region from routes r
-    where r.client_id = any(${[...clientIds]}::uuid[]) order by r.domain nulls first, r.priority, r.id`);
+    where r.partner_id = ${tx.partnerId} and r.client_id = any(${[...clientIds]}::uuid[])
+    order by r.domain nulls first, r.priority, r.id`);
 }
 
 /** Where mail for a domain of a client goes, by priority. A domain's own routes hide the client's. */

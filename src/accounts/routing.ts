@@ -84,10 +84,11 @@ export async function setStrategy(
 }
 
 /** All strategies of clients, the client's own first. */
-export async function listStrategies(tx: Tx, clientIds: readonly string[]): Promise<ClientStrategy[]> {
+export async function listStrategies(tx: TenantTx, clientIds: readonly string[]): Promise<ClientStrategy[]> {
   return tx.rows<ClientStrategy>(sql`
     select s.client_id as "clientId", s.domain, s.regions, s.recipient_servers as "recipientServers" from region_strategies s
-    where s.client_id = any(${[...clientIds]}::uuid[]) order by s.domain nulls first`);
+    where s.partner_id = ${tx.partnerId} and s.client_id = any(${[...clientIds]}::uuid[])
+    order by s.domain nulls first`);
 }
 
 /** The strategy that holds for a domain of a client; null: mail may go anywhere. */

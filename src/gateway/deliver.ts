@@ -126,7 +126,13 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       await deps.db.system((tx) => seenInRegion(tx, owner, region));
       seenAt = deps.clock.now().getTime();
     }
-    await sendDelayNotices(deps);
+    // A disk that takes no notices must not keep mail from going.
+    await sendDelayNotices(deps).catch((error: unknown) => {
+      deps.logger.warn(
+        { err: error, code: errorCode(error) },
+        'senders could not be told of late mail, it is tried again',
+      );
+    });
     for (const stranded of [false, true]) {
       for (let jobs: Job[] | null = null; jobs === null || jobs.length === limit; ) {
         jobs = await deps.db.system((tx) => claim(tx, owner, limit, { region, stranded }));
@@ -346,7 +352,7 @@ async function trySend(deps: DeliveryDeps, ways: Ways, first: Job, group: readon
 function named(result: RelayResult, regions: readonly string[]): RelayResult {
   if (result.failure === null) return result;
   const text = `451 4.4.1 No server in an allowed region (${regions.join(', ')}) answers, the mail waits: ${result.failure}`;
-  return { ...result, replies: new Map([...result.replies.keys()].map((one) => [one, { code: 0, text }])) };
+  return { ...result, replies: new Map([...result.replies].map(([one, { code }]) => [one, { code, text }])) };
 }
 
 /**

@@ -21,6 +21,8 @@ export interface RelayReply {
   readonly text: string;
   /** True: said to the content, after RCPT. */
   readonly afterData?: boolean;
+  /** True: the server was not asked, we know that it would not take the message. */
+  readonly isOurs?: boolean;
 }
 
 export interface RelayResult extends Partial<TlsResult> {
@@ -278,9 +280,17 @@ async function unfitFor(parcel: Parcel, known: ReadonlySet<string>): Promise<Rea
   const unfit = new Map<string, RelayReply>();
   for (const recipient of parcel.recipients) {
     if (!utf8 && (needs.utf8 || !isPlain(parcel.sender) || !isPlain(recipient))) {
-      unfit.set(recipient, { code: 553, text: '553 5.6.7 The message needs SMTPUTF8, which the server does not know' });
+      unfit.set(recipient, {
+        code: 553,
+        text: '553 5.6.7 The message needs SMTPUTF8, which the server does not know',
+        isOurs: true,
+      });
     } else if (!eightBit && needs.eightBit) {
-      unfit.set(recipient, { code: 554, text: '554 5.6.3 The message needs 8BITMIME, which the server does not know' });
+      unfit.set(recipient, {
+        code: 554,
+        text: '554 5.6.3 The message needs 8BITMIME, which the server does not know',
+        isOurs: true,
+      });
     }
   }
   return unfit;

@@ -31,7 +31,7 @@ const SYNTAX = new Set([500, 501, 502, 503, 504, 555]);
  */
 export function deservesSecondChance(job: Job, result: RelayResult, now: Date): boolean {
   const reply = result.replies.get(job.recipient);
-  if (reply === undefined || job.kind === 'dsn' || job.bytes >= BYTES_MAX) return false;
+  if (reply === undefined || reply.isOurs === true || job.kind === 'dsn' || job.bytes >= BYTES_MAX) return false;
   // Addresses beyond ASCII need the extension that this way does without (RFC 6531).
   if (!/^[\x21-\x7e]*$/.test(job.sender) || !/^[\x21-\x7e]+$/.test(job.recipient)) return false;
   const isOld = now.getTime() - job.queuedAt.getTime() > AGE_MS;

@@ -103,8 +103,10 @@ const enforce = 'version: STSv1\nmode: enforce\nmx: mx.far.example\nmax_age: 864
 const testing = enforce.replace('enforce', 'testing');
 
 test('MTA-STS enforce: a host of the policy with a certificate for its name gets the mail, over TLS', async (t) => {
-  const { sink, disposition } = await outbound(t, { tls: SERVER }, enforce);
+  const { sink, rig, disposition } = await outbound(t, { tls: SERVER }, enforce);
   assert.deepEqual([disposition, sink.secure], ['delivered', 1]);
+  const { rows } = await rig.owner.query('select tls_version, tls_verified, path from delivery_attempts');
+  assert.deepEqual(rows, [{ tls_version: 'TLSv1.3', tls_verified: true, path: 'direct' }]);
 });
 
 for (const [name, server, host] of [
@@ -122,8 +124,10 @@ for (const [name, server, host] of [
   });
 
   test(`MTA-STS testing: a host ${name} gets the mail`, async (t) => {
-    const { sink, disposition } = await outbound(t, server, testing, host);
+    const { sink, rig, disposition } = await outbound(t, server, testing, host);
     assert.deepEqual([disposition, sink.bodies.length], ['delivered', 1]);
+    const { rows } = await rig.owner.query('select from delivery_attempts where not coalesce(tls_verified, false)');
+    assert.equal(rows.length, 1, 'that enforcing would have kept it is recorded');
   });
 }
 
