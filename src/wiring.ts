@@ -63,14 +63,22 @@ export function makeHandlers(wired: Wired): JobHandlers {
   const { config, store, clock, logger, spool, psaFor } = wired;
   const { db } = store;
   const files = reportFiles(wired.reportFolder);
+  let isProbing = false;
   return {
     'monitor.watch': async () => {
       await watchServers(db, clock, config.serverDownSeconds);
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
     },
+    // One round at a time: many servers that say nothing must not take the places of other jobs.
     'servers.probe': async () => {
-      await probeServers({ db, probe: wired.probe, recordHealth: recordHealthAndWake });
+      if (isProbing) return;
+      isProbing = true;
+      try {
+        await probeServers({ db, probe: wired.probe, recordHealth: recordHealthAndWake });
+      } finally {
+        isProbing = false;
+      }
     },
     'mappings.watch': async () => {
       await watchMappings({ db, psaFor, logger });

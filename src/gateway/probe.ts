@@ -57,7 +57,7 @@ async function look(
   seen: Seen,
 ): Promise<ProbeResult> {
   const started = performance.now();
-  const { timeoutMs = 30_000, deadlineMs = 90_000 } = deps;
+  const { timeoutMs = 20_000, deadlineMs = 45_000 } = deps;
   const dialog = await Dialog.open({ address, port: target.port, timeoutMs, deadlineMs });
   try {
     const banner = await dialog.reply();

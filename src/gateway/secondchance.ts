@@ -56,7 +56,9 @@ export interface SecondChanceOptions {
   readonly hostName: string;
   /** Own address to leave from; null: the usual one. */
   readonly source: string | null;
+  /** Milliseconds for one answer, and for a connection: less than the lease of a queue row lasts. */
   readonly timeoutMs?: number;
+  readonly deadlineMs?: number;
   readonly ca?: string | undefined;
 }
 
@@ -107,12 +109,8 @@ async function sendOnce(
   manner: Manner,
 ): Promise<RelayResult> {
   const { address, port } = to;
-  const dialog = await Dialog.open({
-    address,
-    port,
-    localAddress: options.source,
-    timeoutMs: options.timeoutMs ?? 300_000,
-  });
+  const { source: localAddress, timeoutMs = 120_000, deadlineMs = 480_000 } = options;
+  const dialog = await Dialog.open({ address, port, localAddress, timeoutMs, deadlineMs });
   try {
     const banner = await dialog.reply();
     if (banner.code !== 220) return answered(parcel, banner, plainResult(to.policy ?? to.tls));
@@ -247,8 +245,12 @@ export class Hourly {
 /** For /metrics: how many deliveries were tried a second time, and how many of them arrived. */
 export async function countSecondChances(tx: SystemTx, tried: number, delivered: number): Promise<void> {
   if (tried === 0) return;
+  // In one order for everybody, so that two transactions do not wait for each other.
   await tx.run(sql`
+    with locked as (select c.name from delivery_counters c order by c.name for update)
     update delivery_counters c set value = c.value + n.value
-    from (values ('second_chance_tried', ${tried}::bigint), ('second_chance_delivered', ${delivered}::bigint)) as n (name, value)
-    where c.name = n.name`);
+    from locked l
+    join (values ('second_chance_tried', ${tried}::bigint), ('second_chance_delivered', ${delivered}::bigint)) as n (name, value)
+      on n.name = l.name
+    where c.name = l.name`);
 }

@@ -68,15 +68,16 @@ export class StsPolicies {
     if (id === null) return used(kept);
     const isFresh = kept?.id === id && now.getTime() - kept.fetchedAt.getTime() < REFRESH_MS;
     if (isFresh || this.#failedLately(`${domain} ${id}`, now)) return used(kept);
+    let policy: StsPolicy;
     try {
-      const policy = parseStsPolicy(await this.#deps.fetchPolicy(domain));
-      await db.system((tx) => keepPolicy(tx, domain, id, policy));
-      return used(policy);
+      policy = parseStsPolicy(await this.#deps.fetchPolicy(domain));
     } catch (error) {
       this.#remember(`${domain} ${id}`, now);
       logger.info({ domain, err: error, kept: kept !== null }, 'the MTA-STS policy could not be fetched');
       return used(kept);
     }
+    await db.system((tx) => keepPolicy(tx, domain, id, policy));
+    return used(policy);
   }
 
   #failedLately(key: string, now: Date): boolean {

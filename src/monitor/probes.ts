@@ -46,7 +46,7 @@ export async function probeServers(deps: ProbesDeps): Promise<number> {
       await deps.db.system((tx) => record(deps, tx, one, result));
     }
   };
-  await Promise.all(Array.from({ length: deps.concurrency ?? 10 }, worker));
+  await Promise.all(Array.from({ length: deps.concurrency ?? 40 }, worker));
   return due.length;
 }
 
