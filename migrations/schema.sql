@@ -106,6 +106,10 @@ create table delivery_attempts (
   duration_ms integer not null,
   path text not null default 'direct'::text
 );
+create table delivery_counters (
+  name text not null,
+  value bigint not null default 0
+);
 create table domains (
   partner_id uuid not null,
   client_id uuid not null,
@@ -231,6 +235,14 @@ create table messages (
   dsn_ret text,
   dsn_envid text,
   smtp_utf8 boolean not null default false
+);
+create table mta_sts_policies (
+  domain text not null,
+  policy_id text not null,
+  mode text not null,
+  mx text[] not null,
+  fetched_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null
 );
 create table node_beats (
   node text not null,
@@ -430,6 +442,22 @@ create table schema_migrations (
   checksum text not null,
   applied_at timestamp with time zone not null default now()
 );
+create table server_probes (
+  partner_id uuid not null,
+  client_id uuid not null,
+  host text not null,
+  port integer not null,
+  state text,
+  since timestamp with time zone,
+  strikes integer not null default 0,
+  silent boolean not null default false,
+  latency_ms integer,
+  banner text,
+  certificate_until timestamp with time zone,
+  last_error text,
+  checked_at timestamp with time zone,
+  due_at timestamp with time zone not null
+);
 create table submission_credentials (
   partner_id uuid not null,
   client_id uuid not null,
@@ -489,6 +517,7 @@ alter table deliveries add constraint deliveries_transform_check CHECK ((transfo
 alter table delivery_attempts add constraint delivery_attempts_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
 alter table delivery_attempts add constraint delivery_attempts_path_check CHECK ((path = ANY (ARRAY['direct'::text, 'second_chance'::text])));
 alter table delivery_attempts add constraint delivery_attempts_pkey PRIMARY KEY (partner_id, delivery_id, id);
+alter table delivery_counters add constraint delivery_counters_pkey PRIMARY KEY (name);
 alter table domains add constraint domains_name_check CHECK ((name = lower(name)));
 alter table domains add constraint domains_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table domains add constraint domains_pkey PRIMARY KEY (partner_id, name);
@@ -522,6 +551,9 @@ alter table mailboxes add constraint mailboxes_status_check CHECK ((status = ANY
 alter table messages add constraint messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table messages add constraint messages_dsn_ret_check CHECK ((dsn_ret = ANY (ARRAY['FULL'::text, 'HDRS'::text])));
 alter table messages add constraint messages_pkey PRIMARY KEY (partner_id, id);
+alter table mta_sts_policies add constraint mta_sts_policies_domain_check CHECK (((length(domain) >= 1) AND (length(domain) <= 255)));
+alter table mta_sts_policies add constraint mta_sts_policies_mode_check CHECK ((mode = ANY (ARRAY['enforce'::text, 'testing'::text, 'none'::text])));
+alter table mta_sts_policies add constraint mta_sts_policies_pkey PRIMARY KEY (domain);
 alter table node_beats add constraint node_beats_pkey PRIMARY KEY (node, xid);
 alter table node_beats add constraint node_beats_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
 alter table node_regions add constraint node_regions_pkey PRIMARY KEY (node);
@@ -570,6 +602,10 @@ alter table routes add constraint routes_region_check CHECK ((region ~ '^[a-z0-9
 alter table routes add constraint routes_tls_check CHECK ((tls = ANY (ARRAY['none'::text, 'opportunistic'::text, 'required'::text])));
 alter table routes add constraint routes_weight_check CHECK (((weight >= 1) AND (weight <= 1000)));
 alter table schema_migrations add constraint schema_migrations_pkey PRIMARY KEY (version);
+alter table server_probes add constraint server_probes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table server_probes add constraint server_probes_pkey PRIMARY KEY (partner_id, client_id, host, port);
+alter table server_probes add constraint server_probes_port_check CHECK (((port >= 1) AND (port <= 65535)));
+alter table server_probes add constraint server_probes_state_check CHECK ((state = ANY (ARRAY['up'::text, 'slow'::text, 'failing'::text, 'down'::text])));
 alter table submission_credentials add constraint submission_credentials_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table submission_credentials add constraint submission_credentials_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table submission_credentials add constraint submission_credentials_pkey PRIMARY KEY (partner_id, id);
@@ -623,6 +659,7 @@ CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (s
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
 CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
 CREATE INDEX routes_client ON public.routes USING btree (partner_id, client_id);
+CREATE INDEX server_probes_due ON public.server_probes USING btree (due_at);
 CREATE UNIQUE INDEX submission_credentials_username ON public.submission_credentials USING btree (username);
 CREATE INDEX subscriptions_connection ON public.subscriptions USING btree (partner_id, connection_id);
 CREATE UNIQUE INDEX subscriptions_line ON public.subscriptions USING btree (partner_id, connection_id, contract_id, line_id);
@@ -683,6 +720,8 @@ create policy system on route_health for ALL to tollgate_system using (true) wit
 create policy tenant on route_health for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on routes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on routes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on server_probes for ALL to tollgate_system using (true) with check (true);
+create policy tenant on server_probes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on submission_credentials for ALL to tollgate_system using (true) with check (true);
 create policy tenant on submission_credentials for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on subscriptions for ALL to tollgate_system using (true) with check (true);
@@ -719,6 +758,7 @@ alter table rollup_senders force row level security;
 alter table rollup_traffic force row level security;
 alter table route_health force row level security;
 alter table routes force row level security;
+alter table server_probes force row level security;
 alter table submission_credentials force row level security;
 alter table subscriptions force row level security;
 alter table usage_snapshots force row level security;
@@ -739,6 +779,7 @@ grant delete, insert, select, update on deliveries to tollgate_app;
 grant delete, insert, select, update on deliveries to tollgate_system;
 grant select on delivery_attempts to tollgate_app;
 grant delete, insert, select, update on delivery_attempts to tollgate_system;
+grant select, update on delivery_counters to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;
 grant delete, insert, select, update on domains to tollgate_system;
 grant delete, insert, select, update on group_members to tollgate_app;
@@ -753,6 +794,7 @@ grant delete, insert, select, update on mailboxes to tollgate_app;
 grant delete, insert, select, update on mailboxes to tollgate_system;
 grant delete, insert, select, update on messages to tollgate_app;
 grant delete, insert, select, update on messages to tollgate_system;
+grant delete, insert, select, update on mta_sts_policies to tollgate_system;
 grant select on node_beats to tollgate_app;
 grant delete, insert, select, update on node_beats to tollgate_system;
 grant select on node_regions to tollgate_app;
@@ -791,6 +833,8 @@ grant delete, insert, select, update on route_health to tollgate_app;
 grant delete, insert, select, update on route_health to tollgate_system;
 grant delete, insert, select, update on routes to tollgate_app;
 grant delete, insert, select, update on routes to tollgate_system;
+grant select on server_probes to tollgate_app;
+grant delete, insert, select, update on server_probes to tollgate_system;
 grant delete, insert, select, update on submission_credentials to tollgate_app;
 grant delete, insert, select, update on submission_credentials to tollgate_system;
 grant delete, insert, select, update on subscriptions to tollgate_app;

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createPsaFactory } from '../integrations/index.ts';
 import { getConnection } from './accounts/connections.ts';
+import { readCertificate } from './config/certificate.ts';
 import type { Config } from './config/config.ts';
 import { packageRoot } from './config/root.ts';
 import type { Secrets } from './config/secrets.ts';
@@ -9,7 +10,15 @@ import { type Clock, systemClock } from './core/clock.ts';
 import { type Logger, silentLogger } from './core/log.ts';
 import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
-import { createDelivery, createGateway, type Delivery, type Gateway, Spool } from './gateway/index.ts';
+import {
+  createDelivery,
+  createGateway,
+  type Delivery,
+  type Gateway,
+  Spool,
+  serverProbe,
+  watchCertificate,
+} from './gateway/index.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { type JobHandlers, type JobName, runJob } from './jobs/handlers.ts';
 import { installJobs } from './jobs/install.ts';
@@ -97,21 +106,38 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const spool = await Spool.open(config.contentDir);
     const queue = await openJobs(store, config, logger);
     parts.add(() => queue.close());
-    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder };
+    const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
+    const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+    const probe = serverProbe({ resolver, hostName: config.hostName, allowPrivateHosts: config.allowPrivateHosts });
+    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder, probe };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
     if (config.roles.includes('gateway')) {
-      const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
-      const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
       const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
       parts.add(() => pipeline.close());
       const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
       await delivery.start();
       parts.add(() => delivery.stop());
-      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, resolver, config });
+      const { certificate } = config;
+      const tls = certificate === null ? null : readCertificate(certificate);
+      const gateway: Gateway = createGateway({
+        db,
+        clock,
+        logger,
+        spool,
+        pipeline,
+        resolver,
+        config: { ...config, tls },
+      });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));
+      if (certificate !== null) {
+        const files = [certificate.certFile, certificate.keyFile];
+        const use = gateway.useCertificate.bind(gateway);
+        const stopWatch = watchCertificate({ files, read: () => readCertificate(certificate), use, logger });
+        parts.add(async () => stopWatch());
+      }
     }
     if (config.roles.includes('worker')) {
       const run = handlers;

@@ -15,11 +15,14 @@ import type { Clock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
 import { isId, newId } from './core/id.ts';
 import type { Logger } from './core/log.ts';
+import type { ServerProbe } from './core/probe.ts';
 import type { Psa } from './core/psa.ts';
-import type { TenantTx } from './db/db.ts';
+import type { SystemTx, TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
+import { type RouteState, recordHealth } from './gateway/health.ts';
 import { flushClient, type Spool } from './gateway/index.ts';
+import { makeDue } from './gateway/queue.ts';
 import type { Commands } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
@@ -27,6 +30,7 @@ import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
 import { watchMappings } from './monitor/mappings.ts';
+import { probeServers } from './monitor/probes.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
 import { watchServers } from './monitor/servers.ts';
@@ -46,6 +50,7 @@ export interface Wired {
   readonly spool: Spool;
   readonly queue: JobQueue;
   readonly reportFolder: string;
+  readonly probe: ServerProbe;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
 }
 
@@ -58,11 +63,22 @@ export function makeHandlers(wired: Wired): JobHandlers {
   const { config, store, clock, logger, spool, psaFor } = wired;
   const { db } = store;
   const files = reportFiles(wired.reportFolder);
+  let isProbing = false;
   return {
     'monitor.watch': async () => {
       await watchServers(db, clock, config.serverDownSeconds);
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
+    },
+    // One round at a time: many servers that say nothing must not take the places of other jobs.
+    'servers.probe': async () => {
+      if (isProbing) return;
+      isProbing = true;
+      try {
+        await probeServers({ db, probe: wired.probe, recordHealth: recordHealthAndWake });
+      } finally {
+        isProbing = false;
+      }
     },
     'mappings.watch': async () => {
       await watchMappings({ db, psaFor, logger });
@@ -111,6 +127,11 @@ export function makeHandlers(wired: Wired): JobHandlers {
   };
 }
 
+/** What a probe saw of a server is known to delivery too: mail that waits for it is due when it is back. */
+async function recordHealthAndWake(tx: SystemTx, state: RouteState): Promise<void> {
+  if (await recordHealth(tx, state)) await makeDue(tx, state.clientId);
+}
+
 /** What reports take from the domains that they may not import. */
 export const reportData = {
   incidents: incidentsBetween,
@@ -149,22 +170,32 @@ export function makeCommands(wired: Wired): Commands {
 export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metric[]> {
   const row = await store.db.system(
     async (tx) => ({
-      ...(await tx.one<{ queued: number; oldest: Date | null; incidents: number; rolled: Date | null }>(sql`
+      ...(await tx.one<{
+        queued: number;
+        oldest: Date | null;
+        incidents: number;
+        rolled: Date | null;
+        tried: number;
+        secondChance: number;
+      }>(sql`
         select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q) as oldest,
                (select count(*) from incidents i where i.state = 'open') as incidents,
-               (select s.rolled_at from rollup_state s) as rolled`)),
+               (select s.rolled_at from rollup_state s) as rolled,
+               (select c.value from delivery_counters c where c.name = 'second_chance_tried') as tried,
+               (select c.value from delivery_counters c where c.name = 'second_chance_delivered') as "secondChance"`)),
       horizon: await horizonAgeSeconds(tx),
     }),
     { readOnly: true },
   );
   const now = clock.now().getTime();
   const age = (at: Date | null) => (at === null ? 0 : Math.max(0, (now - at.getTime()) / 1000));
-  const gauge = (name: string, help: string, value: number): Metric => ({
+  const metric = (type: Metric['type']) => (name: string, help: string, value: number) => ({
     name,
     help,
-    type: 'gauge',
+    type,
     samples: [{ value }],
   });
+  const [gauge, counter] = [metric('gauge'), metric('counter')];
   return [
     gauge('tollgate_queue_deliveries', 'Deliveries that wait or are under way', row.queued),
     gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue', age(row.oldest)),
@@ -175,6 +206,8 @@ export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metri
       'Age of the oldest writing transaction, which holds the rollups',
       row.horizon,
     ),
+    counter('tollgate_second_chance_total', 'Deliveries that only arrived the second way', row.secondChance),
+    counter('tollgate_second_chance_tried_total', 'Deliveries that were tried the second way', row.tried),
     gauge('tollgate_jobs_waiting', 'Jobs that wait or run', await queue.depth()),
   ];
 }

@@ -49,6 +49,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'src/quarantine',
     'src/tickets',
     'src/billing',
+    'src/monitor/read.ts',
     'reports',
   ],
   'src/http': ['src/db', 'src/config', 'src/accounts', 'src/graphql'],

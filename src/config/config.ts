@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { normalizeDomain } from '../core/address.ts';
 import { AppError } from '../core/errors.ts';
+import { type CertificateFiles, readCertificate } from './certificate.ts';
 
 export const ROLES = ['gateway', 'api', 'worker'] as const;
 export type Role = (typeof ROLES)[number];
@@ -29,6 +30,10 @@ export interface Config {
   readonly nodeId: string;
   /** The name in greeting, EHLO, Received and Authentication-Results. */
   readonly hostName: string;
+  /** Of the SMTP ports. Null: they do not offer STARTTLS. */
+  readonly certificate: CertificateFiles | null;
+  /** Own address from which second-chance deliveries leave; null: the usual one. */
+  readonly secondSource: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Bytes; larger mail is refused with 552. */
   readonly maxMessageBytes: number;
@@ -81,6 +86,9 @@ const schema = z.object({
     .regex(/^[\w.-]{1,63}$/, 'may hold letters, digits, dots, dashes and underscores only')
     .optional(),
   TOLLGATE_HOSTNAME: z.string().optional(),
+  TOLLGATE_TLS_CERT: z.string().optional(),
+  TOLLGATE_TLS_KEY: z.string().optional(),
+  TOLLGATE_SECOND_SOURCE: z.union([z.ipv4(), z.ipv6()], 'is not an IP address').optional(),
   TOLLGATE_LOG: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   TOLLGATE_MAX_MESSAGE_BYTES: count.max(1_000_000_000).default(50 * 1024 * 1024),
   TOLLGATE_MAX_RECIPIENTS: count.max(1000).default(100),
@@ -122,6 +130,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const hostName = normalizeDomain(given['TOLLGATE_HOSTNAME'] ?? '') ?? null;
   if (given['TOLLGATE_HOSTNAME'] !== undefined && hostName === null)
     faults.push('TOLLGATE_HOSTNAME is not a full host name');
+  const certificate = parseCertificate(given['TOLLGATE_TLS_CERT'], given['TOLLGATE_TLS_KEY'], faults);
   const ports = ['HTTP_PORT', 'SMTP_PORT', 'SUBMISSION_PORT'] as const;
   if (parsed.success) {
     const used = ports.map((name) => parsed.data[name]).filter((value) => value !== 0);
@@ -153,6 +162,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         .slice(0, 63) ||
         'node'),
     hostName: hostName ?? normalizeDomain(hostname()) ?? 'tollgate.localdomain',
+    certificate,
+    secondSource: data.TOLLGATE_SECOND_SOURCE ?? null,
     logLevel: data.TOLLGATE_LOG,
     maxMessageBytes: data.TOLLGATE_MAX_MESSAGE_BYTES,
     maxRecipients: data.TOLLGATE_MAX_RECIPIENTS,
@@ -175,6 +186,28 @@ function parseDns(text: string | undefined, faults: string[]): Config['dns'] {
     return null;
   }
   return { host: match[1].replace(/^\[|\]$/g, ''), port: portNumber };
+}
+
+function parseCertificate(
+  cert: string | undefined,
+  key: string | undefined,
+  faults: string[],
+): CertificateFiles | null {
+  if (cert === undefined && key === undefined) return null;
+  if (cert === undefined || key === undefined) {
+    const [missing, there] = cert === undefined ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
+    faults.push(
+      `TOLLGATE_TLS_${missing} is missing: TOLLGATE_TLS_${there} is set, and one is nothing without the other`,
+    );
+    return null;
+  }
+  const files = { certFile: path.resolve(cert), keyFile: path.resolve(key) };
+  try {
+    readCertificate(files);
+  } catch (error) {
+    faults.push(...(error as Error).message.split('\n'));
+  }
+  return files;
 }
 
 function parseRoles(text: string, faults: string[]): readonly Role[] {

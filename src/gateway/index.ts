@@ -10,8 +10,10 @@ import type { Spool } from './spool.ts';
 import { submissionPort } from './submission.ts';
 import { RelayAddresses, relayTurn, submitterTurn } from './turn.ts';
 
+export { watchCertificate } from './certificate.ts';
 export { createDelivery, type Delivery } from './deliver.ts';
 export { flushClient } from './flush.ts';
+export { serverProbe } from './probe.ts';
 export { Spool } from './spool.ts';
 
 export interface GatewayConfig extends ServerSettings {
@@ -37,6 +39,8 @@ export interface GatewayDeps {
 export interface Gateway {
   /** Listens on both ports; answers `host:port` of each. */
   start(): Promise<{ smtp: string; submission: string }>;
+  /** PEM, in the place of `config.tls`, for connections from now on. Nothing happens when there was none at the start. */
+  useCertificate(certificate: { readonly key: string; readonly cert: string }): void;
   /** Takes no more connections, lets pending messages end for `graceMs`, then closes the rest. */
   stop(graceMs: number): Promise<void>;
 }
@@ -63,6 +67,10 @@ export function createGateway(deps: GatewayDeps): Gateway {
         await inbound.close(0);
         throw error;
       }
+    },
+    useCertificate(certificate) {
+      if (config.tls === undefined || config.tls === null) return;
+      for (const one of [inbound, submission]) one.useCertificate(certificate);
     },
     async stop(graceMs) {
       await Promise.all([inbound.close(graceMs), submission.close(graceMs)]);

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { PassThrough } from 'node:stream';
+import { createSecureContext } from 'node:tls';
 import {
   SMTPServer,
   type SMTPServerAddress,
@@ -99,6 +100,12 @@ export class GatewayServer {
     });
   }
 
+  /** PEM, for connections that are secured from now on. Throws when it is no good, and then the old one stays. */
+  useCertificate(certificate: { readonly key: string; readonly cert: string }): void {
+    createSecureContext(certificate);
+    this.#server.updateSecureContext(certificate);
+  }
+
   /** Lets pending messages come to their end for `graceMs`, then closes. */
   close(graceMs: number): Promise<void> {
     this.#guard.close();
@@ -135,7 +142,7 @@ export class GatewayServer {
       authMethods: ['PLAIN', 'LOGIN'],
       authOptional: !isSubmission,
       // Without TLS a password is heard by everyone on the way; on loopback there is no way.
-      allowInsecureAuth: isSubmission && loopback,
+      allowInsecureAuth: isSubmission && loopback && tls === null,
       ...(tls === null ? {} : { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const }),
       onConnect: (session, done) => this.#run('connect', session, () => this.#connect(session), done),
       onMailFrom: (address, session, done) => this.#run('MAIL', session, () => this.#mail(address, session), done),

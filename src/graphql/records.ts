@@ -25,6 +25,7 @@ import {
   type MessageRow,
   type TraceEvent,
 } from '../ledger/read.ts';
+import { type ServerRow, serversOf } from '../monitor/read.ts';
 import { readStatisticsOf, type Statistics } from '../rollups/read.ts';
 import { getIncidents, type IncidentRow } from '../tickets/read.ts';
 import { byKey, groupBy, Loader } from './loaders.ts';
@@ -61,6 +62,7 @@ export interface Loaders {
   readonly mapping: Loader<string, Mapping>;
   readonly subscriptions: Loader<string, SubscriptionRow[]>;
   readonly usage: Loader<UsageKey, UsageRow[]>;
+  readonly servers: Loader<string, ServerRow[]>;
   readonly domains: Loader<string, { readonly clientId: string; readonly name: string }[]>;
 }
 
@@ -86,6 +88,7 @@ export function createLoaders(read: Read): Loaders {
       groupBy(await read((tx) => subscriptionsOf(tx, ids)), (row) => row.clientId),
     ),
     usage: new Loader((keys) => read((tx) => usage(tx, keys)), usageKey),
+    servers: new Loader(async (ids) => groupBy(await read((tx) => serversOf(tx, ids)), (row) => row.clientId)),
     domains: new Loader(async (ids) => groupBy(await read((tx) => listDomains(tx, ids)), (row) => row.clientId)),
   };
 }

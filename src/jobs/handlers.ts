@@ -7,6 +7,7 @@ export type JobHandler = (data: JobData) => Promise<void>;
 /** The jobs of the schedule, and those that are asked for. The composition root hands in a function for each. */
 export const JOB_NAMES = [
   'monitor.watch',
+  'servers.probe',
   'mappings.watch',
   'tickets.sync',
   'reports.sweep',

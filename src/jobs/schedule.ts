@@ -19,6 +19,7 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 10,
     why: 'servers that fail, releases that do not arrive',
   },
+  { job: 'servers.probe', cron: '*/15 * * * * *', periodSeconds: 15, why: "clients' servers, each every 5 minutes" },
   {
     job: 'mappings.watch',
     cron: '0 23 3 * * *',

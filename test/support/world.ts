@@ -128,6 +128,15 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     at,
   );
   await run(
+    `insert into server_probes (partner_id, client_id, host, port, state, since, latency_ms, banner, certificate_until,
+       last_error, checked_at, due_at)
+     values ($1, $2, $3, 25, 'failing', $4, 12, $3, $4::timestamptz + interval '20 days', $3, $4, $4)`,
+    partner,
+    client,
+    `mail.${domain}`,
+    at,
+  );
+  await run(
     `insert into report_runs (partner_id, id, client_id, report, period_from, period_to, time_zone, version, state,
        requested_at, due_at, deadline_at)
      values ($1, $2, $3, 'executive', '2026-09-01', '2026-09-30', 'Europe/London', 1, 'waiting', $4, $4, $4)`,

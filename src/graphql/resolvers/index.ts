@@ -7,6 +7,7 @@ import { quarantineResolvers } from './quarantine.ts';
 import { queryResolvers } from './query.ts';
 import { reportResolvers } from './reports.ts';
 import { routingResolvers } from './routing.ts';
+import { serverResolvers } from './servers.ts';
 import { statisticsResolvers } from './statistics.ts';
 import { traceResolvers } from './trace.ts';
 import type { Resolver, Resolvers } from './types.ts';
@@ -37,6 +38,7 @@ export const resolvers: Resolvers = merge([
   incidentResolvers,
   reportResolvers,
   billingResolvers,
+  serverResolvers,
   commandMutations,
   routingResolvers,
 ]);

@@ -7,6 +7,7 @@ import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { type Logger, silentLogger } from '../../../src/core/log.ts';
 import type { Pipeline } from '../../../src/core/message.ts';
 import type { Action, Verdict } from '../../../src/core/verdict.ts';
+import type { DeliveryDeps } from '../../../src/gateway/deliver.ts';
 import { createDelivery, createGateway, type Delivery, type GatewayConfig, Spool } from '../../../src/gateway/index.ts';
 import type { OwnPlace } from '../../../src/gateway/routes.ts';
 import { realDisk, type SpoolDisk } from '../../../src/gateway/spool.ts';
@@ -51,6 +52,7 @@ export interface RigOptions {
   readonly logger?: Logger;
   readonly resolver?: Resolver;
   readonly mxPort?: number;
+  readonly delivery?: Partial<DeliveryDeps>;
   readonly random?: () => number;
   /** Of the first delivery worker. */
   readonly region?: string;
@@ -77,6 +79,7 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
       config: { nodeId, hostName: config.hostName, allowPrivateHosts: ['127.0.0.1'], region, ...own },
       ...(options.mxPort === undefined ? {} : { mxPort: options.mxPort }),
       ...(options.random === undefined ? {} : { random: options.random }),
+      ...options.delivery,
     });
     nodes.push(node);
     return node;
@@ -113,8 +116,8 @@ export class Talker {
   readonly socket: Socket;
   #text = '';
 
-  constructor(to: number) {
-    this.socket = connect(to, '127.0.0.1');
+  constructor(to: number | Socket) {
+    this.socket = typeof to === 'number' ? connect(to, '127.0.0.1') : to;
     this.socket.setNoDelay(true);
     this.socket.on('error', () => undefined);
     this.socket.setEncoding('latin1');
