@@ -19,7 +19,7 @@ import type { Psa } from './core/psa.ts';
 import type { TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
-import type { Spool } from './gateway/index.ts';
+import { forgetOldCounts, type Spool } from './gateway/index.ts';
 import type { Commands } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
@@ -27,6 +27,7 @@ import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
 import { watchMappings } from './monitor/mappings.ts';
+import { watchOutbound } from './monitor/outbound.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
 import { watchServers } from './monitor/servers.ts';
@@ -63,6 +64,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await watchServers(db, clock, config.serverDownSeconds);
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
+      await watchOutbound(db);
     },
     'mappings.watch': async () => {
       await watchMappings({ db, psaFor, logger });
@@ -106,6 +108,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
     },
     'spool.sweep': async () => {
       await spool.sweep(db, clock);
+    },
+    'outbound.sweep': async () => {
+      await db.system(forgetOldCounts);
     },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };

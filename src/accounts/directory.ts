@@ -1,10 +1,10 @@
-import { domainOf } from '../core/address.ts';
+import { domainOf, plainAddress } from '../core/address.ts';
 import { AppError } from '../core/errors.ts';
-import type { RecipientContext } from '../core/message.ts';
+import type { Policy, RecipientContext } from '../core/message.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { listsForRecipients } from './lists.ts';
-import { resolvePolicy } from './policy.ts';
+import { resolveOutboundPolicy, resolvePolicy } from './policy.ts';
 
 export interface KnownRecipient {
   /** As given at RCPT, normalised. */
@@ -45,9 +45,7 @@ interface LookupRow {
  */
 export async function resolveRecipient(tx: SystemTx, address: string, graceSeconds: number): Promise<RecipientLookup> {
   const domain = domainOf(address);
-  const local = address.slice(0, -domain.length - 1);
-  const plus = local.indexOf('+');
-  const plain = plus > 0 ? `${local.slice(0, plus)}@${domain}` : address;
+  const plain = plainAddress(address);
   const row = await tx.maybe<LookupRow>(sql`
     select d.partner_id, d.client_id, c.status as client_status, m.id as mailbox_id, m.status as mailbox_status
     from domains d
@@ -100,7 +98,15 @@ interface ClientRow {
 }
 
 /** What the pipeline may know of each recipient, in the order given. */
-export async function recipientContexts(tx: SystemTx, known: readonly KnownRecipient[]): Promise<RecipientContext[]> {
+export function recipientContexts(tx: SystemTx, known: readonly KnownRecipient[]): Promise<RecipientContext[]> {
+  return contextsOf(tx, known, resolvePolicy);
+}
+
+async function contextsOf(
+  tx: SystemTx,
+  known: readonly (Omit<KnownRecipient, 'mailboxId'> & { mailboxId: string | null })[],
+  policyOf: (stored: unknown) => Policy,
+): Promise<RecipientContext[]> {
   const clientIds = [...new Set(known.map((one) => one.clientId))];
   const clients = await tx.rows<ClientRow>(sql`
     select c.partner_id, c.id, c.policy,
@@ -117,7 +123,7 @@ export async function recipientContexts(tx: SystemTx, known: readonly KnownRecip
       partnerId: one.partnerId,
       clientId: one.clientId,
       mailboxId: one.mailboxId,
-      policy: resolvePolicy(client.policy),
+      policy: policyOf(client.policy),
       lists: lists[index] ?? [],
       ownDomains: client.domains,
     };
@@ -125,15 +131,31 @@ export async function recipientContexts(tx: SystemTx, known: readonly KnownRecip
 }
 
 /**
- * The pipeline's view of outbound mail's recipients: the sender's client decides, whoever receives it. A submission has
- * one client, so that all recipients share one policy.
+ * The pipeline's view of outbound mail's recipients: the sender's client decides, whoever receives it, by the outbound part of
+ * its policy. A submission has one client, so that all recipients share one policy.
  */
 export async function outboundContexts(
   tx: SystemTx,
   sender: { partnerId: string; clientId: string; mailboxId: string | null },
   recipients: readonly { recipient: string; domain: string }[],
 ): Promise<RecipientContext[]> {
-  const known = recipients.map((one) => ({ ...one, ...sender, mailboxId: sender.mailboxId ?? '', suspended: false }));
-  const contexts = await recipientContexts(tx, known);
-  return contexts.map((context) => ({ ...context, mailboxId: sender.mailboxId, lists: [] }));
+  const { partnerId, clientId, mailboxId } = sender;
+  const known = recipients.map((one) => ({ ...one, partnerId, clientId, mailboxId, suspended: false }));
+  const contexts = await contextsOf(tx, known, resolveOutboundPolicy);
+  return contexts.map((context) => ({ ...context, lists: [] }));
+}
+
+/** The mailbox of the client that an envelope sender belongs to; null for one that is not in the directory. */
+export async function mailboxOfSender(
+  tx: SystemTx,
+  owner: { readonly partnerId: string; readonly clientId: string },
+  sender: string,
+): Promise<string | null> {
+  if (sender === '') return null;
+  const row = await tx.maybe<{ id: string }>(sql`
+    select a.mailbox_id as id from addresses a
+    where a.partner_id = ${owner.partnerId} and a.client_id = ${owner.clientId}
+      and a.address in (${sender}, ${plainAddress(sender)})
+    order by (a.address = ${sender}) desc limit 1`);
+  return row?.id ?? null;
 }

@@ -7,6 +7,7 @@ import { sql } from '../db/sql.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
+import { holdOverLimits } from './outbound-counts.ts';
 import { HOLD_DAYS } from './retry.ts';
 
 export interface RefusedRecipient {
@@ -67,9 +68,10 @@ interface Row {
   readonly delivery: AcceptedDelivery;
 }
 
-/** Messages, deliveries, queue rows and events, in the caller's transaction. */
-export async function writeMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node: string): Promise<void> {
-  if (messages.length === 0) return;
+/** Messages, deliveries, queue rows and events, in the caller's transaction. What is over an outbound limit is held. */
+export async function writeMessages(tx: SystemTx, given: readonly AcceptedMessage[], node: string): Promise<void> {
+  if (given.length === 0) return;
+  const messages = await holdOverLimits(tx, given);
   const rows = messages.flatMap((message) => message.deliveries.map((delivery) => ({ message, delivery })));
   await insertMessages(tx, messages, node);
   await insertDeliveries(tx, rows);
@@ -133,17 +135,17 @@ function insertQueue(tx: SystemTx, rows: readonly Row[]): Promise<number> {
   const expires = new Date(tx.now.getTime() + HOLD_DAYS * 86_400_000);
   return tx.run(sql`
     insert into queue (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind,
-                       queued_at, due_at, expires_at)
+                       queued_at, due_at, expires_at, held_at, held_reason)
     select q.partner_id, q.delivery_id, q.client_id, q.message_id, q.content_id, q.sender, q.recipient, q.domain, q.kind,
-           ${tx.now}, ${tx.now}, ${expires}
+           ${tx.now}, ${tx.now}, ${expires}, case when q.held is not null then ${tx.now}::timestamptz end, q.held
     from unnest(${pick(({ message }) => message.partnerId)}::uuid[], ${pick(({ delivery }) => delivery.id)}::uuid[],
                 ${pick(({ delivery }) => delivery.context.clientId)}::uuid[], ${pick(({ message }) => message.id)}::uuid[],
                 ${pick(({ message }) => message.content.id)}::text[],
                 ${pick(({ message }) => storable(message.envelope.sender))}::text[],
                 ${pick(({ delivery }) => delivery.context.recipient)}::text[],
                 ${pick(({ delivery }) => domainOf(delivery.context.recipient))}::text[],
-                ${pick(({ message }) => message.kind)}::text[])
-      as q (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind)`);
+                ${pick(({ message }) => message.kind)}::text[], ${pick(({ delivery }) => delivery.held)}::text[])
+      as q (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind, held)`);
 }
 
 function eventsOf({ message, delivery }: Row, now: Date, node: string): LedgerEvent[] {
@@ -169,7 +171,7 @@ function eventsOf({ message, delivery }: Row, now: Date, node: string): LedgerEv
     latencyMs: null,
     node,
   };
-  if (disposition !== 'quarantined' && disposition !== 'discarded') return [base];
+  if (disposition === 'queued' || disposition === 'rejected') return [base];
   return [base, { ...base, id: newId(), kind: disposition, leads: 0, latencyMs: 0 }];
 }
 

@@ -19,7 +19,7 @@ export interface Job {
   readonly domain: string;
   /** The protected domain that the events belong to. */
   readonly ownDomain: string;
-  readonly kind: 'mail' | 'release' | 'dsn';
+  readonly kind: 'mail' | 'release' | 'dsn' | 'forward' | 'return';
   readonly direction: 'inbound' | 'outbound';
   readonly transform: Transform;
   /** What a `strip` takes out. */
@@ -46,7 +46,7 @@ export async function claim(tx: SystemTx, owner: string, limit: number): Promise
   const rows = await tx.rows<Omit<Job, 'strip'> & { reasons: readonly Reason[] }>(sql`
     with due as (
       select q.partner_id, q.delivery_id from queue q
-      where q.due_at <= ${tx.now} and (q.lease_until is null or q.lease_until < ${tx.now})
+      where q.held_at is null and q.due_at <= ${tx.now} and (q.lease_until is null or q.lease_until < ${tx.now})
       order by q.due_at, q.queued_at limit ${limit} for update skip locked),
     taken as (
       update queue q set lease_owner = ${owner}, lease_until = ${until}, attempts = q.attempts + 1
