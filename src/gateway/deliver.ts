@@ -14,7 +14,7 @@ import { writeMessages } from './commit.ts';
 import { groupBy } from './group.ts';
 import { type RouteState, recordHealth } from './health.ts';
 import { addressOf, NoSuchHost } from './hosts.ts';
-import { outgoing } from './outgoing.ts';
+import { outgoing, type Signing } from './outgoing.ts';
 import {
   claim,
   freeLeases,
@@ -45,6 +45,8 @@ export interface DeliveryDeps {
     readonly hostName: string;
     readonly allowPrivateHosts: readonly string[];
   };
+  /** Keys for outbound and changed mail; absent: nothing is signed. */
+  readonly signing?: Signing;
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
   /** Rows per claim. */
@@ -287,8 +289,9 @@ async function sendTo(
         sender: first.sender,
         recipients,
         // With room for the fields that we add.
-        bytes: first.bytes + 1024,
-        open: () => outgoing(deps.spool, deps.config.hostName, first, recipients.length),
+        bytes: first.bytes + (deps.signing === undefined ? 1024 : 8192),
+        open: () =>
+          outgoing(deps.spool, deps.config.hostName, first, recipients.length, deps.signing ?? null, deps.clock.now()),
       },
     );
   } catch (error) {
