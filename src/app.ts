@@ -22,6 +22,7 @@ import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.
 import { createPipeline } from './pipeline/create.ts';
 import { rollOnce } from './rollups/build.ts';
 import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
+import { makeSigning } from './wiring-outbound.ts';
 
 /** What a test or the demo puts in the place of a part. */
 export interface AppOverrides {
@@ -92,19 +93,21 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const spool = await Spool.open(config.contentDir);
     const queue = await openJobs(store, config, logger);
     parts.add(() => queue.close());
-    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder };
+    const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
+    const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder, secrets, resolver };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
     if (config.roles.includes('gateway')) {
-      const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
-      const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+      const signing = await makeSigning(wired);
+      const srs = { domain: config.srsDomain, key: secrets.srsKey };
       const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
       parts.add(() => pipeline.close());
-      const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
+      const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config, signing, srs });
       await delivery.start();
       parts.add(() => delivery.stop());
-      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config });
+      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config, srs });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));
     }

@@ -11,6 +11,7 @@ import { approvePlan, createPlan } from './billing/plan.ts';
 import { usageOf } from './billing/read.ts';
 import { takeSnapshot } from './billing/usage.ts';
 import type { Config } from './config/config.ts';
+import type { Secrets } from './config/secrets.ts';
 import type { Clock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
 import { isId, newId } from './core/id.ts';
@@ -26,6 +27,7 @@ import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
+import type { Resolver } from './mail/resolver.ts';
 import { watchMappings } from './monitor/mappings.ts';
 import { watchOutbound } from './monitor/outbound.ts';
 import { watchQueue } from './monitor/queue.ts';
@@ -37,6 +39,7 @@ import { verify } from './rollups/verify.ts';
 import { resolveIncidentById } from './tickets/incidents.ts';
 import { incidentsBetween } from './tickets/read.ts';
 import { syncTickets } from './tickets/sync.ts';
+import { outboundCommands } from './wiring-outbound.ts';
 
 /** What the wiring joins; made by app.ts. */
 export interface Wired {
@@ -48,6 +51,8 @@ export interface Wired {
   readonly queue: JobQueue;
   readonly reportFolder: string;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
+  readonly secrets: Secrets;
+  readonly resolver: Resolver;
 }
 
 const PARTITION_DAYS = 7;
@@ -127,6 +132,7 @@ export function makeCommands(wired: Wired): Commands {
   const { config, store, clock, logger, psaFor, queue } = wired;
   const { db } = store;
   return {
+    ...outboundCommands(wired),
     // Whether this caller may let malware out was decided by its scopes before.
     releaseDelivery: (tx, id, actor) => releaseDelivery(tx, id, actor, { malware: true }),
     discardDelivery: (tx, id, actor) => discardDelivery(tx, id, actor),

@@ -140,3 +140,10 @@ export async function listDomains(
     where partner_id = ${tx.partnerId} and client_id = any(${[...clientIds]}::uuid[]) order by name`);
   return rows.map((row) => ({ clientId: row.client_id, name: row.name }));
 }
+
+/** The client that owns a domain; null: no client of the partner does. */
+export async function clientOfDomain(tx: TenantTx, domain: string): Promise<string | null> {
+  const row = await tx.maybe<{ id: string }>(sql`
+    select client_id as id from domains where partner_id = ${tx.partnerId} and name = ${domain}`);
+  return row?.id ?? null;
+}

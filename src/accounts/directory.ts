@@ -6,6 +6,13 @@ import { sql } from '../db/sql.ts';
 import { listsForRecipients } from './lists.ts';
 import { resolveOutboundPolicy, resolvePolicy } from './policy.ts';
 
+/** A mailbox's mail goes on to another address. */
+export interface Forward {
+  readonly to: string;
+  /** Whether the mailbox gets it too. */
+  readonly keep: boolean;
+}
+
 export interface KnownRecipient {
   /** As given at RCPT, normalised. */
   readonly recipient: string;
@@ -15,6 +22,7 @@ export interface KnownRecipient {
   readonly mailboxId: string;
   /** The client is suspended or the mailbox blocked: mail waits at the sender (4xx), it is not lost. */
   readonly suspended: boolean;
+  readonly forward: Forward | null;
 }
 
 /** What RCPT TO finds. `recent`: the directory changed lately, so "unknown" may only mean "not yet here". */
@@ -35,6 +43,8 @@ interface LookupRow {
   client_status: string;
   mailbox_id: string | null;
   mailbox_status: string | null;
+  forward_to: string | null;
+  forward_keep: boolean | null;
 }
 
 /**
@@ -47,7 +57,8 @@ export async function resolveRecipient(tx: SystemTx, address: string, graceSecon
   const domain = domainOf(address);
   const plain = plainAddress(address);
   const row = await tx.maybe<LookupRow>(sql`
-    select d.partner_id, d.client_id, c.status as client_status, m.id as mailbox_id, m.status as mailbox_status
+    select d.partner_id, d.client_id, c.status as client_status, m.id as mailbox_id, m.status as mailbox_status,
+           m.forward_to, m.forward_keep
     from domains d
     join clients c on c.partner_id = d.partner_id and c.id = d.client_id
     left join addresses a on a.partner_id = d.partner_id and a.client_id = d.client_id
@@ -71,6 +82,7 @@ export async function resolveRecipient(tx: SystemTx, address: string, graceSecon
       ...owner,
       mailboxId: row.mailbox_id,
       suspended: row.client_status !== 'active' || row.mailbox_status !== 'active',
+      forward: row.forward_to === null ? null : { to: row.forward_to, keep: row.forward_keep !== false },
     },
   };
 }
@@ -104,7 +116,7 @@ export function recipientContexts(tx: SystemTx, known: readonly KnownRecipient[]
 
 async function contextsOf(
   tx: SystemTx,
-  known: readonly (Omit<KnownRecipient, 'mailboxId'> & { mailboxId: string | null })[],
+  known: readonly (Omit<KnownRecipient, 'mailboxId' | 'suspended' | 'forward'> & { mailboxId: string | null })[],
   policyOf: (stored: unknown) => Policy,
 ): Promise<RecipientContext[]> {
   const clientIds = [...new Set(known.map((one) => one.clientId))];
@@ -140,7 +152,7 @@ export async function outboundContexts(
   recipients: readonly { recipient: string; domain: string }[],
 ): Promise<RecipientContext[]> {
   const { partnerId, clientId, mailboxId } = sender;
-  const known = recipients.map((one) => ({ ...one, partnerId, clientId, mailboxId, suspended: false }));
+  const known = recipients.map((one) => ({ ...one, partnerId, clientId, mailboxId }));
   const contexts = await contextsOf(tx, known, resolveOutboundPolicy);
   return contexts.map((context) => ({ ...context, lists: [] }));
 }

@@ -140,7 +140,14 @@ export async function signingKeys(
   message: { readonly partnerId: string; readonly clientId: string; readonly messageId: string },
   sealKey: Buffer,
 ): Promise<{ domain: string; selector: string; algorithm: DkimAlgorithm; privateKey: KeyObject }[]> {
-  const rows = await tx.rows<{ id: string; domain: string; selector: string; algorithm: DkimAlgorithm; sealed: Buffer; isFrom: boolean }>(sql`
+  const rows = await tx.rows<{
+    id: string;
+    domain: string;
+    selector: string;
+    algorithm: DkimAlgorithm;
+    sealed: Buffer;
+    isFrom: boolean;
+  }>(sql`
     select k.id, k.domain, k.selector, k.algorithm, k.private_key as sealed,
            k.domain = substring(m.from_address from '[^@]*$') as "isFrom"
     from messages m

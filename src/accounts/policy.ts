@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { AppError } from '../core/errors.ts';
 import { FILTER_CLASSES, type Policy } from '../core/message.ts';
-import type { Tx } from '../db/db.ts';
+import type { TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { recordAudit } from './audit.ts';
 
@@ -76,7 +76,7 @@ export function resolvePolicy(stored: unknown): Policy {
 }
 
 /** The outbound part of stored settings over its defaults. */
-export function outboundPolicy(stored: unknown): OutboundPolicy {
+function outboundPolicy(stored: unknown): OutboundPolicy {
   const part = (stored as { readonly outbound?: unknown } | null)?.outbound;
   const parsed = outboundPartial.safeParse(part ?? {});
   if (!parsed.success) return DEFAULT_OUTBOUND;
@@ -99,18 +99,19 @@ export function resolveOutboundPolicy(stored: unknown): Policy {
   return { ...inbound, ...outboundPolicy(stored), spoofAction: 'quarantine', bulkAction: 'deliver', attachments };
 }
 
-/** What a client has set for its outbound mail, defaults filled in. Throws `not_found`. */
-export async function readOutboundPolicy(tx: Tx, partnerId: string, clientId: string): Promise<OutboundPolicy> {
-  const row = await tx.maybe<{ policy: unknown }>(sql`
-    select policy from clients where partner_id = ${partnerId} and id = ${clientId}`);
-  if (row === null) throw new AppError('not_found', 'no such client');
-  return outboundPolicy(row.policy);
+/** What clients have set for their outbound mail, by id, defaults filled in; those that are there. */
+export async function outboundPolicies(
+  tx: TenantTx,
+  clientIds: readonly string[],
+): Promise<Map<string, OutboundPolicy>> {
+  const rows = await tx.rows<{ id: string; policy: unknown }>(sql`
+    select id, policy from clients where partner_id = ${tx.partnerId} and id = any(${[...clientIds]}::uuid[])`);
+  return new Map(rows.map((row) => [row.id, outboundPolicy(row.policy)]));
 }
 
 /** Changes the given settings of a client's outbound policy and keeps the others. Throws `invalid_input` or `not_found`. */
 export async function setOutboundPolicy(
-  tx: Tx,
-  partnerId: string,
+  tx: TenantTx,
   clientId: string,
   change: OutboundPolicyInput,
   actor: string,
@@ -129,8 +130,14 @@ export async function setOutboundPolicy(
   const row = await tx.maybe<{ policy: unknown }>(sql`
     update clients set policy = jsonb_set(policy, '{outbound}',
       coalesce(policy -> 'outbound', '{}'::jsonb) || ${JSON.stringify(parsed.data)}::jsonb)
-    where partner_id = ${partnerId} and id = ${clientId} returning policy`);
+    where partner_id = ${tx.partnerId} and id = ${clientId} returning policy`);
   if (row === null) throw new AppError('not_found', 'no such client');
-  await recordAudit(tx, { partnerId, actor, action: 'outbound.policy', subject: clientId, details: parsed.data });
+  await recordAudit(tx, {
+    partnerId: tx.partnerId,
+    actor,
+    action: 'outbound.policy',
+    subject: clientId,
+    details: parsed.data,
+  });
   return outboundPolicy(row.policy);
 }

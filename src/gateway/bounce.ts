@@ -3,8 +3,9 @@ import { resolvePolicy } from '../accounts/policy.ts';
 import { domainOf } from '../core/address.ts';
 import type { Envelope } from '../core/message.ts';
 import { buildDsn, enhancedStatus } from '../mail/dsn.ts';
+import { type SrsSettings, srsClient, srsOriginal } from '../mail/srs.ts';
 import { type AcceptedMessage, acceptanceOf } from './acceptance.ts';
-import type { Outcome } from './queue.ts';
+import type { Job, Outcome } from './queue.ts';
 import type { Spool } from './spool.ts';
 
 const ORIGINAL_MAX = 65_536;
@@ -19,12 +20,14 @@ export async function bounceFor(
   hostName: string,
   outcome: Outcome,
   now: Date,
+  srs: SrsSettings | null = null,
 ): Promise<AcceptedMessage | null> {
   const { job, end, reply } = outcome;
   const isEnded = end === 'bounced' || end === 'expired';
-  if (!isEnded || job.direction !== 'outbound' || job.sender === '' || job.kind === 'dsn') return null;
+  const target = isEnded ? targetOf(job, srs, now) : null;
+  if (target === null) return null;
   const dsn = buildDsn({
-    to: job.sender,
+    to: target.to,
     reportingMta: hostName,
     id: job.deliveryId,
     at: now,
@@ -53,9 +56,9 @@ export async function bounceFor(
     receivedAt: now,
   };
   const { partnerId, clientId } = job;
-  const domain = domainOf(job.sender);
+  const domain = target.kind === 'dsn' ? domainOf(target.to) : job.ownDomain;
   const context = {
-    recipient: job.sender,
+    recipient: target.to,
     domain,
     partnerId,
     clientId,
@@ -72,8 +75,27 @@ export async function bounceFor(
     attachments: [],
   };
   const decisions = [{ verdict: 'clean' as const, action: 'deliver' as const, score: 0, reasons: [] }];
-  const made = acceptanceOf(content, envelope, [context], { decisions, facts, authenticationResults: null }, 'dsn');
+  const made = acceptanceOf(
+    content,
+    envelope,
+    [context],
+    { decisions, facts, authenticationResults: null },
+    target.kind,
+  );
   return made.messages[0] ?? null;
+}
+
+/**
+ * Who is told: the client's own sender, at the client's servers; of a forwarded copy its first sender, out in the world and
+ * only when SPF had proved that sender (else it may be forged: backscatter).
+ */
+function targetOf(job: Job, srs: SrsSettings | null, now: Date): { to: string; kind: 'dsn' | 'return' } | null {
+  if (job.direction !== 'outbound' || job.sender === '' || job.kind === 'dsn' || job.kind === 'return') return null;
+  if (job.kind !== 'forward') return { to: job.sender, kind: 'dsn' };
+  if (!/;\s*spf=pass smtp\.mailfrom=/.test(job.authenticationResults ?? '')) return null;
+  if (srs === null || srsClient(job.sender, srs) === null) return { to: job.sender, kind: 'dsn' };
+  const original = srsOriginal(job.sender, job.clientId, srs, now);
+  return typeof original === 'string' ? null : { to: original.sender, kind: 'return' };
 }
 
 /** The header of the original; a body that is gone must not hold the notification back. */

@@ -9,6 +9,7 @@ import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
 import { type Resolver, resolveMx } from '../mail/resolver.ts';
+import type { SrsSettings } from '../mail/srs.ts';
 import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
 import { groupBy } from './group.ts';
@@ -47,6 +48,8 @@ export interface DeliveryDeps {
   };
   /** Keys for outbound and changed mail; absent: nothing is signed. */
   readonly signing?: Signing;
+  /** As the gateway has it; absent: nobody is told when a forwarded copy can't be delivered. */
+  readonly srs?: SrsSettings;
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
   /** Rows per claim. */
@@ -189,9 +192,9 @@ async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Jo
   const { result, states } = await trySend(deps, relay, first, group);
   const now = deps.clock.now();
   const outcomes = group.map((job) => outcomeOf(job, result, now));
-  const notices = (await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now)))).map(
-    (notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }),
-  );
+  const notices = (
+    await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now, deps.srs ?? null)))
+  ).map((notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }));
   await deps.db.system(async (tx) => {
     const ended = await removeEnded(
       tx,

@@ -1,7 +1,9 @@
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Pipeline } from '../core/message.ts';
 import type { SystemDb } from '../db/db.ts';
+import type { SrsSettings } from '../mail/srs.ts';
 import { Committer } from './commit.ts';
 import { inboundPort } from './inbound.ts';
 import { GatewayServer, type ServerSettings } from './server.ts';
@@ -10,6 +12,7 @@ import { submissionPort } from './submission.ts';
 
 export { createDelivery, type Delivery } from './deliver.ts';
 export { forgetOldCounts } from './outbound-counts.ts';
+export type { Signing } from './outgoing.ts';
 export { Spool } from './spool.ts';
 
 export interface GatewayConfig extends ServerSettings {
@@ -28,6 +31,8 @@ export interface GatewayDeps {
   readonly spool: Spool;
   readonly pipeline: Pipeline;
   readonly config: GatewayConfig;
+  /** For forwarded mail and its notifications. Absent: under the host name, with a key that no other node knows. */
+  readonly srs?: SrsSettings;
 }
 
 export interface Gateway {
@@ -43,7 +48,9 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const committer = new Committer(db, config.nodeId);
   const common = { db, spool, pipeline, committer, clock, scanMs: config.scanMs ?? 60_000 };
   const server = { spool, clock, logger, settings: config };
-  const inbound = new GatewayServer(inboundPort({ ...common, graceSeconds: config.directoryGraceSeconds }), server);
+  const srs = deps.srs ?? { domain: config.hostName, key: randomBytes(32) };
+  const { hostName, directoryGraceSeconds: graceSeconds } = config;
+  const inbound = new GatewayServer(inboundPort({ ...common, graceSeconds, hostName, srs }), server);
   const submission = new GatewayServer(submissionPort(common), server);
   return {
     async start() {

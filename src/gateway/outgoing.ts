@@ -3,6 +3,7 @@ import { buffer } from 'node:stream/consumers';
 import type { ContentStore } from '../core/content.ts';
 import { type ArcKey, arcSet, chainState } from '../mail/arc.ts';
 import { dkimSignatures, type SigningKey } from '../mail/dkim.ts';
+import { cleanToken, formatField } from '../mail/format.ts';
 import { authenticationResultsField, EditHeaders, type HeaderEdits } from '../mail/headers.ts';
 import { receivedField } from '../mail/received.ts';
 import { stripAttachments } from '../mail/strip.ts';
@@ -70,6 +71,8 @@ async function written(store: ContentStore, hostName: string, job: Job, recipien
   const edits: HeaderEdits = {
     authservId: hostName,
     prepend: [
+      // The mark by which a loop is seen when the copy comes back.
+      ...(job.forwardedFor === null ? [] : [formatField('Delivered-To', cleanToken(job.forwardedFor))]),
       receivedField({
         helo: job.helo,
         remoteAddress: job.remoteAddress,
@@ -103,6 +106,7 @@ async function stripped(source: Readable, job: Job): Promise<Buffer> {
 }
 
 function protocolOf(job: Job): 'ESMTP' | 'ESMTPS' | 'ESMTPA' | 'ESMTPSA' {
+  if (job.kind === 'forward' || job.kind === 'return') return job.tls ? 'ESMTPS' : 'ESMTP';
   if (job.direction === 'outbound') return job.tls ? 'ESMTPSA' : 'ESMTPA';
   return job.tls ? 'ESMTPS' : 'ESMTP';
 }

@@ -3,6 +3,7 @@ import type { Reason } from '../core/verdict.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import type { Transform } from './acceptance.ts';
+import { FORWARDED_FOR } from './forward.ts';
 import { stripClasses } from './strip.ts';
 
 /** A row of the queue with what its delivery needs. */
@@ -24,6 +25,8 @@ export interface Job {
   readonly transform: Transform;
   /** What a `strip` takes out. */
   readonly strip: readonly FilterClass[];
+  /** Of a forwarded copy: the address that forwards. */
+  readonly forwardedFor: string | null;
   readonly verdict: string;
   readonly disposition: string;
   /** Tries so far, this one included. */
@@ -43,7 +46,7 @@ const LEASE_MS = 900_000;
 /** Leases rows that are due and free. Other workers skip them until the lease ends, which a worker that died leaves behind. */
 export async function claim(tx: SystemTx, owner: string, limit: number): Promise<Job[]> {
   const until = new Date(tx.now.getTime() + LEASE_MS);
-  const rows = await tx.rows<Omit<Job, 'strip'> & { reasons: readonly Reason[] }>(sql`
+  const rows = await tx.rows<Omit<Job, 'strip' | 'forwardedFor'> & { reasons: readonly Reason[] }>(sql`
     with due as (
       select q.partner_id, q.delivery_id from queue q
       where q.held_at is null and q.due_at <= ${tx.now} and (q.lease_until is null or q.lease_until < ${tx.now})
@@ -61,7 +64,11 @@ export async function claim(tx: SystemTx, owner: string, limit: number): Promise
     join deliveries d on d.partner_id = q.partner_id and d.id = q.delivery_id
     join messages m on m.partner_id = q.partner_id and m.id = q.message_id
     order by q.queued_at`);
-  return rows.map(({ reasons, ...row }) => ({ ...row, strip: row.transform === 'strip' ? stripClasses(reasons) : [] }));
+  return rows.map(({ reasons, ...row }) => ({
+    ...row,
+    strip: row.transform === 'strip' ? stripClasses(reasons) : [],
+    forwardedFor: row.kind === 'forward' ? (reasons.find((one) => one.code === FORWARDED_FOR)?.detail ?? null) : null,
+  }));
 }
 
 /** Gives back what a process of this node held when it was killed. */

@@ -34,7 +34,11 @@ const SIGNED = [
   'list-unsubscribe-post',
 ];
 /** Signed once more than they are there: a field of the name that is added later breaks the signature (section 8.15). */
-const OVERSIGNED = new Set(SIGNED.slice(0, 8).filter((name) => name !== 'sender').concat(SIGNED.slice(10, 13)));
+const OVERSIGNED = new Set(
+  SIGNED.slice(0, 8)
+    .filter((name) => name !== 'sender')
+    .concat(SIGNED.slice(10, 13)),
+);
 /** A field that is there more often is signed this often, from the bottom. */
 const REPEATS_MAX = 20;
 const HEADER_MAX = 524_288;

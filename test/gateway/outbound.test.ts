@@ -3,7 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { createCredential, listCredentials, revokeCredential } from '../../src/accounts/credentials.ts';
 import { addNetwork, parseNetwork, removeNetwork } from '../../src/accounts/networks.ts';
 import { setLimits } from '../../src/accounts/outbound-limits.ts';
-import { readOutboundPolicy, resolveOutboundPolicy, setOutboundPolicy } from '../../src/accounts/policy.ts';
+import { outboundPolicies, resolveOutboundPolicy, setOutboundPolicy } from '../../src/accounts/policy.ts';
 import { AppError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import { createGateway, forgetOldCounts } from '../../src/gateway/index.ts';
@@ -199,17 +199,12 @@ test('outbound policy: spam is held, malware is never delivered and opens an inc
     ],
   );
 
-  await rig.db.tenant(partner.id, (tx) =>
-    setOutboundPolicy(tx, partner.id, clientId, { spamAction: 'reject' }, 'test'),
-  );
+  await rig.db.tenant(partner.id, (tx) => setOutboundPolicy(tx, clientId, { spamAction: 'reject' }, 'test'));
   assert.match((await sendOne(rig.submission, 'ann@acme.example', ['spam@far.example'])).at(-1) ?? '', /^550/);
   await rig.db.tenant(partner.id, async (tx) => {
-    await assert.rejects(
-      setOutboundPolicy(tx, partner.id, clientId, { spamScore: 1000 }, 'test'),
-      refusedAs('invalid_input'),
-    );
+    await assert.rejects(setOutboundPolicy(tx, clientId, { spamScore: 1000 }, 'test'), refusedAs('invalid_input'));
   });
-  assert.deepEqual(await rig.db.tenant(partner.id, (tx) => readOutboundPolicy(tx, partner.id, clientId)), {
+  assert.deepEqual(await (await rig.db.tenant(partner.id, (tx) => outboundPolicies(tx, [clientId]))).get(clientId), {
     spamScore: 8,
     spamAction: 'reject',
     phishAction: 'quarantine',

@@ -63,7 +63,14 @@ test('a field that is added later breaks the signature, a changed body too; Rece
   const [field = ''] = await dkimSignatures(Readable.from([message]), [rsa.key], AT);
   const signed = `${field}${message.toString()}`;
   assert.deepEqual(await verify(Buffer.from(`Received: from a by b\r\n${signed}`)), ['acme.example r1 pass']);
-  for (const name of ['From: Eve <eve@evil.example>', 'Subject: other', 'To: eve@evil.example', 'Reply-To: eve@evil.example', 'Cc: x@y.example', 'Content-Type: text/html']) {
+  for (const name of [
+    'From: Eve <eve@evil.example>',
+    'Subject: other',
+    'To: eve@evil.example',
+    'Reply-To: eve@evil.example',
+    'Cc: x@y.example',
+    'Content-Type: text/html',
+  ]) {
     const [result = ''] = await verify(Buffer.from(`${name}\r\n${signed}`));
     assert.match(result, /fail|neutral|policy/, name);
   }

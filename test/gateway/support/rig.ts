@@ -7,7 +7,7 @@ import { SMTPServer } from 'smtp-server';
 import { type Logger, silentLogger } from '../../../src/core/log.ts';
 import type { Pipeline } from '../../../src/core/message.ts';
 import type { Action, Verdict } from '../../../src/core/verdict.ts';
-import { createDelivery, createGateway, type GatewayConfig, Spool } from '../../../src/gateway/index.ts';
+import { createDelivery, createGateway, type GatewayConfig, type Signing, Spool } from '../../../src/gateway/index.ts';
 import { realDisk, type SpoolDisk } from '../../../src/gateway/spool.ts';
 import { type Resolver, zoneResolver } from '../../../src/mail/resolver.ts';
 import { openDatabase } from '../../support/db.ts';
@@ -50,7 +50,11 @@ export interface RigOptions {
   readonly logger?: Logger;
   readonly resolver?: Resolver;
   readonly mxPort?: number;
+  readonly signing?: Signing;
 }
+
+/** The key of rewritten senders in tests. */
+export const SRS = { domain: 'srs.tollgate.example', key: Buffer.alloc(32, 7) };
 
 /** A gateway with its database, spool and delivery worker (not started: tests drain). */
 export async function openRig(t: TestContext, options: RigOptions = {}) {
@@ -59,7 +63,15 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
   const spool = await Spool.open(folder, options.disk ?? realDisk);
   const logger = options.logger ?? silentLogger;
   const config = { ...CONFIG, ...options.config };
-  const gateway = createGateway({ db, clock, logger, spool, pipeline: options.pipeline ?? byLocalPart, config });
+  const gateway = createGateway({
+    db,
+    clock,
+    logger,
+    spool,
+    pipeline: options.pipeline ?? byLocalPart,
+    config,
+    srs: SRS,
+  });
   const delivery = createDelivery({
     db,
     clock,
@@ -67,6 +79,8 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
     spool,
     resolver: options.resolver ?? zoneResolver({}),
     config: { nodeId: config.nodeId, hostName: config.hostName, allowPrivateHosts: ['127.0.0.1'] },
+    srs: SRS,
+    ...(options.signing === undefined ? {} : { signing: options.signing }),
     ...(options.mxPort === undefined ? {} : { mxPort: options.mxPort }),
   });
   const where = await gateway.start();
