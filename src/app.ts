@@ -53,6 +53,7 @@ export interface Ready {
 
 const ROLL_MS = 500;
 const BEAT_MS = 500;
+const REVIVE_MS = 500;
 const JOB_CONCURRENCY = 4;
 const GRACE_MS = 2_000;
 const PARTITION_DAYS = 7;
@@ -84,6 +85,10 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
 
   const start = async (): Promise<Ready> => {
     await mkdir(reportFolder, { recursive: true, mode: 0o700 });
+    const revive = async () => {
+      if (await store.revive()) logger.error({}, 'the embedded PostgreSQL had ended and was started again');
+    };
+    parts.loop('database', REVIVE_MS, revive, logger);
     await ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS);
     db.observe(watermark);
     await watermark.beat();

@@ -33,7 +33,7 @@ export class Committer {
 
   constructor(db: SystemDb, node: string) {
     this.#batcher = new Batcher(async (commits) => {
-      await db.system((tx) => writeCommits(tx, commits, node));
+      await db.system((tx) => writeCommits(tx, commits, node), { eager: true });
       return commits.map(() => undefined);
     });
   }
@@ -52,14 +52,13 @@ export class Committer {
 }
 
 async function writeCommits(tx: SystemTx, commits: readonly Commit[], node: string): Promise<void> {
+  const messages = commits.flatMap((one) => one.messages);
+  const refused = commits.flatMap((one) => one.refused);
   await writeMessages(
     tx,
-    commits.flatMap((one) => one.messages),
+    messages,
     node,
-  );
-  await appendEvents(
-    tx,
-    commits.flatMap((one) => one.refused).map((one) => refusedEvent(one, tx.now, node)),
+    refused.map((one) => refusedEvent(one, tx.now, node)),
   );
 }
 
@@ -68,22 +67,27 @@ interface Row {
   readonly delivery: AcceptedDelivery;
 }
 
-/** Messages, deliveries, queue rows and events, in the caller's transaction. What is over an outbound limit is held. */
-export async function writeMessages(tx: SystemTx, given: readonly AcceptedMessage[], node: string): Promise<void> {
-  if (given.length === 0) return;
+/**
+ * Messages, deliveries, queue rows and events (and `events` with them), in the caller's transaction. What is over an outbound
+ * limit is held. All statements are sent at once and run in this order.
+ */
+export async function writeMessages(
+  tx: SystemTx,
+  given: readonly AcceptedMessage[],
+  node: string,
+  events: readonly LedgerEvent[] = [],
+): Promise<void> {
   const messages = await holdOverLimits(tx, given);
   const rows = messages.flatMap((message) => message.deliveries.map((delivery) => ({ message, delivery })));
-  await insertMessages(tx, messages, node);
-  await insertDeliveries(tx, rows);
   const queued = rows.filter((row) => row.delivery.disposition === 'queued');
-  if (queued.length > 0) {
-    await insertQueue(tx, queued);
-    await tx.run(sql`select pg_notify(${QUEUE_CHANNEL}, '')`);
-  }
-  await appendEvents(
-    tx,
-    rows.flatMap((row) => eventsOf(row, tx.now, node)),
-  );
+  const statements: Promise<unknown>[] = [];
+  if (messages.length > 0) statements.push(insertMessages(tx, messages, node), insertDeliveries(tx, rows));
+  if (queued.length > 0) statements.push(insertQueue(tx, queued));
+  statements.push(appendEvents(tx, [...rows.flatMap((row) => eventsOf(row, tx.now, node)), ...events]));
+  if (queued.length > 0) statements.push(tx.run(sql`select pg_notify(${QUEUE_CHANNEL}, '')`));
+  // All of them: none may be under way when the transaction is rolled back for the first that failed.
+  const failed = (await Promise.allSettled(statements)).find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 function insertMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node: string): Promise<number> {

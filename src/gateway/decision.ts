@@ -33,7 +33,7 @@ export async function decide(
   signal: AbortSignal,
   hooks: DecisionHooks = {},
 ): Promise<string> {
-  const path = await deps.spool.path(content.id);
+  const path = deps.spool.placeOf(content.id);
   const result = await withinTime(deps.scanMs, signal, (limit) =>
     deps.pipeline.run({ path, bytes: content.bytes, envelope, recipients: contexts }, limit),
   );

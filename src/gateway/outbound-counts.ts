@@ -28,11 +28,14 @@ export async function holdOverLimits(
 ): Promise<readonly AcceptedMessage[]> {
   const counted = messages.filter((one) => countable(one).length > 0);
   if (counted.length === 0) return messages;
-  await lockPartners(tx, [...new Set(counted.map((one) => one.partnerId))]);
   const subjects = [...new Map(counted.flatMap(subjectsOf).map((one) => [subjectKey(one), one])).values()];
-  const limits = await limitsOf(tx, subjects);
-  const used = await usedBy(tx, subjects);
-  const known = await knownTo(tx, counted);
+  // Sent at once, run in this order: what is read was committed before the lock was had.
+  const [, limits, used, known] = await together([
+    lockPartners(tx, [...new Set(counted.map((one) => one.partnerId))]),
+    limitsOf(tx, subjects),
+    usedBy(tx, subjects),
+    knownTo(tx, counted),
+  ] as const);
   const added = new Map<string, LimitSubject & Used>();
   const seen = new Map<string, { subject: LimitSubject; hash: Buffer }>();
 
@@ -71,12 +74,19 @@ export async function holdOverLimits(
       for (const hash of hashes) seen.set(knownKey(subject, hash), { subject, hash });
     }
   }
-  await writeCounts(tx, [...added.values()]);
-  await writeKnown(tx, [...seen.values()]);
+  await together([writeCounts(tx, [...added.values()]), writeKnown(tx, [...seen.values()])] as const);
   return messages.map((message) => {
     const reason = held.get(message.id);
     return reason === undefined ? message : holdMessage(message, reason);
   });
+}
+
+/** None may be under way when the transaction is rolled back for the first that failed. */
+async function together<T extends readonly Promise<unknown>[]>(
+  statements: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(statements);
+  return Promise.all(statements) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
 }
 
 function overLimit(

@@ -1,3 +1,4 @@
+import ipaddr from 'ipaddr.js';
 import { type Submitter, verifySubmission } from '../accounts/credentials.ts';
 import { mailboxOfSender, outboundContexts } from '../accounts/directory.ts';
 import { networkSubmitter } from '../accounts/networks.ts';
@@ -43,7 +44,8 @@ export function submissionPort(deps: SubmissionDeps): Port {
     direction: 'outbound',
 
     async auth(username, password, session) {
-      const address = failuresOf(session.remoteAddress);
+      const ip = guesserOf(session.remoteAddress);
+      const address = failuresOf(ip);
       if (address.failures >= TRIES_PER_ADDRESS) throw new Reply(421, '4.7.0', 'Too many failed logins, try later');
       const submitter = await verifySubmission(deps.db, username.slice(0, 256), password.slice(0, 1024));
       if (submitter !== null) {
@@ -52,7 +54,7 @@ export function submissionPort(deps: SubmissionDeps): Port {
       }
       const tries = (bySession.get(session.id) ?? 0) + 1;
       bySession.set(session.id, tries);
-      byAddress.set(session.remoteAddress, { ...address, failures: address.failures + 1 });
+      byAddress.set(ip, { ...address, failures: address.failures + 1 });
       bound(bySession);
       bound(byAddress);
       if (tries >= TRIES_PER_CONNECTION) throw new Reply(421, '4.7.0', 'Too many failed logins');
@@ -121,6 +123,13 @@ function checkFrom({ submitter, sender }: Outgoing, from: string): void {
   if (!mayUse({ ...submitter, isNetwork: false }, from)) {
     throw new Reply(550, '5.7.1', 'The From field names an address that you may not send as');
   }
+}
+
+/** Whom failures are counted for: an IPv4 address, or a /64, of which a guesser has every address (RFC 6177). */
+function guesserOf(remoteAddress: string): string {
+  if (!ipaddr.isValid(remoteAddress)) return remoteAddress;
+  const address = ipaddr.process(remoteAddress);
+  return address.kind() === 'ipv4' ? address.toString() : (address as ipaddr.IPv6).parts.slice(0, 4).join(':');
 }
 
 /** Forgets the oldest: a flood of addresses must not fill the memory. */

@@ -13,6 +13,7 @@ import {
   retireDkimKey,
 } from '../../src/accounts/dkim.ts';
 import { AppError } from '../../src/core/errors.ts';
+import type { Decision } from '../../src/core/verdict.ts';
 import { authenticate } from '../../src/mail/authentication.ts';
 import { dkimRecord, makeDkimKey } from '../../src/mail/dkim.ts';
 import { zoneResolver } from '../../src/mail/resolver.ts';
@@ -26,7 +27,12 @@ const SEAL = Buffer.alloc(32, 3);
 const refused = (code: string) => (error: unknown) => error instanceof AppError && error.code === code;
 
 /** A gateway whose keys and ARC key are published in a zone that tests add to. */
-async function openSigning(t: TestContext, from = 'ann@acme.example', authenticationResults: string | null = null) {
+async function openSigning(
+  t: TestContext,
+  from = 'ann@acme.example',
+  authenticationResults: string | null = null,
+  decisions: readonly Decision[] | null = null,
+) {
   const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-arc-'));
   t.after(() => rm(folder, { recursive: true }));
   const pair = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -56,7 +62,12 @@ async function openSigning(t: TestContext, from = 'ann@acme.example', authentica
       ...byLocalPart,
       async run(...args) {
         const result = await byLocalPart.run(...args);
-        return { ...result, authenticationResults, facts: { ...result.facts, fromAddress: from } };
+        return {
+          ...result,
+          ...(decisions === null ? {} : { decisions }),
+          authenticationResults,
+          facts: { ...result.facts, fromAddress: from },
+        };
       },
     },
   });
@@ -279,4 +290,32 @@ test('an ARC key that can not be used stops the start', async (t) => {
   await assert.rejects(start(), refused('config_invalid'));
   await writeFile(keyFile, generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem' }));
   await assert.rejects(start(), refused('config_invalid'));
+});
+
+test('inbound mail that we took a file out of is sealed as it leaves', async (t) => {
+  const results = 'mx.tollgate.example; spf=pass smtp.mailfrom=bob@sender.example; dkim=none; dmarc=none';
+  const strip = [
+    { verdict: 'policy', action: 'strip', score: 0, reasons: [{ code: 'attachment.executable', detail: '' }] },
+  ] as const;
+  const { rig, resolver } = await openSigning(t, 'bob@sender.example', results, strip);
+  const own = await openSink(t);
+  const partner = await seedPartner(rig.db);
+  await seedClient(rig.db, partner.id, { relays: [{ host: '127.0.0.1', port: own.port }] });
+  await rig.owner.query(`update clients set policy = '{"attachments":{"executable":"strip"}}'`);
+  const program = Buffer.from(`MZ${'\0'.repeat(58)}\x40\0\0\0PE\0\0${'\0'.repeat(200)}`, 'latin1').toString('base64');
+  const file = `Content-Type: application/octet-stream; name=tool.exe\r\nContent-Disposition: attachment; filename=tool.exe\r\nContent-Transfer-Encoding: base64\r\n\r\n${program}\r\n`;
+  const body = `Subject: File\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b1\r\n\r\n--b1\r\n\r\nHello\r\n--b1\r\n${file}--b1--\r\n`;
+  const client = await Talker.open(rig.smtp);
+  assert.match((await client.send('bob@sender.example', ['ann@acme.example'], body)).at(-1) ?? '', /^250/);
+  client.close();
+  await rig.delivery.drainOnce();
+  const sent = own.mail[0]?.body ?? '';
+  assert.match(sent, /^ARC-Seal: /i);
+  assert.ok(!sent.includes(program.slice(0, 60)));
+  const seen = await authenticate(
+    Buffer.from(sent, 'latin1'),
+    { ip: '192.0.2.1', helo: 'x.example', sender: 'bob@sender.example', mta: 'inside.example' },
+    resolver,
+  );
+  assert.equal(seen.arc.result, 'pass');
 });
