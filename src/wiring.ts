@@ -155,8 +155,15 @@ export function makeCommands(wired: Wired): Commands {
 export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metric[]> {
   const row = await store.db.system(
     async (tx) => ({
-      ...(await tx.one<{ queued: number; oldest: Date | null; incidents: number; rolled: Date | null }>(sql`
-        select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q) as oldest,
+      ...(await tx.one<{
+        queued: number;
+        oldest: Date | null;
+        held: number;
+        incidents: number;
+        rolled: Date | null;
+      }>(sql`
+        select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q where q.held_at is null) as oldest,
+               (select count(*) from queue h where h.held_at is not null) as held,
                (select count(*) from incidents i where i.state = 'open') as incidents,
                (select s.rolled_at from rollup_state s) as rolled`)),
       horizon: await horizonAgeSeconds(tx),
@@ -173,7 +180,8 @@ export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metri
   });
   return [
     gauge('tollgate_queue_deliveries', 'Deliveries that wait or are under way', row.queued),
-    gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue', age(row.oldest)),
+    gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue that is not held', age(row.oldest)),
+    gauge('tollgate_held_deliveries', 'Outbound deliveries that wait for a person', row.held),
     gauge('tollgate_incidents_open', 'Open incidents', row.incidents),
     gauge('tollgate_rollup_lag_seconds', 'Time since the rollups were last brought up to date', age(row.rolled)),
     gauge(

@@ -66,7 +66,7 @@ export function acceptanceOf(
   const decisions = recipients.map(({ policy }, index) => {
     const decision = result.decisions[index];
     if (decision === undefined) throw new Error('the pipeline left a recipient without a decision');
-    return stripDecision(decision, policy);
+    return noteHold(stripDecision(decision, policy));
   });
   const rejected = decisions.every((decision) => decision.action === 'reject');
   const lead = leader();
@@ -92,6 +92,12 @@ export function acceptanceOf(
     })),
   }));
   return { messages, rejected };
+}
+
+function noteHold(decision: Decision): Decision {
+  if (decision.action !== 'hold') return decision;
+  const reason = { code: HOLD_POLICY, detail: 'the message waits until a person releases it' };
+  return { ...decision, reasons: [...decision.reasons, reason] };
 }
 
 function downgrade(decision: Decision, allRejected: boolean): Decision {

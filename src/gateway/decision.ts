@@ -16,7 +16,7 @@ export interface DecisionDeps {
 /** What a port adds to the common way. */
 export interface DecisionHooks {
   /** Throws Reply for what the port does not take, once the content is known. */
-  check?(result: PipelineResult): void;
+  check?(result: PipelineResult): void | Promise<void>;
   /** Further messages that come of the accepted ones, such as forwarded copies. All are committed together. */
   expand?(messages: readonly AcceptedMessage[]): Promise<readonly AcceptedMessage[]>;
 }
@@ -37,7 +37,7 @@ export async function decide(
   const result = await withinTime(deps.scanMs, signal, (limit) =>
     deps.pipeline.run({ path, bytes: content.bytes, envelope, recipients: contexts }, limit),
   );
-  hooks.check?.(result);
+  await hooks.check?.(result);
   const acceptance = acceptanceOf(content, envelope, contexts, result);
   const messages = (await hooks.expand?.(acceptance.messages)) ?? acceptance.messages;
   signal.throwIfAborted();

@@ -2,13 +2,13 @@ import type { Forward } from '../accounts/directory.ts';
 import { domainOf } from '../core/address.ts';
 import { LEADS_CLIENT, LEADS_DOMAIN, LEADS_MAILBOX, LEADS_PARTNER } from '../core/event.ts';
 import { newId } from '../core/id.ts';
-import { fieldValue, headerEnd, splitFields } from '../mail/fields.ts';
+import { fieldValue, splitFields } from '../mail/fields.ts';
 import { countHops } from '../mail/received.ts';
 import { type SrsSettings, srsSender } from '../mail/srs.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
+import { readHeader } from './header.ts';
 import type { Spool } from './spool.ts';
 
-const HEADER_MAX = 524_288;
 /** Received fields from which on a message is in a loop (RFC 5321 section 6.3 wants to see more than any honest way has). */
 const HOPS_MAX = 25;
 
@@ -88,17 +88,4 @@ function trailOf(header: Buffer, hostName: string): { hops: number; deliveredTo:
     .filter((field) => field.name === 'delivered-to')
     .map((field) => fieldValue(field).replace(/^<|>$/g, '').toLowerCase());
   return { hops: countHops(header, hostName).hops, deliveredTo: new Set(deliveredTo) };
-}
-
-async function readHeader(spool: Spool, contentId: string): Promise<Buffer> {
-  const chunks: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of (await spool.open(contentId)) as AsyncIterable<Buffer>) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    const all = Buffer.concat(chunks);
-    const end = headerEnd(all);
-    if (end.body > end.header || bytes >= HEADER_MAX) return all.subarray(0, end.header);
-  }
-  return Buffer.concat(chunks);
 }

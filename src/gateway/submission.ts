@@ -5,7 +5,9 @@ import { networkSubmitter } from '../accounts/networks.ts';
 import { domainOf, plainAddress } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SystemDb } from '../db/db.ts';
+import { hasSeveralAuthors } from '../mail/claims.ts';
 import { type DecisionDeps, decide } from './decision.ts';
+import { readHeader } from './header.ts';
 import { Reply } from './replies.ts';
 import type { Port } from './server.ts';
 
@@ -99,7 +101,12 @@ export function submissionPort(deps: SubmissionDeps): Port {
         { readOnly: true },
       );
       return decide(deps, content, envelope, contexts, signal, {
-        check: ({ facts }) => checkFrom(known, facts.fromAddress),
+        check: async ({ facts }) => {
+          checkFrom(known, facts.fromAddress);
+          const isProof = submitter.addresses !== null || sender === '';
+          if (isProof && hasSeveralAuthors(await readHeader(deps.spool, content.id)))
+            throw new Reply(550, '5.7.1', 'The message names more than one author');
+        },
       });
     },
   };

@@ -100,6 +100,30 @@ test("a mailbox's login does not write in another's name", async (t) => {
   );
   const replies = await sendOne(rig.submission, 'ann@acme.example', ['x@far.example'], 'ann-laptop');
   assert.match(replies.at(-1) ?? '', /^550 5\.7\.1/);
+  const own = await openOutbound(t, { pipeline: from('ann@acme.example') });
+  const annId = await own.mailbox('ann@acme.example');
+  await own.rig.db.tenant(own.partner.id, (tx) =>
+    createCredential(tx, {
+      clientId: own.clientId,
+      mailboxId: annId,
+      username: 'ann-laptop',
+      password: PASSWORD,
+      actor: 'test',
+    }),
+  );
+  const talker = await Talker.open(own.rig.submission);
+  assert.match(await login(talker, PASSWORD, 'PLAIN', 'ann-laptop'), /^235/);
+  for (const [header, code] of [
+    ['From: ann@acme.example\r\nFrom: boss@acme.example', /^550 5\.7\.1/],
+    ['From: ann@acme.example, Boss <boss@acme.example>', /^550 5\.7\.1/],
+    ['From: <ann@acme.example> <boss@acme.example>', /^550 5\.7\.1/],
+    ['From: "Doe, Ann, me@home" <ann@acme.example> (or a@b.example, c@d.example)', /^250/],
+    ['From: Doe, Ann <ann@acme.example>', /^250/],
+  ] as const) {
+    const said = await talker.send('ann@acme.example', ['x@far.example'], `${header}\r\nSubject: x\r\n\r\nHi\r\n`);
+    assert.match(said.at(-1) ?? '', code, header);
+  }
+  talker.close();
   // The client as a whole may: its server forwards what it got.
   assert.match((await sendOne(rig.submission, 'ann@acme.example', ['x@far.example'])).at(-1) ?? '', /^250/);
 });
