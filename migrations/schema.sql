@@ -1,4 +1,5 @@
 CREATE OR REPLACE FUNCTION public.current_partner() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $function$ select nullif(current_setting('app.partner', true), '')::uuid $function$ ;
+CREATE OR REPLACE FUNCTION public.region_allows(partner uuid, client uuid, delivery uuid, node_region text) RETURNS boolean LANGUAGE sql STABLE AS $function$ select coalesce( (select coalesce(region_allows.node_region = any(s.regions), false) from region_strategies s where s.partner_id = region_allows.partner and s.client_id = region_allows.client and (s.domain is null or s.domain = (select d.domain from deliveries d where d.partner_id = region_allows.partner and d.id = region_allows.delivery)) order by s.domain nulls last limit 1), true) $function$ ;
 
 create table addresses (
   partner_id uuid not null,
@@ -82,7 +83,28 @@ create table deliveries (
   released_at timestamp with time zone,
   released_by text,
   release_due_at timestamp with time zone,
-  remote_reply text
+  remote_reply text,
+  dsn_notify text,
+  dsn_orcpt text
+);
+create table delivery_attempts (
+  partner_id uuid not null,
+  delivery_id uuid not null,
+  id uuid not null,
+  at timestamp with time zone not null,
+  node text not null,
+  node_region text,
+  host text not null,
+  address text,
+  port integer not null,
+  region text,
+  tls_version text,
+  tls_cipher text,
+  tls_verified boolean,
+  code integer not null,
+  reply text not null,
+  duration_ms integer not null,
+  path text not null default 'direct'::text
 );
 create table dkim_keys (
   partner_id uuid not null,
@@ -220,7 +242,10 @@ create table messages (
   sha256 bytea not null,
   authentication_results text,
   received_at timestamp with time zone not null,
-  node text not null
+  node text not null,
+  dsn_ret text,
+  dsn_envid text,
+  smtp_utf8 boolean not null default false
 );
 create table node_beats (
   node text not null,
@@ -228,6 +253,11 @@ create table node_beats (
   heartbeat_at timestamp with time zone not null,
   flushed_through timestamp with time zone not null,
   state text not null
+);
+create table node_regions (
+  node text not null,
+  region text not null,
+  seen_at timestamp with time zone not null
 );
 create table nodes (
   id text not null,
@@ -302,8 +332,18 @@ create table queue (
   lease_owner text,
   lease_until timestamp with time zone,
   last_reply text,
+  notice_due_at timestamp with time zone,
   held_at timestamp with time zone,
   held_reason text
+);
+create table region_strategies (
+  partner_id uuid not null,
+  client_id uuid not null,
+  id uuid not null,
+  domain text,
+  regions text[] not null,
+  recipient_servers boolean not null default false,
+  created_at timestamp with time zone not null
 );
 create table report_runs (
   partner_id uuid not null,
@@ -419,7 +459,10 @@ create table routes (
   port integer not null,
   priority integer not null default 10,
   tls text not null default 'opportunistic'::text,
-  created_at timestamp with time zone not null
+  created_at timestamp with time zone not null,
+  kind text not null default 'relay'::text,
+  weight integer not null default 1,
+  region text
 );
 create table schema_migrations (
   version integer not null,
@@ -490,6 +533,9 @@ alter table deliveries add constraint deliveries_partner_id_client_id_fkey FOREI
 alter table deliveries add constraint deliveries_partner_id_message_id_fkey FOREIGN KEY (partner_id, message_id) REFERENCES messages(partner_id, id) ON DELETE CASCADE;
 alter table deliveries add constraint deliveries_pkey PRIMARY KEY (partner_id, id);
 alter table deliveries add constraint deliveries_transform_check CHECK ((transform = ANY (ARRAY['none'::text, 'tag'::text, 'strip'::text])));
+alter table delivery_attempts add constraint delivery_attempts_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table delivery_attempts add constraint delivery_attempts_path_check CHECK ((path = ANY (ARRAY['direct'::text, 'second_chance'::text])));
+alter table delivery_attempts add constraint delivery_attempts_pkey PRIMARY KEY (partner_id, delivery_id, id);
 alter table dkim_keys add constraint dkim_keys_algorithm_check CHECK ((algorithm = ANY (ARRAY['rsa-sha256'::text, 'ed25519-sha256'::text])));
 alter table dkim_keys add constraint dkim_keys_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table dkim_keys add constraint dkim_keys_partner_id_domain_fkey FOREIGN KEY (partner_id, domain) REFERENCES domains(partner_id, name) ON DELETE CASCADE;
@@ -527,9 +573,11 @@ alter table mailboxes add constraint mailboxes_partner_id_client_id_fkey FOREIGN
 alter table mailboxes add constraint mailboxes_pkey PRIMARY KEY (partner_id, id);
 alter table mailboxes add constraint mailboxes_status_check CHECK ((status = ANY (ARRAY['active'::text, 'blocked'::text, 'deleted'::text])));
 alter table messages add constraint messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
+alter table messages add constraint messages_dsn_ret_check CHECK ((dsn_ret = ANY (ARRAY['FULL'::text, 'HDRS'::text])));
 alter table messages add constraint messages_pkey PRIMARY KEY (partner_id, id);
 alter table node_beats add constraint node_beats_pkey PRIMARY KEY (node, xid);
 alter table node_beats add constraint node_beats_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
+alter table node_regions add constraint node_regions_pkey PRIMARY KEY (node);
 alter table nodes add constraint nodes_pkey PRIMARY KEY (id);
 alter table nodes add constraint nodes_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
 alter table outbound_counts add constraint outbound_counts_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
@@ -559,6 +607,9 @@ alter table queue add constraint queue_check CHECK (((held_at IS NULL) = (held_r
 alter table queue add constraint queue_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'release'::text, 'dsn'::text, 'forward'::text, 'return'::text])));
 alter table queue add constraint queue_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
 alter table queue add constraint queue_pkey PRIMARY KEY (partner_id, delivery_id);
+alter table region_strategies add constraint region_strategies_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table region_strategies add constraint region_strategies_pkey PRIMARY KEY (partner_id, id);
+alter table region_strategies add constraint region_strategies_regions_check CHECK (((cardinality(regions) >= 1) AND (cardinality(regions) <= 16)));
 alter table report_runs add constraint report_runs_document_state_check CHECK ((document_state = ANY (ARRAY['none'::text, 'wanted'::text, 'sending'::text, 'sent'::text, 'failed'::text])));
 alter table report_runs add constraint report_runs_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table report_runs add constraint report_runs_partner_id_client_id_report_period_from_period__key UNIQUE (partner_id, client_id, report, period_from, period_to, version);
@@ -578,10 +629,14 @@ alter table rollup_watermarks add constraint rollup_watermarks_state_check CHECK
 alter table route_health add constraint route_health_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table route_health add constraint route_health_pkey PRIMARY KEY (partner_id, client_id, host, port);
 alter table route_health add constraint route_health_state_check CHECK ((state = ANY (ARRAY['up'::text, 'down'::text])));
+alter table routes add constraint routes_host CHECK ((((kind = 'mx'::text) AND (region IS NULL)) OR ((kind = 'relay'::text) AND (host <> ''::text))));
+alter table routes add constraint routes_kind_check CHECK ((kind = ANY (ARRAY['relay'::text, 'mx'::text])));
 alter table routes add constraint routes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table routes add constraint routes_pkey PRIMARY KEY (partner_id, id);
 alter table routes add constraint routes_port_check CHECK (((port >= 1) AND (port <= 65535)));
+alter table routes add constraint routes_region_check CHECK ((region ~ '^[a-z0-9][a-z0-9-]{0,31}$'::text));
 alter table routes add constraint routes_tls_check CHECK ((tls = ANY (ARRAY['none'::text, 'opportunistic'::text, 'required'::text])));
+alter table routes add constraint routes_weight_check CHECK (((weight >= 1) AND (weight <= 1000)));
 alter table schema_migrations add constraint schema_migrations_pkey PRIMARY KEY (version);
 alter table submission_credentials add constraint submission_credentials_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table submission_credentials add constraint submission_credentials_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
@@ -641,6 +696,8 @@ CREATE INDEX psa_mappings_connection ON public.psa_mappings USING btree (partner
 CREATE INDEX queue_client ON public.queue USING btree (partner_id, client_id);
 CREATE INDEX queue_due ON public.queue USING btree (due_at);
 CREATE INDEX queue_held ON public.queue USING btree (partner_id, client_id, held_at, delivery_id) WHERE (held_at IS NOT NULL);
+CREATE INDEX queue_notice ON public.queue USING btree (notice_due_at) WHERE (notice_due_at IS NOT NULL);
+CREATE UNIQUE INDEX region_strategies_of ON public.region_strategies USING btree (partner_id, client_id, COALESCE(domain, ''::text));
 CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'rendering'::text]));
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
 CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
@@ -664,6 +721,8 @@ create policy system on clients for ALL to tollgate_system using (true) with che
 create policy tenant on clients for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on deliveries for ALL to tollgate_system using (true) with check (true);
 create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on delivery_attempts for ALL to tollgate_system using (true) with check (true);
+create policy tenant on delivery_attempts for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on dkim_keys for ALL to tollgate_system using (true) with check (true);
 create policy tenant on dkim_keys for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on domains for ALL to tollgate_system using (true) with check (true);
@@ -694,6 +753,8 @@ create policy system on psa_mappings for ALL to tollgate_system using (true) wit
 create policy tenant on psa_mappings for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on queue for ALL to tollgate_system using (true) with check (true);
 create policy tenant on queue for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on region_strategies for ALL to tollgate_system using (true) with check (true);
+create policy tenant on region_strategies for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on report_runs for ALL to tollgate_system using (true) with check (true);
 create policy tenant on report_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_late for ALL to tollgate_system using (true) with check (true);
@@ -726,6 +787,7 @@ alter table billing_lines force row level security;
 alter table billing_plans force row level security;
 alter table clients force row level security;
 alter table deliveries force row level security;
+alter table delivery_attempts force row level security;
 alter table dkim_keys force row level security;
 alter table domains force row level security;
 alter table group_members force row level security;
@@ -742,6 +804,7 @@ alter table partners force row level security;
 alter table psa_connections force row level security;
 alter table psa_mappings force row level security;
 alter table queue force row level security;
+alter table region_strategies force row level security;
 alter table report_runs force row level security;
 alter table rollup_late force row level security;
 alter table rollup_mailboxes force row level security;
@@ -769,6 +832,8 @@ grant delete, insert, select, update on clients to tollgate_app;
 grant delete, insert, select, update on clients to tollgate_system;
 grant delete, insert, select, update on deliveries to tollgate_app;
 grant delete, insert, select, update on deliveries to tollgate_system;
+grant select on delivery_attempts to tollgate_app;
+grant delete, insert, select, update on delivery_attempts to tollgate_system;
 grant delete, insert, select, update on dkim_keys to tollgate_app;
 grant delete, insert, select, update on dkim_keys to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;
@@ -787,6 +852,8 @@ grant delete, insert, select, update on messages to tollgate_app;
 grant delete, insert, select, update on messages to tollgate_system;
 grant select on node_beats to tollgate_app;
 grant delete, insert, select, update on node_beats to tollgate_system;
+grant select on node_regions to tollgate_app;
+grant delete, insert, select, update on node_regions to tollgate_system;
 grant select on nodes to tollgate_app;
 grant delete, insert, select, update on nodes to tollgate_system;
 grant select on outbound_counts to tollgate_app;
@@ -803,6 +870,8 @@ grant delete, insert, select, update on psa_mappings to tollgate_app;
 grant delete, insert, select, update on psa_mappings to tollgate_system;
 grant delete, insert, select, update on queue to tollgate_app;
 grant delete, insert, select, update on queue to tollgate_system;
+grant delete, insert, select, update on region_strategies to tollgate_app;
+grant delete, insert, select, update on region_strategies to tollgate_system;
 grant delete, insert, select, update on report_runs to tollgate_app;
 grant delete, insert, select, update on report_runs to tollgate_system;
 grant select on retention_floor to tollgate_app;

@@ -112,7 +112,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
       const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config, signing, srs });
       await delivery.start();
       parts.add(() => delivery.stop());
-      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config, srs });
+      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, resolver, config, srs });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));
     }

@@ -20,7 +20,7 @@ import type { Psa } from './core/psa.ts';
 import type { TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
-import { forgetOldCounts, type Spool } from './gateway/index.ts';
+import { flushClient, forgetOldCounts, type Spool } from './gateway/index.ts';
 import type { Commands } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
@@ -136,13 +136,18 @@ export function makeCommands(wired: Wired): Commands {
     // Whether this caller may let malware out was decided by its scopes before.
     releaseDelivery: (tx, id, actor) => releaseDelivery(tx, id, actor, { malware: true }),
     discardDelivery: (tx, id, actor) => discardDelivery(tx, id, actor),
+    flushQueue: async (tx, clientId, actor) => ({ deliveries: await flushClient(tx, clientId, actor) }),
     resolveIncident: (tx, id, resolution, actor) => resolveIncidentById(tx, id, resolution, actor),
     async requestReport(tx, wanted, actor) {
       const run = await requestRun(tx, { ...wanted, waitSeconds: config.reportWaitSeconds, attach: true });
       await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'report.request', subject: run.id });
       return run;
     },
-    createBillingPlan: (caller, usageDay) => createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay),
+    createBillingPlan: (caller, usageDay, largeChanges) =>
+      createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay, {
+        actor: caller.actor,
+        ...(largeChanges ? { limits: null } : {}),
+      }),
     approveBillingPlan: (tx, planId, actor) => approvePlan(tx, planId, actor),
     async applyBillingPlan(caller, planId) {
       await db.tenant(caller.partnerId, (tx) => beginApply(tx, planId, caller.actor));

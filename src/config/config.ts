@@ -49,6 +49,8 @@ export interface Config {
   readonly spfInclude: string | null;
   /** The gateway's own ARC key; null: changed mail is not sealed. */
   readonly arc: { readonly domain: string; readonly selector: string; readonly keyFile: string } | null;
+  /** Where this node stands, for clients whose mail must stay in certain regions; null: it is in none. */
+  readonly region: string | null;
 }
 
 const port = z.coerce.number('is not a number').int('is not a whole number').min(0).max(65_535);
@@ -102,6 +104,10 @@ const schema = z.object({
     .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i, 'is not a selector')
     .optional(),
   TOLLGATE_ARC_KEY: z.string().optional(),
+  TOLLGATE_REGION: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'may hold small letters, digits and dashes only')
+    .optional(),
 });
 
 /** The names of all settings, for docs/config.md and its test. */
@@ -177,6 +183,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     srsDomain: srsDomain ?? name,
     spfInclude,
     arc,
+    region: data.TOLLGATE_REGION ?? null,
   });
 }
 

@@ -13,6 +13,26 @@ export interface Envelope {
   /** The mailbox or client that authenticated at submission. */
   readonly authenticatedAs: string | null;
   readonly receivedAt: Date;
+  /** The sender declared SMTPUTF8 (RFC 6531). */
+  readonly smtpUtf8?: boolean;
+  /** What the sender asked for by RFC 3461; absent: nothing. */
+  readonly dsn?: EnvelopeDsn;
+}
+
+/** Wishes of a sender about delivery status notifications (RFC 3461 section 4). */
+export interface EnvelopeDsn {
+  /** How much of the message a failure shall bring back. */
+  readonly ret: 'FULL' | 'HDRS' | null;
+  readonly envid: string | null;
+  /** By recipient, as far as it was said. */
+  readonly recipients: ReadonlyMap<string, RecipientDsn>;
+}
+
+export interface RecipientDsn {
+  /** `NEVER`, or a list of `SUCCESS`, `FAILURE`, `DELAY` with commas. */
+  readonly notify: string | null;
+  /** `type;address`, decoded. */
+  readonly orcpt: string | null;
 }
 
 export const FILTER_CLASSES = [

@@ -1,4 +1,3 @@
-import { routesFor } from '../accounts/routes.ts';
 import { QUEUE_CHANNEL } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorCode } from '../core/errors.ts';
@@ -8,13 +7,16 @@ import type { Logger } from '../core/log.ts';
 import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
-import { type Resolver, resolveMx } from '../mail/resolver.ts';
+import type { Resolver } from '../mail/resolver.ts';
 import type { SrsSettings } from '../mail/srs.ts';
+import { type Attempt, recordAttempts } from './attempts.ts';
 import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
 import { groupBy } from './group.ts';
 import { type RouteState, recordHealth } from './health.ts';
 import { addressOf, NoSuchHost } from './hosts.ts';
+import { needsOf } from './needs.ts';
+import { sendDelayNotices } from './notice.ts';
 import { outgoing, type Signing } from './outgoing.ts';
 import {
   claim,
@@ -24,10 +26,12 @@ import {
   type Outcome,
   postpone,
   removeEnded,
+  seenInRegion,
   updateDeliveries,
 } from './queue.ts';
-import { type Destination, Relay, type RelayReply, type RelayResult } from './relay.ts';
+import { type ParcelDsn, Relay, type RelayReply, type RelayResult } from './relay.ts';
 import { isExpired, retryDelay } from './retry.ts';
+import { type Hop, isOurselves, isToClient, type OwnPlace, wayFor } from './routes.ts';
 import type { Spool } from './spool.ts';
 
 /** `db.listen` of src/db; optional, so that delivery also works by looking now and then. */
@@ -41,10 +45,12 @@ export interface DeliveryDeps {
   readonly logger: Logger;
   readonly spool: Spool;
   readonly resolver: Resolver;
-  readonly config: {
+  readonly config: OwnPlace & {
     readonly nodeId: string;
     readonly hostName: string;
     readonly allowPrivateHosts: readonly string[];
+    /** Of this node; absent or null: in none. */
+    readonly region?: string | null;
   };
   /** Keys for outbound and changed mail; absent: nothing is signed. */
   readonly signing?: Signing;
@@ -52,6 +58,8 @@ export interface DeliveryDeps {
   readonly srs?: SrsSettings;
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
+  /** 0 to below 1, for the draw among routes of one priority; Math.random except in tests. */
+  readonly random?: () => number;
   /** Rows per claim. */
   readonly batch?: number;
   /** SMTP transactions at once, in all and to one destination. */
@@ -72,13 +80,15 @@ export interface Delivery {
   flush(clientId: string | null): Promise<number>;
 }
 
-const ROUTE_OWN = 'no route is configured for the domain';
+/** Milliseconds between a node's signs of life as one of its region. */
+const SEEN_MS = 30_000;
 
 /** The delivery worker: leases rows, sends them grouped by message and destination, writes what became of them. */
 export function createDelivery(deps: DeliveryDeps): Delivery {
   const owner = deps.config.nodeId;
   const relay = new Relay(deps.config.hostName);
   let running: Promise<void> | null = null;
+  let seenAt = Number.NEGATIVE_INFINITY;
   let again = false;
   let stopped = true;
   let timer: NodeJS.Timeout | undefined;
@@ -86,13 +96,27 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 
   const drainOnce = async (): Promise<number> => {
     const limit = deps.batch ?? 200;
+    const region = deps.config.region ?? null;
     let total = 0;
-    for (;;) {
-      const jobs = await deps.db.system((tx) => claim(tx, owner, limit));
-      total += jobs.length;
-      await deliverAll(deps, relay, jobs);
-      if (jobs.length < limit) return total;
+    if (region !== null && deps.clock.now().getTime() - seenAt >= SEEN_MS) {
+      await deps.db.system((tx) => seenInRegion(tx, owner, region));
+      seenAt = deps.clock.now().getTime();
     }
+    // A disk that takes no notices must not keep mail from going.
+    await sendDelayNotices(deps).catch((error: unknown) => {
+      deps.logger.warn(
+        { err: error, code: errorCode(error) },
+        'senders could not be told of late mail, it is tried again',
+      );
+    });
+    for (const stranded of [false, true]) {
+      for (let jobs: Job[] | null = null; jobs === null || jobs.length === limit; ) {
+        jobs = await deps.db.system((tx) => claim(tx, owner, limit, { region, stranded }));
+        total += jobs.length;
+        await deliverAll(deps, relay, jobs);
+      }
+    }
+    return total;
   };
 
   const wake = (): void => {
@@ -149,6 +173,8 @@ async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]
         job.strip.join(),
         job.direction === 'inbound' ? job.clientId : '',
         job.domain,
+        job.dsnNotify,
+        job.dsnOrcpt,
       ].join(' '),
     ).values(),
   ];
@@ -184,14 +210,25 @@ interface Tried {
   readonly result: RelayResult;
   /** Servers of the client that were tried, for route_health. */
   readonly states: readonly RouteState[];
+  readonly tries: readonly Try[];
+}
+
+/** One server that was tried, and what it said. */
+interface Try {
+  readonly server: Omit<Attempt, 'code' | 'reply'>;
+  readonly result: RelayResult;
 }
 
 async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Job[]): Promise<void> {
   const first = group[0];
   if (first === undefined) return;
-  const { result, states } = await trySend(deps, relay, first, group);
+  const { result, states, tries } = await trySend(deps, relay, first, group);
   const now = deps.clock.now();
-  const outcomes = group.map((job) => outcomeOf(job, result, now));
+  const host = tries.at(-1)?.server.host ?? null;
+  const outcomes = group.map((job): Outcome => {
+    const isAnswered = (result.replies.get(job.recipient)?.code ?? 0) > 0;
+    return { ...outcomeOf(job, result, now), host: isAnswered ? host : null, dsnTakenOver: result.dsn === true };
+  });
   const notices = (
     await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now, deps.srs ?? null)))
   ).map((notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }));
@@ -208,6 +245,11 @@ async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Jo
     );
     const ours = outcomes.filter((one) => ended.has(one.job.deliveryId) || waiting.has(one.job.deliveryId));
     await updateDeliveries(tx, ours);
+    await recordAttempts(
+      tx,
+      { id: deps.config.nodeId, region: deps.config.region ?? null },
+      ours.map(({ job }) => ({ ...job, attempts: tries.map((one) => attemptOf(one, job.recipient)) })),
+    );
     // The first deferral is an event, later ones are not: n deferrals are one deferred recipient.
     const told = ours.filter(
       (one) => one.end !== 'deferred' || (one.job.disposition !== 'deferred' && one.job.kind !== 'release'),
@@ -226,68 +268,80 @@ async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Jo
   });
 }
 
+function attemptOf({ server, result }: Try, recipient: string): Attempt {
+  const { code, text } = result.replies.get(recipient) ?? { code: 0, text: 'the server said nothing' };
+  return { ...server, code, reply: text };
+}
+
 async function trySend(deps: DeliveryDeps, relay: Relay, first: Job, group: readonly Job[]): Promise<Tried> {
   const recipients = group.map((job) => job.recipient);
-  const all = (code: number, text: string): RelayResult => ({
+  const all = ({ code, text }: RelayReply): RelayResult => ({
     replies: new Map(recipients.map((one) => [one, { code, text }])),
     failure: null,
   });
-  let hosts: { host: string; port: number; tls: Destination['tls'] }[];
-  const isOwn = isToClient(first);
+  let way: Awaited<ReturnType<typeof wayFor>>;
   try {
     await deps.spool.path(first.contentId);
-    hosts = isOwn
-      ? await deps.db.system((tx) => routesFor(tx, first.partnerId, first.clientId, first.domain))
-      : await mx(deps, first);
+    way = await wayFor(deps, first);
   } catch (error) {
     if (errorCode(error) === 'not_found')
       deps.logger.error({ contentId: first.contentId }, 'a message body is missing');
-    return { result: all(451, `4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`), states: [] };
-  }
-  if (hosts.length === 0) {
-    return {
-      result: isOwn ? all(450, `4.4.4 ${ROUTE_OWN}`) : all(556, '556 5.1.10 The domain takes no mail'),
-      states: [],
-    };
+    const text = `451 4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`;
+    return { result: all({ code: 451, text }), states: [], tries: [] };
   }
   const states: RouteState[] = [];
-  let result = all(550, '550 5.1.2 The domain has no mail host');
-  for (const { host, port, tls } of hosts) {
-    const tried = await sendTo(deps, relay, { host, port, tls }, first, recipients);
-    // A host of the world that does not exist says nothing when another one does.
+  const tries: Try[] = [];
+  let result = all(way.none);
+  for (const hop of way.hops) {
+    const tried = await sendTo(deps, relay, hop, first, recipients);
+    // A host of the world that does not exist says nothing when another one does, and neither does a way back to us.
     if (tried === null) continue;
-    result = tried;
-    if (isOwn) {
+    result = tried.result;
+    tries.push(tried);
+    if (isToClient(first)) {
       const { partnerId, clientId } = first;
+      const { host, port } = hop;
       states.push({ partnerId, clientId, host, port, error: result.failure?.slice(0, 500) ?? null });
     }
     if (result.failure === null) break;
   }
-  return { result, states };
+  return { result: way.regions === null ? result : named(result, way.regions), states, tries };
 }
 
-async function mx(deps: DeliveryDeps, job: Job): Promise<{ host: string; port: number; tls: 'opportunistic' }[]> {
-  const names = (await resolveMx(deps.resolver, job.domain)) ?? [];
-  return names.slice(0, 5).map((host) => ({ host, port: deps.mxPort ?? 25, tls: 'opportunistic' }));
+/** The reply for mail whose allowed servers all failed says which those are. */
+function named(result: RelayResult, regions: readonly string[]): RelayResult {
+  if (result.failure === null) return result;
+  const text = `451 4.4.1 No server in an allowed region (${regions.join(', ')}) answers, the mail waits: ${result.failure}`;
+  return { ...result, replies: new Map([...result.replies].map(([one, { code }]) => [one, { code, text }])) };
 }
 
-/** To a server of the client, by its routes; else to the world, by MX. */
-function isToClient(job: Job): boolean {
-  return job.direction === 'inbound' || job.kind === 'dsn';
-}
-
-/** One try at one host. Null: an outbound host that is not in the DNS. A client's host that is not there counts as down. */
+/**
+ * One try at one host. Null: an outbound host that is not in the DNS, or ourselves. A client's host that is not there counts as
+ * down.
+ */
 async function sendTo(
   deps: DeliveryDeps,
   relay: Relay,
-  to: { host: string; port: number; tls: Destination['tls'] },
+  hop: Hop,
   first: Job,
   recipients: readonly string[],
-): Promise<RelayResult | null> {
+): Promise<Try | null> {
+  const { host, port, region } = hop;
+  const at = deps.clock.now();
+  const since = performance.now();
+  const server = (address: string | null) => ({
+    at,
+    host,
+    address,
+    port,
+    region,
+    durationMs: performance.now() - since,
+  });
   try {
-    const address = await addressOf(to.host, deps.resolver, deps.config.allowPrivateHosts);
-    return await relay.send(
-      { ...to, address },
+    const address = await addressOf(host, deps.resolver, deps.config.allowPrivateHosts);
+    if (isToClient(first) && isOurselves(hop, address, deps.config)) return null;
+    const result = await relay.send(
+      { host, port, tls: hop.tls, address },
       {
         sender: first.sender,
         recipients,
@@ -295,13 +349,24 @@ async function sendTo(
         bytes: first.bytes + (deps.signing === undefined ? 1024 : 8192),
         open: () =>
           outgoing(deps.spool, deps.config.hostName, first, recipients.length, deps.signing ?? null, deps.clock.now()),
+        dsn: dsnOf(first),
+        // A client's own server gets what came for it as it is: refusing it here would lose it without a word.
+        ...(isToClient(first) ? {} : { needs: () => needsOf(deps.spool, first) }),
       },
     );
+    return { server: server(address), result };
   } catch (error) {
     if (error instanceof NoSuchHost && !isToClient(first)) return null;
     const text = error instanceof Error ? error.message : String(error);
-    return { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text };
+    return {
+      server: server(null),
+      result: { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text },
+    };
   }
+}
+
+function dsnOf({ dsnRet: ret, dsnEnvid: envid, dsnNotify: notify, dsnOrcpt: orcpt }: Job): ParcelDsn | undefined {
+  return [ret, envid, notify, orcpt].every((one) => one === null) ? undefined : { ret, envid, notify, orcpt };
 }
 
 const DELIVERED: Readonly<Record<Job['transform'], Disposition>> = {

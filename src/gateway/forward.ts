@@ -65,6 +65,8 @@ function copyOf(
     envelope: {
       ...message.envelope,
       direction: 'outbound',
+      // What the first sender asked for ends here: the copy is mail of the client's own.
+      dsn: { ret: null, envid: null, recipients: new Map() },
       sender: isOwn ? sender : srsSender(sender, context.clientId, srs, now),
     },
     deliveries: [

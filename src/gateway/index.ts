@@ -3,14 +3,17 @@ import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Pipeline } from '../core/message.ts';
 import type { SystemDb } from '../db/db.ts';
+import { cachingResolver, type Resolver, systemResolver } from '../mail/resolver.ts';
 import type { SrsSettings } from '../mail/srs.ts';
 import { Committer } from './commit.ts';
 import { inboundPort } from './inbound.ts';
 import { GatewayServer, type ServerSettings } from './server.ts';
 import type { Spool } from './spool.ts';
 import { submissionPort } from './submission.ts';
+import { RelayAddresses, relayTurn, submitterTurn } from './turn.ts';
 
 export { createDelivery, type Delivery } from './deliver.ts';
+export { flushClient } from './flush.ts';
 export { forgetOldCounts } from './outbound-counts.ts';
 export type { Signing } from './outgoing.ts';
 export { Spool } from './spool.ts';
@@ -30,6 +33,8 @@ export interface GatewayDeps {
   readonly logger: Logger;
   readonly spool: Spool;
   readonly pipeline: Pipeline;
+  /** For the addresses of relays that say ETRN; the system's when absent. */
+  readonly resolver?: Resolver;
   readonly config: GatewayConfig;
   /** For forwarded mail and its notifications. Absent: under the host name, with a key that no other node knows. */
   readonly srs?: SrsSettings;
@@ -50,8 +55,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const server = { spool, clock, logger, settings: config };
   const srs = deps.srs ?? { domain: config.hostName, key: randomBytes(32) };
   const { hostName, directoryGraceSeconds: graceSeconds } = config;
-  const inbound = new GatewayServer(inboundPort({ ...common, graceSeconds, hostName, srs }), server);
-  const submission = new GatewayServer(submissionPort(common), server);
+  const turn = { db, clock, logger, resolver: deps.resolver ?? cachingResolver(systemResolver()) };
+  const relays = new RelayAddresses(turn);
+  const inbound = new GatewayServer(
+    { ...inboundPort({ ...common, graceSeconds, hostName, srs }), etrn: relayTurn(turn, relays) },
+    server,
+  );
+  const submission = new GatewayServer({ ...submissionPort(common), etrn: submitterTurn(turn) }, server);
   return {
     async start() {
       const smtp = await inbound.listen(config.smtpPort);
@@ -65,6 +75,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
     async stop(graceMs) {
       await Promise.all([inbound.close(graceMs), submission.close(graceMs)]);
       await committer.idle();
+      await relays.idle();
     },
   };
 }

@@ -21,6 +21,8 @@ export interface RelayResult {
   readonly replies: ReadonlyMap<string, RelayReply>;
   /** Not null: no server answered, or it broke off. */
   readonly failure: string | null;
+  /** The server took over what the sender asked for by RFC 3461: notifications of success are its affair. */
+  readonly dsn?: boolean;
 }
 
 export interface Parcel {
@@ -28,12 +30,26 @@ export interface Parcel {
   readonly recipients: readonly string[];
   readonly bytes: number;
   open(): Promise<Readable>;
+  /** What is handed on to a server that knows RFC 3461; the same for all recipients. */
+  readonly dsn?: ParcelDsn | undefined;
+  /** What the message needs of a server; asked only when the server lacks one of it. Absent: the server gets it as it is. */
+  needs?(): Promise<{ readonly utf8: boolean; readonly eightBit: boolean }>;
+}
+
+export interface ParcelDsn {
+  readonly ret: 'FULL' | 'HDRS' | null;
+  readonly envid: string | null;
+  /** `NEVER`, or a list of `SUCCESS`, `FAILURE`, `DELAY` with commas. */
+  readonly notify: string | null;
+  /** `type;address`. */
+  readonly orcpt: string | null;
 }
 
 interface SendError extends Error {
   responseCode?: number;
   response?: string;
   command?: string;
+  code?: string;
 }
 interface RejectedError extends SendError {
   recipient?: string;
@@ -147,20 +163,34 @@ export class Relay {
     });
   }
 
-  async #transact({ connection }: Kept, parcel: Parcel): Promise<RelayResult> {
+  /** Sends to the recipients that the server can take with what it knows; the others get their reply from us. */
+  async #transact(kept: Kept, parcel: Parcel): Promise<RelayResult> {
+    const known = extensionsOf(kept.connection);
+    let unfit: ReadonlyMap<string, RelayReply>;
+    try {
+      unfit = await unfitFor(parcel, known);
+    } catch (error) {
+      return ourFault(parcel, error);
+    }
+    const recipients = parcel.recipients.filter((one) => !unfit.has(one));
+    if (recipients.length === 0) return { replies: unfit, failure: null };
+    const { replies, failure } = await this.#exchange(kept, { ...parcel, recipients });
+    return { replies: new Map([...replies, ...unfit]), failure, dsn: known.has('DSN') };
+  }
+
+  async #exchange({ connection }: Kept, parcel: Parcel): Promise<RelayResult> {
     let message: Readable;
     try {
       message = await parcel.open();
     } catch (error) {
-      // Our own failure, which says nothing of the server.
-      const text = `4.3.0 ${error instanceof Error ? error.message : 'the message could not be read'}`;
-      return { replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])), failure: null };
+      return ourFault(parcel, error);
     }
     const envelope = {
       from: parcel.sender,
       to: [...parcel.recipients],
       size: parcel.bytes,
       use8BitMime: true,
+      ...(parcel.dsn === undefined ? {} : { dsn: dsnOptions(parcel.dsn) }),
     };
     return new Promise((resolve) => {
       const broken = (error: Error) => resolve(failed(parcel, error));
@@ -179,6 +209,46 @@ export class Relay {
   }
 }
 
+/** Our own failure, which says nothing of the server. */
+function ourFault(parcel: Parcel, error: unknown): RelayResult {
+  const text = `451 4.3.0 ${error instanceof Error ? error.message : 'the message could not be read'}`;
+  return { replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])), failure: null };
+}
+
+/** nodemailer 10.6.0 keeps what EHLO answered to itself. */
+function extensionsOf(connection: SMTPConnection): ReadonlySet<string> {
+  return new Set((connection as unknown as { _supportedExtensions?: readonly string[] })._supportedExtensions ?? []);
+}
+
+/**
+ * Recipients that a server without SMTPUTF8 or 8BITMIME must not be sent the message for (RFC 6531 section 3.2, RFC 6152
+ * section 3); nodemailer would send it all the same. We convert nothing: it would break signatures.
+ */
+async function unfitFor(parcel: Parcel, known: ReadonlySet<string>): Promise<ReadonlyMap<string, RelayReply>> {
+  const isPlain = (text: string) => /^[\x20-\x7e]*$/.test(text);
+  const [utf8, eightBit] = [known.has('SMTPUTF8'), known.has('8BITMIME')];
+  if (utf8 && eightBit) return new Map();
+  const needs = (await parcel.needs?.()) ?? { utf8: false, eightBit: false };
+  const unfit = new Map<string, RelayReply>();
+  for (const recipient of parcel.recipients) {
+    if (!utf8 && (needs.utf8 || !isPlain(parcel.sender) || !isPlain(recipient))) {
+      unfit.set(recipient, { code: 553, text: '553 5.6.7 The message needs SMTPUTF8, which the server does not know' });
+    } else if (!eightBit && needs.eightBit) {
+      unfit.set(recipient, { code: 554, text: '554 5.6.3 The message needs 8BITMIME, which the server does not know' });
+    }
+  }
+  return unfit;
+}
+
+function dsnOptions({ ret, envid, notify, orcpt }: ParcelDsn) {
+  return {
+    ...(ret === null ? {} : { ret }),
+    ...(envid === null ? {} : { envid }),
+    ...(notify === null ? {} : { notify }),
+    ...(orcpt === null ? {} : { orcpt }),
+  };
+}
+
 function replyOf(error: SendError): RelayReply {
   return { code: error.responseCode ?? 0, text: error.response ?? error.message };
 }
@@ -192,6 +262,11 @@ function mixed(parcel: Parcel, response: string, rejected: readonly RejectedErro
 
 /** The transaction failed: a reply to MAIL, DATA or the final dot is for all whom RCPT did not refuse before. */
 function refused(parcel: Parcel, error: SendError, rejected: readonly RejectedError[]): RelayResult {
+  // The server said in EHLO how much it takes (RFC 1870).
+  if (error.code === 'EMESSAGE' && error.command === 'MAIL FROM') {
+    const tooLarge = { code: 552, text: '552 5.3.4 The message is larger than the server takes' };
+    return { replies: new Map(parcel.recipients.map((one) => [one, tooLarge])), failure: null };
+  }
   const isReply = (error.responseCode ?? 0) >= 400 && error.command !== 'CONN' && error.command !== 'EHLO';
   if (!isReply) return failed(parcel, error);
   const result = mixed(parcel, '', rejected);

@@ -12,12 +12,17 @@ export interface Commands extends OutboundCommands {
   releaseDelivery(tx: TenantTx, deliveryId: string, actor: string): Promise<{ readonly released: boolean }>;
   /** Idempotent: `discarded` is false when it was discarded before. Throws `conflict` when it is not in quarantine. */
   discardDelivery(tx: TenantTx, deliveryId: string, actor: string): Promise<{ readonly discarded: boolean }>;
+  /** Makes a client's waiting mail due now; answers how many deliveries that is. */
+  flushQueue(tx: TenantTx, clientId: string, actor: string): Promise<{ readonly deliveries: number }>;
   /** Ends an open incident; a resolved one stays as it is. */
   resolveIncident(tx: TenantTx, incidentId: string, resolution: string, actor: string): Promise<void>;
   /** Answers with the run's id; the run that is there already when the same is asked for again. */
   requestReport(tx: TenantTx, wanted: ReportWanted, actor: string): Promise<{ readonly id: string }>;
-  /** Computes a plan for a day (`YYYY-MM-DD`). Reads the PSA, writes nothing there. */
-  createBillingPlan(caller: ApiCaller, usageDay: string): Promise<{ readonly id: string }>;
+  /**
+   * Computes a plan for a day (`YYYY-MM-DD`). Reads the PSA, writes nothing there. `largeChanges`: lines that change more than is
+   * usual are planned, not held.
+   */
+  createBillingPlan(caller: ApiCaller, usageDay: string, largeChanges: boolean): Promise<{ readonly id: string }>;
   /** Throws `conflict` when the plan is beyond approval. */
   approveBillingPlan(tx: TenantTx, planId: string, actor: string): Promise<void>;
   /** Sees to it that an approved plan is applied, soon and once. Throws `conflict` when it is not approved. */

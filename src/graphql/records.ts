@@ -8,6 +8,8 @@ import { getMailboxes, type Mailbox } from '../accounts/mailboxes.ts';
 import { getNetworks, type SubmissionNetwork } from '../accounts/networks.ts';
 import { type LimitSubject, limitsOf, type RecipientLimits, subjectKey } from '../accounts/outbound-limits.ts';
 import { type OutboundPolicy, outboundPolicies } from '../accounts/policy.ts';
+import { type ClientRoute, listRoutes } from '../accounts/routes.ts';
+import { type ClientStrategy, listStrategies } from '../accounts/routing.ts';
 import {
   getPlans,
   type PlanRow,
@@ -19,6 +21,7 @@ import {
 import type { ListEntry } from '../core/message.ts';
 import type { Granularity, LocalPeriod } from '../core/period.ts';
 import type { TenantTx } from '../db/db.ts';
+import { type AttemptRow, deliveryAttempts } from '../ledger/attempts.ts';
 import {
   type DeliveryRow,
   deliveryEvents,
@@ -58,6 +61,9 @@ export interface Loaders {
   readonly delivery: Loader<string, DeliveryRow>;
   readonly message: Loader<string, MessageRow>;
   readonly events: Loader<string, TraceEvent[]>;
+  readonly attempts: Loader<string, AttemptRow[]>;
+  readonly routes: Loader<string, ClientRoute[]>;
+  readonly strategies: Loader<string, ClientStrategy[]>;
   readonly statistics: Loader<StatisticsKey, Statistics>;
   readonly incident: Loader<string, IncidentRow>;
   readonly reportRun: Loader<string, RunRow>;
@@ -84,6 +90,11 @@ export function createLoaders(read: Read): Loaders {
     delivery: new Loader(async (ids) => byKey(await read((tx) => getDeliveries(tx, ids)), (row) => row.id)),
     message: new Loader(async (ids) => byKey(await read((tx) => getMessages(tx, ids)), (row) => row.id)),
     events: new Loader(async (ids) => groupBy(await read((tx) => deliveryEvents(tx, ids)), (row) => row.deliveryId)),
+    attempts: new Loader(async (ids) =>
+      groupBy(await read((tx) => deliveryAttempts(tx, ids)), (row) => row.deliveryId),
+    ),
+    routes: new Loader(async (ids) => groupBy(await read((tx) => listRoutes(tx, ids)), (row) => row.clientId)),
+    strategies: new Loader(async (ids) => groupBy(await read((tx) => listStrategies(tx, ids)), (row) => row.clientId)),
     statistics: new Loader((keys) => read((tx) => statistics(tx, keys)), statisticsKey),
     incident: new Loader(async (ids) => byKey(await read((tx) => getIncidents(tx, ids)), (row) => row.id)),
     reportRun: new Loader(async (ids) => byKey(await read((tx) => getRuns(tx, ids)), (row) => row.id)),

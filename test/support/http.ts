@@ -39,6 +39,7 @@ export const NO_COMMANDS: HttpDeps['commands'] = {
   activateDkimKey: refuse,
   releaseDelivery: refuse,
   discardDelivery: refuse,
+  flushQueue: refuse,
   resolveIncident: refuse,
   requestReport: refuse,
   createBillingPlan: refuse,

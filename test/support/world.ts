@@ -83,6 +83,26 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     domain,
     at,
   );
+  await run(
+    `insert into region_strategies (partner_id, client_id, id, domain, regions, created_at)
+     values ($1, $2, $3, $4, array[$5], $6)`,
+    partner,
+    client,
+    newId(),
+    domain,
+    `${mark}-region`,
+    at,
+  );
+  await run(
+    `insert into delivery_attempts (partner_id, delivery_id, id, at, node, host, port, code, reply, duration_ms)
+     values ($1, $2, $3, $4, 'n1', $5, 25, 250, $6, 1)`,
+    partner,
+    id.delivery,
+    newId(),
+    at,
+    `mx.${domain}`,
+    `250 ${mark}`,
+  );
   for (const kind of ['accepted', 'quarantined']) {
     await run(
       `insert into ledger (partner_id, id, client_id, occurred_at, kind, direction, message_id, delivery_id, mailbox_id,

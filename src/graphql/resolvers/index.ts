@@ -8,6 +8,7 @@ import { outboundMutations } from './outbound-mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
 import { queryResolvers } from './query.ts';
 import { reportResolvers } from './reports.ts';
+import { routingResolvers } from './routing.ts';
 import { statisticsResolvers } from './statistics.ts';
 import { traceResolvers } from './trace.ts';
 import type { Resolver, Resolvers } from './types.ts';
@@ -41,4 +42,5 @@ export const resolvers: Resolvers = merge([
   outboundResolvers,
   outboundMutations,
   commandMutations,
+  routingResolvers,
 ]);
