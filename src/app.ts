@@ -31,6 +31,7 @@ import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.
 import { createPipeline } from './pipeline/create.ts';
 import { rollOnce } from './rollups/build.ts';
 import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
+import { makeSigning } from './wiring-outbound.ts';
 
 /** What a test or the demo puts in the place of a part. */
 export interface AppOverrides {
@@ -109,14 +110,16 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
     const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
     const probe = serverProbe({ resolver, hostName: config.hostName, allowPrivateHosts: config.allowPrivateHosts });
-    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder, probe };
+    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder, probe, secrets, resolver };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
     if (config.roles.includes('gateway')) {
+      const signing = await makeSigning(wired);
+      const srs = { domain: config.srsDomain, key: secrets.srsKey };
       const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
       parts.add(() => pipeline.close());
-      const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
+      const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config, signing, srs });
       await delivery.start();
       parts.add(() => delivery.stop());
       const { certificate } = config;
@@ -129,6 +132,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         pipeline,
         resolver,
         config: { ...config, tls },
+        srs,
       });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));

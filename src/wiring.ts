@@ -11,6 +11,7 @@ import { approvePlan, createPlan } from './billing/plan.ts';
 import { usageOf } from './billing/read.ts';
 import { takeSnapshot } from './billing/usage.ts';
 import type { Config } from './config/config.ts';
+import type { Secrets } from './config/secrets.ts';
 import type { Clock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
 import { isId, newId } from './core/id.ts';
@@ -21,7 +22,7 @@ import type { SystemTx, TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
 import { type RouteState, recordHealth } from './gateway/health.ts';
-import { flushClient, type Spool } from './gateway/index.ts';
+import { flushClient, forgetOldCounts, type Spool } from './gateway/index.ts';
 import { makeDue } from './gateway/queue.ts';
 import type { Commands } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
@@ -29,7 +30,9 @@ import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
+import type { Resolver } from './mail/resolver.ts';
 import { watchMappings } from './monitor/mappings.ts';
+import { watchOutbound } from './monitor/outbound.ts';
 import { probeServers } from './monitor/probes.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
@@ -40,6 +43,7 @@ import { verify } from './rollups/verify.ts';
 import { resolveIncidentById } from './tickets/incidents.ts';
 import { incidentsBetween } from './tickets/read.ts';
 import { syncTickets } from './tickets/sync.ts';
+import { outboundCommands } from './wiring-outbound.ts';
 
 /** What the wiring joins; made by app.ts. */
 export interface Wired {
@@ -52,6 +56,8 @@ export interface Wired {
   readonly reportFolder: string;
   readonly probe: ServerProbe;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
+  readonly secrets: Secrets;
+  readonly resolver: Resolver;
 }
 
 const PARTITION_DAYS = 7;
@@ -69,6 +75,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await watchServers(db, clock, config.serverDownSeconds);
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
+      await watchOutbound(db);
     },
     // One round at a time: many servers that say nothing must not take the places of other jobs.
     'servers.probe': async () => {
@@ -123,6 +130,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
     'spool.sweep': async () => {
       await spool.sweep(db, clock);
     },
+    'outbound.sweep': async () => {
+      await db.system(forgetOldCounts);
+    },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };
 }
@@ -143,6 +153,7 @@ export function makeCommands(wired: Wired): Commands {
   const { config, store, clock, logger, psaFor, queue } = wired;
   const { db } = store;
   return {
+    ...outboundCommands(wired),
     // Whether this caller may let malware out was decided by its scopes before.
     releaseDelivery: (tx, id, actor) => releaseDelivery(tx, id, actor, { malware: true }),
     discardDelivery: (tx, id, actor) => discardDelivery(tx, id, actor),
@@ -173,12 +184,14 @@ export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metri
       ...(await tx.one<{
         queued: number;
         oldest: Date | null;
+        held: number;
         incidents: number;
         rolled: Date | null;
         tried: number;
         secondChance: number;
       }>(sql`
-        select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q) as oldest,
+        select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q where q.held_at is null) as oldest,
+               (select count(*) from queue h where h.held_at is not null) as held,
                (select count(*) from incidents i where i.state = 'open') as incidents,
                (select s.rolled_at from rollup_state s) as rolled,
                (select c.value from delivery_counters c where c.name = 'second_chance_tried') as tried,
@@ -198,7 +211,8 @@ export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metri
   const [gauge, counter] = [metric('gauge'), metric('counter')];
   return [
     gauge('tollgate_queue_deliveries', 'Deliveries that wait or are under way', row.queued),
-    gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue', age(row.oldest)),
+    gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue that is not held', age(row.oldest)),
+    gauge('tollgate_held_deliveries', 'Outbound deliveries that wait for a person', row.held),
     gauge('tollgate_incidents_open', 'Open incidents', row.incidents),
     gauge('tollgate_rollup_lag_seconds', 'Time since the rollups were last brought up to date', age(row.rolled)),
     gauge(

@@ -55,6 +55,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/http': ['src/db', 'src/config', 'src/accounts', 'src/graphql'],
   'src/app.ts': ['*'],
   'src/wiring.ts': ['*'],
+  'src/wiring-outbound.ts': ['*'],
   'src/cli.ts': ['*'],
   'src/cli': ['*'],
   'src/demo': ['*'],

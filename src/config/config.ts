@@ -48,6 +48,12 @@ export interface Config {
   readonly reportWaitSeconds: number;
   /** Threads that parse and score. */
   readonly scanThreads: number;
+  /** The domain of rewritten senders of forwarded mail; notifications come back to it. */
+  readonly srsDomain: string;
+  /** The domain whose SPF record names this gateway's addresses, for advice; null: none. */
+  readonly spfInclude: string | null;
+  /** The gateway's own ARC key; null: changed mail is not sealed. */
+  readonly arc: { readonly domain: string; readonly selector: string; readonly keyFile: string } | null;
   /** Where this node stands, for clients whose mail must stay in certain regions; null: it is in none. */
   readonly region: string | null;
 }
@@ -98,6 +104,14 @@ const schema = z.object({
   TOLLGATE_SERVER_DOWN_SECONDS: seconds.default(300),
   TOLLGATE_REPORT_WAIT_SECONDS: seconds.default(6 * 3600),
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
+  TOLLGATE_SRS_DOMAIN: z.string().optional(),
+  TOLLGATE_SPF_INCLUDE: z.string().optional(),
+  TOLLGATE_ARC_DOMAIN: z.string().optional(),
+  TOLLGATE_ARC_SELECTOR: z
+    .string()
+    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i, 'is not a selector')
+    .optional(),
+  TOLLGATE_ARC_KEY: z.string().optional(),
   TOLLGATE_REGION: z
     .string()
     .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'may hold small letters, digits and dashes only')
@@ -131,6 +145,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (given['TOLLGATE_HOSTNAME'] !== undefined && hostName === null)
     faults.push('TOLLGATE_HOSTNAME is not a full host name');
   const certificate = parseCertificate(given['TOLLGATE_TLS_CERT'], given['TOLLGATE_TLS_KEY'], faults);
+  const srsDomain = parseDomain('TOLLGATE_SRS_DOMAIN', given, faults);
+  const spfInclude = parseDomain('TOLLGATE_SPF_INCLUDE', given, faults);
+  const arc = parseArc(given, faults);
   const ports = ['HTTP_PORT', 'SMTP_PORT', 'SUBMISSION_PORT'] as const;
   if (parsed.success) {
     const used = ports.map((name) => parsed.data[name]).filter((value) => value !== 0);
@@ -141,6 +158,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   const data = parsed.data;
   const home = path.resolve(data.TOLLGATE_HOME);
+  const name = hostName ?? normalizeDomain(hostname()) ?? 'tollgate.localdomain';
   return Object.freeze({
     home,
     bindHost: data.BIND_HOST,
@@ -161,7 +179,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         .replace(/[^\w.-]/g, '-')
         .slice(0, 63) ||
         'node'),
-    hostName: hostName ?? normalizeDomain(hostname()) ?? 'tollgate.localdomain',
+    hostName: name,
     certificate,
     secondSource: data.TOLLGATE_SECOND_SOURCE ?? null,
     logLevel: data.TOLLGATE_LOG,
@@ -173,6 +191,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     serverDownSeconds: data.TOLLGATE_SERVER_DOWN_SECONDS,
     reportWaitSeconds: data.TOLLGATE_REPORT_WAIT_SECONDS,
     scanThreads: data.TOLLGATE_SCAN_THREADS,
+    srsDomain: srsDomain ?? name,
+    spfInclude,
+    arc,
     region: data.TOLLGATE_REGION ?? null,
   });
 }
@@ -208,6 +229,25 @@ function parseCertificate(
     faults.push(...(error as Error).message.split('\n'));
   }
   return files;
+}
+
+function parseDomain(name: string, given: Readonly<Record<string, string>>, faults: string[]): string | null {
+  const text = given[name];
+  if (text === undefined) return null;
+  const domain = normalizeDomain(text);
+  if (domain === null) faults.push(`${name} is not a domain`);
+  return domain;
+}
+
+/** All three or none: half a key would silently seal nothing. */
+function parseArc(given: Readonly<Record<string, string>>, faults: string[]): Config['arc'] {
+  const names = ['TOLLGATE_ARC_DOMAIN', 'TOLLGATE_ARC_SELECTOR', 'TOLLGATE_ARC_KEY'] as const;
+  const [domain, selector, keyFile] = [parseDomain(names[0], given, faults), given[names[1]], given[names[2]]];
+  const missing = names.filter((name) => given[name] === undefined);
+  if (missing.length > 0 && missing.length < names.length)
+    for (const name of missing) faults.push(`${name} is missing: the three ARC settings belong together`);
+  if (domain === null || selector === undefined || keyFile === undefined) return null;
+  return { domain, selector: selector.toLowerCase(), keyFile: path.resolve(keyFile) };
 }
 
 function parseRoles(text: string, faults: string[]): readonly Role[] {

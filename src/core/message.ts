@@ -44,14 +44,17 @@ export const FILTER_CLASSES = [
 ] as const;
 export type FilterClass = (typeof FILTER_CLASSES)[number];
 
-/** What a client wants done, all values filled in: accounts/policy.ts merges master, partner and client settings. */
+/**
+ * What a client wants done, all values filled in: accounts/policy.ts merges master, partner and client settings. `hold` is for
+ * outbound mail only.
+ */
 export interface Policy {
   /** From this score on mail is spam. */
   readonly spamScore: number;
-  readonly spamAction: 'tag' | 'quarantine' | 'reject' | 'deliver';
-  readonly phishAction: 'quarantine' | 'reject';
+  readonly spamAction: 'tag' | 'hold' | 'quarantine' | 'reject' | 'deliver';
+  readonly phishAction: 'hold' | 'quarantine' | 'reject';
   readonly spoofAction: 'tag' | 'quarantine' | 'reject';
-  readonly malwareAction: 'quarantine' | 'reject' | 'discard';
+  readonly malwareAction: 'hold' | 'quarantine' | 'reject' | 'discard';
   readonly unscannableAction: 'quarantine' | 'reject';
   readonly bulkAction: 'deliver' | 'tag' | 'quarantine';
   readonly attachments: Readonly<Record<FilterClass, 'allow' | 'quarantine' | 'reject' | 'strip'>>;

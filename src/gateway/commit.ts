@@ -8,6 +8,7 @@ import { sql } from '../db/sql.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
+import { holdOverLimits } from './outbound-counts.ts';
 import { HOLD_DAYS, NOTICE_HOURS } from './retry.ts';
 
 export interface RefusedRecipient {
@@ -68,15 +69,16 @@ interface Row {
 }
 
 /**
- * Messages, deliveries, queue rows and events (and `events` with them), in the caller's transaction. All statements are sent
- * at once and run in this order.
+ * Messages, deliveries, queue rows and events (and `events` with them), in the caller's transaction. What is over an outbound
+ * limit is held. All statements are sent at once and run in this order.
  */
 export async function writeMessages(
   tx: SystemTx,
-  messages: readonly AcceptedMessage[],
+  given: readonly AcceptedMessage[],
   node: string,
   events: readonly LedgerEvent[] = [],
 ): Promise<void> {
+  const messages = await holdOverLimits(tx, given);
   const rows = messages.flatMap((message) => message.deliveries.map((delivery) => ({ message, delivery })));
   const queued = rows.filter((row) => row.delivery.disposition === 'queued');
   const statements: Promise<unknown>[] = [];
@@ -156,17 +158,19 @@ function insertQueue(tx: SystemTx, rows: readonly Row[]): Promise<number> {
   const notice = new Date(tx.now.getTime() + NOTICE_HOURS * 3_600_000);
   return tx.run(sql`
     insert into queue (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind,
-                       queued_at, due_at, expires_at, notice_due_at)
+                       queued_at, due_at, expires_at, held_at, held_reason, notice_due_at)
     select q.partner_id, q.delivery_id, q.client_id, q.message_id, q.content_id, q.sender, q.recipient, q.domain, q.kind,
-           ${tx.now}, ${tx.now}, ${expires}, case when q.noticed then ${notice}::timestamptz end
+           ${tx.now}, ${tx.now}, ${expires}, case when q.held is not null then ${tx.now}::timestamptz end, q.held,
+           case when q.noticed and q.held is null then ${notice}::timestamptz end
     from unnest(${pick(({ message }) => message.partnerId)}::uuid[], ${pick(({ delivery }) => delivery.id)}::uuid[],
                 ${pick(({ delivery }) => delivery.context.clientId)}::uuid[], ${pick(({ message }) => message.id)}::uuid[],
                 ${pick(({ message }) => message.content.id)}::text[],
                 ${pick(({ message }) => storable(message.envelope.sender))}::text[],
                 ${pick(({ delivery }) => delivery.context.recipient)}::text[],
                 ${pick(({ delivery }) => domainOf(delivery.context.recipient))}::text[],
-                ${pick(({ message }) => message.kind)}::text[], ${pick(isNoticed)}::boolean[])
-      as q (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind, noticed)`);
+                ${pick(({ message }) => message.kind)}::text[], ${pick(({ delivery }) => delivery.held)}::text[],
+                ${pick(isNoticed)}::boolean[])
+      as q (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind, held, noticed)`);
 }
 
 function eventsOf({ message, delivery }: Row, now: Date, node: string): LedgerEvent[] {
@@ -192,7 +196,7 @@ function eventsOf({ message, delivery }: Row, now: Date, node: string): LedgerEv
     latencyMs: null,
     node,
   };
-  if (disposition !== 'quarantined' && disposition !== 'discarded') return [base];
+  if (disposition === 'queued' || disposition === 'rejected') return [base];
   return [base, { ...base, id: newId(), kind: disposition, leads: 0, latencyMs: 0 }];
 }
 

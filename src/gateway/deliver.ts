@@ -8,6 +8,7 @@ import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { Resolver } from '../mail/resolver.ts';
+import type { SrsSettings } from '../mail/srs.ts';
 import { type Attempt, recordAttempts } from './attempts.ts';
 import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
@@ -16,7 +17,7 @@ import { type RouteState, recordHealth } from './health.ts';
 import { addressOf, NoSuchHost } from './hosts.ts';
 import { needsOf } from './needs.ts';
 import { sendDelayNotices } from './notice.ts';
-import { outgoing } from './outgoing.ts';
+import { outgoing, type Signing } from './outgoing.ts';
 import {
   claim,
   freeLeases,
@@ -65,6 +66,10 @@ export interface DeliveryDeps {
     /** Own address that second chances leave from; absent or null: the usual one. */
     readonly secondSource?: string | null;
   };
+  /** Keys for outbound and changed mail; absent: nothing is signed. */
+  readonly signing?: Signing;
+  /** As the gateway has it; absent: nobody is told when a forwarded copy can't be delivered. */
+  readonly srs?: SrsSettings;
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
   /** 0 to below 1, for the draw among routes of one priority; Math.random except in tests. */
@@ -258,9 +263,9 @@ async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[
     const dsnTakenOver = result.dsn === true && !delivered.has(job.recipient);
     return { ...outcomeOf(job, result, now), host: isAnswered ? host : null, dsnTakenOver };
   });
-  const notices = (await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now)))).map(
-    (notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }),
-  );
+  const notices = (
+    await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now, deps.srs ?? null)))
+  ).map((notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }));
   await deps.db.system(async (tx) => {
     const ended = await removeEnded(
       tx,
@@ -401,8 +406,9 @@ function parcelOf(deps: DeliveryDeps, first: Job, recipients: readonly string[])
     sender: first.sender,
     recipients,
     // With room for the fields that we add.
-    bytes: first.bytes + 1024,
-    open: () => outgoing(deps.spool, deps.config.hostName, first, recipients.length),
+    bytes: first.bytes + (deps.signing === undefined ? 1024 : 8192),
+    open: () =>
+      outgoing(deps.spool, deps.config.hostName, first, recipients.length, deps.signing ?? null, deps.clock.now()),
     dsn: dsnOf(first),
     // A client's own server gets what came for it as it is: refusing it here would lose it without a word.
     ...(isToClient(first) ? {} : { needs: () => needsOf(deps.spool, first) }),

@@ -1,8 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Pipeline } from '../core/message.ts';
 import type { SystemDb } from '../db/db.ts';
 import { cachingResolver, type Resolver, systemResolver } from '../mail/resolver.ts';
+import type { SrsSettings } from '../mail/srs.ts';
 import { Committer } from './commit.ts';
 import { inboundPort } from './inbound.ts';
 import { GatewayServer, type ServerSettings } from './server.ts';
@@ -13,6 +15,8 @@ import { RelayAddresses, relayTurn, submitterTurn } from './turn.ts';
 export { watchCertificate } from './certificate.ts';
 export { createDelivery, type Delivery } from './deliver.ts';
 export { flushClient } from './flush.ts';
+export { forgetOldCounts } from './outbound-counts.ts';
+export type { Signing } from './outgoing.ts';
 export { serverProbe } from './probe.ts';
 export { Spool } from './spool.ts';
 
@@ -34,6 +38,8 @@ export interface GatewayDeps {
   /** For the addresses of relays that say ETRN; the system's when absent. */
   readonly resolver?: Resolver;
   readonly config: GatewayConfig;
+  /** For forwarded mail and its notifications. Absent: under the host name, with a key that no other node knows. */
+  readonly srs?: SrsSettings;
 }
 
 export interface Gateway {
@@ -51,10 +57,12 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const committer = new Committer(db, config.nodeId);
   const common = { db, spool, pipeline, committer, clock, scanMs: config.scanMs ?? 60_000 };
   const server = { spool, clock, logger, settings: config };
+  const srs = deps.srs ?? { domain: config.hostName, key: randomBytes(32) };
+  const { hostName, directoryGraceSeconds: graceSeconds } = config;
   const turn = { db, clock, logger, resolver: deps.resolver ?? cachingResolver(systemResolver()) };
   const relays = new RelayAddresses(turn);
   const inbound = new GatewayServer(
-    { ...inboundPort({ ...common, graceSeconds: config.directoryGraceSeconds }), etrn: relayTurn(turn, relays) },
+    { ...inboundPort({ ...common, graceSeconds, hostName, srs }), etrn: relayTurn(turn, relays) },
     server,
   );
   const submission = new GatewayServer({ ...submissionPort(common), etrn: submitterTurn(turn) }, server);

@@ -140,7 +140,8 @@ export class GatewayServer {
         ...(isSubmission ? [] : ['AUTH']),
       ],
       authMethods: ['PLAIN', 'LOGIN'],
-      authOptional: !isSubmission,
+      // The submission port asks at MAIL: a client's server may come by its network instead of a login.
+      authOptional: true,
       // Without TLS a password is heard by everyone on the way; on loopback there is no way.
       allowInsecureAuth: isSubmission && loopback && tls === null,
       ...(tls === null ? {} : { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const }),

@@ -1,11 +1,13 @@
+import type { DkimAlgorithm, DkimKey } from '../accounts/dkim.ts';
 import type { ApiCaller } from '../accounts/keys.ts';
+import type { RecordAdvice } from '../core/advice.ts';
 import type { TenantTx } from '../db/db.ts';
 
 /**
  * What the API sets off and does not do itself: the composition root hands in the domain's own commands. Those with a
  * transaction write in it, audit entry included. All throw AppErrors; `not_found` for another tenant's id too.
  */
-export interface Commands {
+export interface Commands extends OutboundCommands {
   /** Idempotent: `released` is false when it was released before. Throws `conflict` when it is not in quarantine. */
   releaseDelivery(tx: TenantTx, deliveryId: string, actor: string): Promise<{ readonly released: boolean }>;
   /** Idempotent: `discarded` is false when it was discarded before. Throws `conflict` when it is not in quarantine. */
@@ -33,4 +35,25 @@ export interface ReportWanted {
   readonly report: string;
   readonly from: string;
   readonly to: string;
+}
+
+/** Whether a key's DNS record is as it should be; `unavailable`: the name servers did not answer. */
+export type DkimRecordState = 'published' | 'missing' | 'different' | 'unavailable';
+
+/** What needs keys, the resolver or the operator's settings. */
+export interface OutboundCommands {
+  spfAdvice(domain: string): Promise<RecordAdvice>;
+  dmarcAdvice(domain: string): Promise<RecordAdvice>;
+  dkimState(key: DkimKey): Promise<DkimRecordState>;
+  dkimRecord(key: DkimKey): string;
+  /** Makes a key that does not sign yet. `selector` null: one of the day. */
+  createDkimKey(tx: TenantTx, wanted: DkimWanted, actor: string): Promise<DkimKey>;
+  /** Throws `conflict` when the DNS record is not as it should be, unless forced; `unavailable` when nobody knows. */
+  activateDkimKey(caller: ApiCaller, id: string, isForced: boolean): Promise<DkimKey>;
+}
+
+export interface DkimWanted {
+  readonly domain: string;
+  readonly selector: string | null;
+  readonly algorithm: DkimAlgorithm;
 }

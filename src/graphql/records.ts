@@ -1,8 +1,13 @@
 import { getRuns, type RunRow } from '../../reports/run-list.ts';
 import { type Client, getClients, listDomains } from '../accounts/clients.ts';
 import { type Mapping, mappingsOf } from '../accounts/connections.ts';
+import { type Credential, getCredentials } from '../accounts/credentials.ts';
+import { type DkimKey, getDkimKeys } from '../accounts/dkim.ts';
 import { getListEntries } from '../accounts/lists.ts';
 import { getMailboxes, type Mailbox } from '../accounts/mailboxes.ts';
+import { getNetworks, type SubmissionNetwork } from '../accounts/networks.ts';
+import { type LimitSubject, limitsOf, type RecipientLimits, subjectKey } from '../accounts/outbound-limits.ts';
+import { type OutboundPolicy, outboundPolicies } from '../accounts/policy.ts';
 import { type ClientRoute, listRoutes } from '../accounts/routes.ts';
 import { type ClientStrategy, listStrategies } from '../accounts/routing.ts';
 import {
@@ -49,6 +54,11 @@ export interface Loaders {
   readonly client: Loader<string, Client>;
   readonly mailbox: Loader<string, Mailbox>;
   readonly listEntry: Loader<string, ListEntry>;
+  readonly credential: Loader<string, Credential>;
+  readonly network: Loader<string, SubmissionNetwork>;
+  readonly dkimKey: Loader<string, DkimKey>;
+  readonly recipientLimits: Loader<LimitSubject, RecipientLimits>;
+  readonly outboundPolicy: Loader<string, OutboundPolicy>;
   readonly delivery: Loader<string, DeliveryRow>;
   readonly message: Loader<string, MessageRow>;
   readonly events: Loader<string, TraceEvent[]>;
@@ -71,6 +81,14 @@ export function createLoaders(read: Read): Loaders {
     client: new Loader(async (ids) => byKey(await read((tx) => getClients(tx, ids)), (row) => row.id)),
     mailbox: new Loader(async (ids) => byKey(await read((tx) => getMailboxes(tx, ids)), (row) => row.id)),
     listEntry: new Loader(async (ids) => byKey(await read((tx) => getListEntries(tx, ids)), (row) => row.id)),
+    credential: new Loader(async (ids) => byKey(await read((tx) => getCredentials(tx, ids)), (row) => row.id)),
+    network: new Loader(async (ids) => byKey(await read((tx) => getNetworks(tx, ids)), (row) => row.id)),
+    dkimKey: new Loader(async (ids) => byKey(await read((tx) => getDkimKeys(tx, ids)), (row) => row.id)),
+    recipientLimits: new Loader<LimitSubject, RecipientLimits>(
+      (subjects) => read((tx) => limitsOf(tx, subjects)),
+      subjectKey,
+    ),
+    outboundPolicy: new Loader((ids) => read((tx) => outboundPolicies(tx, ids))),
     delivery: new Loader(async (ids) => byKey(await read((tx) => getDeliveries(tx, ids)), (row) => row.id)),
     message: new Loader(async (ids) => byKey(await read((tx) => getMessages(tx, ids)), (row) => row.id)),
     events: new Loader(async (ids) => groupBy(await read((tx) => deliveryEvents(tx, ids)), (row) => row.deliveryId)),

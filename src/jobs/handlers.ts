@@ -15,6 +15,7 @@ export const JOB_NAMES = [
   'billing.apply',
   'rollups.verify',
   'spool.sweep',
+  'outbound.sweep',
   'ledger.partitions',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];

@@ -165,6 +165,7 @@ const job = (changes: Partial<Job> = {}): Job => ({
   dsnNotify: null,
   dsnOrcpt: null,
   smtpUtf8: false,
+  forwardedFor: null,
   ...changes,
 });
 

@@ -3,6 +3,8 @@ import { accountResolvers } from './accounts.ts';
 import { billingResolvers } from './billing.ts';
 import { incidentResolvers } from './incidents.ts';
 import { commandMutations } from './mutations.ts';
+import { outboundResolvers } from './outbound.ts';
+import { outboundMutations } from './outbound-mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
 import { queryResolvers } from './query.ts';
 import { reportResolvers } from './reports.ts';
@@ -39,6 +41,8 @@ export const resolvers: Resolvers = merge([
   reportResolvers,
   billingResolvers,
   serverResolvers,
+  outboundResolvers,
+  outboundMutations,
   commandMutations,
   routingResolvers,
 ]);

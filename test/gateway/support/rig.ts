@@ -8,7 +8,14 @@ import { type Logger, silentLogger } from '../../../src/core/log.ts';
 import type { Pipeline } from '../../../src/core/message.ts';
 import type { Action, Verdict } from '../../../src/core/verdict.ts';
 import type { DeliveryDeps } from '../../../src/gateway/deliver.ts';
-import { createDelivery, createGateway, type Delivery, type GatewayConfig, Spool } from '../../../src/gateway/index.ts';
+import {
+  createDelivery,
+  createGateway,
+  type Delivery,
+  type GatewayConfig,
+  type Signing,
+  Spool,
+} from '../../../src/gateway/index.ts';
 import type { OwnPlace } from '../../../src/gateway/routes.ts';
 import { realDisk, type SpoolDisk } from '../../../src/gateway/spool.ts';
 import { type Resolver, zoneResolver } from '../../../src/mail/resolver.ts';
@@ -53,10 +60,14 @@ export interface RigOptions {
   readonly resolver?: Resolver;
   readonly mxPort?: number;
   readonly delivery?: Partial<DeliveryDeps>;
+  readonly signing?: Signing;
   readonly random?: () => number;
   /** Of the first delivery worker. */
   readonly region?: string;
 }
+
+/** The key of rewritten senders in tests. */
+export const SRS = { domain: 'srs.tollgate.example', key: Buffer.alloc(32, 7) };
 
 /** A gateway with its database, spool and delivery worker (not started: tests drain). */
 export async function openRig(t: TestContext, options: RigOptions = {}) {
@@ -67,7 +78,7 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
   const config = { ...CONFIG, ...options.config };
   const resolver = options.resolver ?? zoneResolver({});
   const pipeline = options.pipeline ?? byLocalPart;
-  const gateway = createGateway({ db, clock, logger, spool, pipeline, resolver, config });
+  const gateway = createGateway({ db, clock, logger, spool, pipeline, resolver, config, srs: SRS });
   const nodes: Delivery[] = [];
   const openNode = (nodeId: string, region: string | null, own: OwnPlace = {}) => {
     const node = createDelivery({
@@ -77,6 +88,8 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
       spool,
       resolver,
       config: { nodeId, hostName: config.hostName, allowPrivateHosts: ['127.0.0.1'], region, ...own },
+      srs: SRS,
+      ...(options.signing === undefined ? {} : { signing: options.signing }),
       ...(options.mxPort === undefined ? {} : { mxPort: options.mxPort }),
       ...(options.random === undefined ? {} : { random: options.random }),
       ...options.delivery,
