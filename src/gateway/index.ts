@@ -9,6 +9,7 @@ import type { Spool } from './spool.ts';
 import { submissionPort } from './submission.ts';
 
 export { createDelivery, type Delivery } from './deliver.ts';
+export { replyToDelivery } from './reply.ts';
 export { Spool } from './spool.ts';
 
 export interface GatewayConfig extends ServerSettings {
