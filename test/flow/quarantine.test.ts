@@ -85,6 +85,13 @@ test('the service whole: held, seen, requested, approved, answered, and gone in 
       `{ quarantinedDelivery(id: "${id}") { why mayRelease content { kind text headers { name } } source { complete } } }`,
     );
     assert.match(JSON.stringify(seen), /harmful program.*EICAR.*"kind":"TEXT".*"complete":true/);
+    const looks = await owner.query(
+      "select action, actor, subject from audit where action like 'message.%' order by action",
+    );
+    assert.deepEqual(looks.rows, [
+      { action: 'message.source', actor: 'key:first key', subject: rows[0]?.id },
+      { action: 'message.view', actor: 'key:first key', subject: rows[0]?.id },
+    ]);
     const answered = await ask(
       `mutation { replyToDelivery(input: {id: "${id}", text: "What is this?"}) { sent delivery { direction verdict } userErrors { message } } }`,
     );

@@ -43,8 +43,8 @@ async function open(t: TestContext) {
       ...NO_COMMANDS,
       releaseDelivery: (tx, id, actor) => release(tx, actor, id),
       discardDelivery: (tx, id, actor) => remove(tx, actor, id),
-      previewMessage: (id) => previewer.preview(id),
-      messageSource: (id, max) => previewer.source(id, max),
+      previewMessage: (_caller, seen) => previewer.preview(seen.contentId),
+      messageSource: (_caller, seen, max) => previewer.source(seen.contentId, max),
       replyToDelivery: async (_caller, actor, input) => ({
         deliveryId: input.deliveryId,
         sent: actor.role === 'technician',
