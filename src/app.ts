@@ -8,6 +8,7 @@ import { packageRoot } from './config/root.ts';
 import type { Secrets } from './config/secrets.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Logger, silentLogger } from './core/log.ts';
+import type { Pipeline } from './core/message.ts';
 import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
 import {
@@ -29,6 +30,7 @@ import { ensurePartitions } from './ledger/partitions.ts';
 import { NodeWatermark } from './ledger/watermark.ts';
 import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.ts';
 import { createPipeline } from './pipeline/create.ts';
+import { createPreviewer } from './quarantine/preview.ts';
 import { rollOnce } from './rollups/build.ts';
 import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
 import { makeSigning } from './wiring-outbound.ts';
@@ -107,18 +109,26 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const spool = await Spool.open(config.contentDir);
     const queue = await openJobs(store, config, logger);
     parts.add(() => queue.close());
+    const previewer = createPreviewer({ store: spool, logger });
+    parts.add(() => previewer.close());
     const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
     const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+    // Of a process without the gateway's role it is started by the first answer that is sent from here.
+    let pipeline: Pipeline | null = null;
+    const filter = () => {
+      pipeline ??= createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
+      return pipeline;
+    };
+    parts.add(async () => pipeline?.close());
     const probe = serverProbe({ resolver, hostName: config.hostName, allowPrivateHosts: config.allowPrivateHosts });
-    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder, probe, secrets, resolver };
+    const parted = { probe, secrets, resolver };
+    const wired = { config, store, clock, logger, spool, queue, previewer, filter, psaFor, reportFolder, ...parted };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
     if (config.roles.includes('gateway')) {
       const signing = await makeSigning(wired);
       const srs = { domain: config.srsDomain, key: secrets.srsKey };
-      const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
-      parts.add(() => pipeline.close());
       const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config, signing, srs });
       await delivery.start();
       parts.add(() => delivery.stop());
@@ -129,7 +139,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         clock,
         logger,
         spool,
-        pipeline,
+        pipeline: filter(),
         resolver,
         config: { ...config, tls },
         srs,

@@ -16,7 +16,16 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/accounts': ['src/db'],
   'src/ledger': ['src/db'],
   'src/pipeline': ['src/mail', 'src/config'],
-  'src/quarantine': ['src/db', 'src/mail', 'src/ledger', 'src/accounts/audit.ts'],
+  'src/quarantine': [
+    'src/db',
+    'src/mail',
+    'src/ledger',
+    'src/accounts/audit.ts',
+    'src/accounts/lists.ts',
+    'src/accounts/retention.ts',
+    'src/pipeline/pool.ts',
+    'src/pipeline/symbols.ts',
+  ],
   'src/gateway': ['src/db', 'src/mail', 'src/accounts', 'src/pipeline', 'src/ledger', 'src/quarantine'],
   'src/rollups': ['src/db', 'src/ledger/read.ts', 'src/ledger/watermark.ts'],
   'src/tickets': ['src/db', 'src/accounts', 'src/rollups/read.ts'],
@@ -47,6 +56,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'src/ledger',
     'src/rollups/read.ts',
     'src/quarantine',
+    'src/mail/preview.ts',
     'src/tickets',
     'src/billing',
     'src/monitor/read.ts',
@@ -78,6 +88,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   fastify: ['src/http', 'integrations'],
   yauzl: ['src/mail'],
   htmlparser2: ['src/mail'],
+  'sanitize-html': ['src/mail'],
   'file-type': ['src/mail'],
 };
 

@@ -18,6 +18,7 @@ export { flushClient } from './flush.ts';
 export { forgetOldCounts } from './outbound-counts.ts';
 export type { Signing } from './outgoing.ts';
 export { serverProbe } from './probe.ts';
+export { replyToDelivery } from './reply.ts';
 export { Spool } from './spool.ts';
 
 export interface GatewayConfig extends ServerSettings {

@@ -17,6 +17,8 @@ export const JOB_NAMES = [
   'spool.sweep',
   'outbound.sweep',
   'ledger.partitions',
+  'ledger.retention',
+  'quarantine.retention',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

@@ -15,13 +15,13 @@ function commands(calls: string[]): Commands {
   return {
     ...NO_COMMANDS,
     async releaseDelivery(tx, id, actor) {
-      note('release', actor);
+      note('release', actor.name);
       const done = await tx.run(sql`
         update deliveries set disposition = 'queued' where id = ${id} and disposition = 'quarantined'`);
       return { released: done === 1 };
     },
     async discardDelivery(tx, id, actor) {
-      note('discard', actor);
+      note('discard', actor.name);
       await tx.run(sql`update deliveries set disposition = 'discarded' where id = ${id}`);
       throw new AppError('conflict', 'the delivery is not in quarantine');
     },

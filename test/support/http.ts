@@ -5,6 +5,7 @@ import { type Logger, silentLogger } from '../../src/core/log.ts';
 import type { PartnerId } from '../../src/core/tenant.ts';
 import type { Database } from '../../src/db/db.ts';
 import { createHttp, type Http, type HttpDeps } from '../../src/http/server.ts';
+import type { MailPreview } from '../../src/mail/preview.ts';
 
 export interface Answer {
   readonly status: number;
@@ -29,6 +30,19 @@ export interface TestServer {
 
 const refuse = () => Promise.reject(new Error('no such command in this test'));
 
+/** What every message looks like where no body is stored. */
+const SHOWN: MailPreview = {
+  headers: [{ name: 'Subject', value: 'x', raw: 'Subject: x' }],
+  attachments: [{ name: 'a.txt', type: 'text/plain', bytes: 1, sha256: '00', findings: [] }],
+  kind: 'text',
+  html: '<pre>x</pre>',
+  text: 'x',
+  document: '<!doctype html>',
+  remoteImages: 0,
+  truncated: false,
+  problem: null,
+};
+
 export const NO_COMMANDS: HttpDeps['commands'] = {
   // What is only read answers, so that every field can be asked for.
   spfAdvice: async () => ({ record: null, problems: [{ code: 'none', message: 'There is none.' }], suggestion: null }),
@@ -40,6 +54,9 @@ export const NO_COMMANDS: HttpDeps['commands'] = {
   releaseDelivery: refuse,
   discardDelivery: refuse,
   flushQueue: refuse,
+  previewMessage: async () => SHOWN,
+  messageSource: async () => ({ bytes: Buffer.from('Subject: x\r\n\r\n'), total: 14 }),
+  replyToDelivery: refuse,
   resolveIncident: refuse,
   requestReport: refuse,
   createBillingPlan: refuse,

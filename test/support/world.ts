@@ -52,6 +52,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     incident: newId(),
     run: newId(),
     plan: newId(),
+    request: newId(),
     connection: newId(),
     credential: newId(),
     network: newId(),
@@ -102,6 +103,16 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     at,
     `mx.${domain}`,
     `250 ${mark}`,
+  );
+  await run(
+    `insert into release_requests (partner_id, id, client_id, delivery_id, requested_by, requested_role, note, requested_at)
+     values ($1, $2, $3, $4, $5, 'user', $5, $6)`,
+    partner,
+    id.request,
+    client,
+    id.delivery,
+    `${mark} reader`,
+    at,
   );
   for (const kind of ['accepted', 'quarantined']) {
     await run(
@@ -260,6 +271,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
       SubmissionCredential: id.credential,
       SubmissionNetwork: id.network,
       DkimKey: id.dkim,
+      ReleaseRequest: id.request,
     },
   };
 }
