@@ -84,6 +84,35 @@ create table deliveries (
   release_due_at timestamp with time zone,
   remote_reply text
 );
+create table digest_items (
+  partner_id uuid not null,
+  scope text not null,
+  subject_id uuid not null,
+  delivery_id uuid not null,
+  slot timestamp with time zone not null
+);
+create table digest_runs (
+  partner_id uuid not null,
+  scope text not null,
+  subject_id uuid not null,
+  slot timestamp with time zone not null,
+  mailbox_id uuid,
+  client_id uuid,
+  origin text not null,
+  recipient text not null,
+  items integer not null,
+  message_id uuid not null,
+  created_at timestamp with time zone not null
+);
+create table digest_settings (
+  partner_id uuid not null,
+  id uuid not null,
+  audience text not null,
+  client_id uuid,
+  mailbox_id uuid,
+  settings jsonb not null,
+  updated_at timestamp with time zone not null
+);
 create table domains (
   partner_id uuid not null,
   client_id uuid not null,
@@ -443,6 +472,25 @@ alter table deliveries add constraint deliveries_partner_id_client_id_fkey FOREI
 alter table deliveries add constraint deliveries_partner_id_message_id_fkey FOREIGN KEY (partner_id, message_id) REFERENCES messages(partner_id, id) ON DELETE CASCADE;
 alter table deliveries add constraint deliveries_pkey PRIMARY KEY (partner_id, id);
 alter table deliveries add constraint deliveries_transform_check CHECK ((transform = ANY (ARRAY['none'::text, 'tag'::text, 'strip'::text])));
+alter table digest_items add constraint digest_items_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table digest_items add constraint digest_items_partner_id_scope_subject_id_slot_fkey FOREIGN KEY (partner_id, scope, subject_id, slot) REFERENCES digest_runs(partner_id, scope, subject_id, slot) ON DELETE CASCADE;
+alter table digest_items add constraint digest_items_pkey PRIMARY KEY (partner_id, scope, subject_id, delivery_id);
+alter table digest_items add constraint digest_items_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'client'::text, 'partner'::text])));
+alter table digest_runs add constraint digest_runs_items_check CHECK ((items >= 0));
+alter table digest_runs add constraint digest_runs_origin_check CHECK ((origin = ANY (ARRAY['schedule'::text, 'request'::text, 'command'::text])));
+alter table digest_runs add constraint digest_runs_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table digest_runs add constraint digest_runs_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table digest_runs add constraint digest_runs_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table digest_runs add constraint digest_runs_pkey PRIMARY KEY (partner_id, scope, subject_id, slot);
+alter table digest_runs add constraint digest_runs_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'client'::text, 'partner'::text])));
+alter table digest_settings add constraint digest_settings_audience_check CHECK ((audience = ANY (ARRAY['users'::text, 'admin'::text])));
+alter table digest_settings add constraint digest_settings_check CHECK (((audience = 'admin'::text) OR (client_id IS NOT NULL)));
+alter table digest_settings add constraint digest_settings_check1 CHECK (((mailbox_id IS NULL) OR (audience = 'users'::text)));
+alter table digest_settings add constraint digest_settings_partner_id_audience_client_id_mailbox_id_key UNIQUE NULLS NOT DISTINCT (partner_id, audience, client_id, mailbox_id);
+alter table digest_settings add constraint digest_settings_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table digest_settings add constraint digest_settings_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table digest_settings add constraint digest_settings_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table digest_settings add constraint digest_settings_pkey PRIMARY KEY (partner_id, id);
 alter table domains add constraint domains_name_check CHECK ((name = lower(name)));
 alter table domains add constraint domains_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table domains add constraint domains_pkey PRIMARY KEY (partner_id, name);
@@ -536,8 +584,11 @@ CREATE INDEX billing_plans_list ON public.billing_plans USING btree (partner_id,
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
+CREATE INDEX deliveries_quarantine_mailbox ON public.deliveries USING btree (partner_id, mailbox_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
 CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
+CREATE INDEX digest_items_delivery ON public.digest_items USING btree (partner_id, delivery_id);
+CREATE INDEX digest_items_run ON public.digest_items USING btree (partner_id, scope, subject_id, slot);
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
 CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
 CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
@@ -584,6 +635,12 @@ create policy system on clients for ALL to tollgate_system using (true) with che
 create policy tenant on clients for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on deliveries for ALL to tollgate_system using (true) with check (true);
 create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on digest_items for ALL to tollgate_system using (true) with check (true);
+create policy tenant on digest_items for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on digest_runs for ALL to tollgate_system using (true) with check (true);
+create policy tenant on digest_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on digest_settings for ALL to tollgate_system using (true) with check (true);
+create policy tenant on digest_settings for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on domains for ALL to tollgate_system using (true) with check (true);
 create policy tenant on domains for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on group_members for ALL to tollgate_system using (true) with check (true);
@@ -636,6 +693,9 @@ alter table billing_lines force row level security;
 alter table billing_plans force row level security;
 alter table clients force row level security;
 alter table deliveries force row level security;
+alter table digest_items force row level security;
+alter table digest_runs force row level security;
+alter table digest_settings force row level security;
 alter table domains force row level security;
 alter table group_members force row level security;
 alter table incidents force row level security;
@@ -674,6 +734,12 @@ grant delete, insert, select, update on clients to tollgate_app;
 grant delete, insert, select, update on clients to tollgate_system;
 grant delete, insert, select, update on deliveries to tollgate_app;
 grant delete, insert, select, update on deliveries to tollgate_system;
+grant delete, insert, select, update on digest_items to tollgate_app;
+grant delete, insert, select, update on digest_items to tollgate_system;
+grant delete, insert, select, update on digest_runs to tollgate_app;
+grant delete, insert, select, update on digest_runs to tollgate_system;
+grant delete, insert, select, update on digest_settings to tollgate_app;
+grant delete, insert, select, update on digest_settings to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;
 grant delete, insert, select, update on domains to tollgate_system;
 grant delete, insert, select, update on group_members to tollgate_app;

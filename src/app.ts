@@ -9,7 +9,9 @@ import { type Clock, systemClock } from './core/clock.ts';
 import { type Logger, silentLogger } from './core/log.ts';
 import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
-import { createDelivery, createGateway, type Delivery, type Gateway, Spool } from './gateway/index.ts';
+import { LinkSigner } from './digest/links.ts';
+import type { DigestDeps } from './digest/send.ts';
+import { createDelivery, createGateway, type Delivery, type Gateway, OwnPost, Spool } from './gateway/index.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { type JobHandlers, type JobName, runJob } from './jobs/handlers.ts';
 import { installJobs } from './jobs/install.ts';
@@ -92,7 +94,15 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const spool = await Spool.open(config.contentDir);
     const queue = await openJobs(store, config, logger);
     parts.add(() => queue.close());
-    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder };
+    let publicUrl = config.publicUrl ?? `http://${config.bindHost}:${config.httpPort}`;
+    const digest: DigestDeps = {
+      db,
+      post: new OwnPost(spool, config),
+      signer: new LinkSigner(secrets.signKey),
+      publicUrl: () => publicUrl,
+      hostName: config.hostName,
+    };
+    const wired = { digest, config, store, clock, logger, spool, queue, psaFor, reportFolder };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
@@ -127,6 +137,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         metrics: () => makeMetrics(wired),
       });
       ready.http = await http.listen();
+      publicUrl = config.publicUrl ?? ready.http;
       parts.add(() => http.close(GRACE_MS));
     }
     return ready;

@@ -19,6 +19,8 @@ import type { Psa } from './core/psa.ts';
 import type { TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
+import type { DigestDeps } from './digest/send.ts';
+import { commandDigest, sweepDigests } from './digest/sweep.ts';
 import type { Spool } from './gateway/index.ts';
 import type { Commands } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
@@ -46,6 +48,7 @@ export interface Wired {
   readonly spool: Spool;
   readonly queue: JobQueue;
   readonly reportFolder: string;
+  readonly digest: DigestDeps;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
 }
 
@@ -87,6 +90,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
           }),
       });
       await attachDue({ db, clock, logger, psaFor, mappingOf, readContent: files.read });
+    },
+    'digests.sweep': async () => {
+      await sweepDigests({ ...wired.digest, logger });
     },
     'usage.snapshot': async () => {
       await takeSnapshot(db);
@@ -131,6 +137,7 @@ export function makeCommands(wired: Wired): Commands {
       await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'report.request', subject: run.id });
       return run;
     },
+    sendDigest: (caller, mailboxId) => commandDigest(wired.digest, caller.partnerId, mailboxId, caller.actor),
     createBillingPlan: (caller, usageDay) => createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay),
     approveBillingPlan: (tx, planId, actor) => approvePlan(tx, planId, actor),
     async applyBillingPlan(caller, planId) {

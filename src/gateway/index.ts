@@ -9,6 +9,7 @@ import type { Spool } from './spool.ts';
 import { submissionPort } from './submission.ts';
 
 export { createDelivery, type Delivery } from './deliver.ts';
+export { OwnPost } from './own.ts';
 export { Spool } from './spool.ts';
 
 export interface GatewayConfig extends ServerSettings {

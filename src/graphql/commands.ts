@@ -14,6 +14,8 @@ export interface Commands {
   resolveIncident(tx: TenantTx, incidentId: string, resolution: string, actor: string): Promise<void>;
   /** Answers with the run's id; the run that is there already when the same is asked for again. */
   requestReport(tx: TenantTx, wanted: ReportWanted, actor: string): Promise<{ readonly id: string }>;
+  /** Sends a mailbox its digest. Throws `not_found` for another tenant's too, `conflict` when it gets none. */
+  sendDigest(caller: ApiCaller, mailboxId: string): Promise<{ readonly sent: boolean }>;
   /** Computes a plan for a day (`YYYY-MM-DD`). Reads the PSA, writes nothing there. */
   createBillingPlan(caller: ApiCaller, usageDay: string): Promise<{ readonly id: string }>;
   /** Throws `conflict` when the plan is beyond approval. */

@@ -10,6 +10,7 @@ export const JOB_NAMES = [
   'mappings.watch',
   'tickets.sync',
   'reports.sweep',
+  'digests.sweep',
   'usage.snapshot',
   'billing.apply',
   'rollups.verify',

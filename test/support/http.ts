@@ -34,6 +34,7 @@ export const NO_COMMANDS: HttpDeps['commands'] = {
   discardDelivery: refuse,
   resolveIncident: refuse,
   requestReport: refuse,
+  sendDigest: refuse,
   createBillingPlan: refuse,
   approveBillingPlan: refuse,
   applyBillingPlan: refuse,

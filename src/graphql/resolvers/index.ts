@@ -1,6 +1,7 @@
 import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
 import { billingResolvers } from './billing.ts';
+import { digestResolvers } from './digests.ts';
 import { incidentResolvers } from './incidents.ts';
 import { commandMutations } from './mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
@@ -36,5 +37,6 @@ export const resolvers: Resolvers = merge([
   incidentResolvers,
   reportResolvers,
   billingResolvers,
+  digestResolvers,
   commandMutations,
 ]);
