@@ -216,6 +216,27 @@ create table mailboxes (
   created_at timestamp with time zone not null,
   updated_at timestamp with time zone not null
 );
+create table message_feedback (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid not null,
+  delivery_id uuid not null,
+  mailbox_id uuid,
+  content_id text not null,
+  kind text not null,
+  verdict text not null,
+  actor_kind text not null,
+  actor text not null,
+  at timestamp with time zone not null
+);
+create table message_replies (
+  partner_id uuid not null,
+  delivery_id uuid not null,
+  digest bytea not null,
+  content_id text not null,
+  actor text not null,
+  at timestamp with time zone not null
+);
 create table messages (
   partner_id uuid not null,
   id uuid not null,
@@ -234,7 +255,8 @@ create table messages (
   sha256 bytea not null,
   authentication_results text,
   received_at timestamp with time zone not null,
-  node text not null
+  node text not null,
+  content_removed_at timestamp with time zone
 );
 create table node_beats (
   node text not null,
@@ -293,6 +315,20 @@ create table queue (
   lease_owner text,
   lease_until timestamp with time zone,
   last_reply text
+);
+create table release_requests (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid not null,
+  delivery_id uuid not null,
+  state text not null default 'open'::text,
+  requested_by text not null,
+  requested_role text not null,
+  note text not null default ''::text,
+  requested_at timestamp with time zone not null,
+  decided_by text,
+  decided_at timestamp with time zone,
+  decision_note text
 );
 create table report_runs (
   partner_id uuid not null,
@@ -521,6 +557,15 @@ alter table mailboxes add constraint mailboxes_kind_check CHECK ((kind = ANY (AR
 alter table mailboxes add constraint mailboxes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table mailboxes add constraint mailboxes_pkey PRIMARY KEY (partner_id, id);
 alter table mailboxes add constraint mailboxes_status_check CHECK ((status = ANY (ARRAY['active'::text, 'blocked'::text, 'deleted'::text])));
+alter table message_feedback add constraint message_feedback_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['user'::text, 'client_admin'::text, 'technician'::text, 'admin'::text])));
+alter table message_feedback add constraint message_feedback_kind_check CHECK ((kind = ANY (ARRAY['spam'::text, 'ham'::text])));
+alter table message_feedback add constraint message_feedback_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table message_feedback add constraint message_feedback_partner_id_delivery_id_actor_key UNIQUE (partner_id, delivery_id, actor);
+alter table message_feedback add constraint message_feedback_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table message_feedback add constraint message_feedback_pkey PRIMARY KEY (partner_id, id);
+alter table message_replies add constraint message_replies_digest_check CHECK ((length(digest) = 32));
+alter table message_replies add constraint message_replies_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table message_replies add constraint message_replies_pkey PRIMARY KEY (partner_id, delivery_id, digest);
 alter table messages add constraint messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table messages add constraint messages_pkey PRIMARY KEY (partner_id, id);
 alter table node_beats add constraint node_beats_pkey PRIMARY KEY (node, xid);
@@ -539,6 +584,13 @@ alter table psa_mappings add constraint psa_mappings_state_check CHECK ((state =
 alter table queue add constraint queue_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'release'::text, 'dsn'::text])));
 alter table queue add constraint queue_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
 alter table queue add constraint queue_pkey PRIMARY KEY (partner_id, delivery_id);
+alter table release_requests add constraint release_requests_decision_note_check CHECK ((length(decision_note) <= 1000));
+alter table release_requests add constraint release_requests_note_check CHECK ((length(note) <= 1000));
+alter table release_requests add constraint release_requests_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table release_requests add constraint release_requests_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table release_requests add constraint release_requests_pkey PRIMARY KEY (partner_id, id);
+alter table release_requests add constraint release_requests_requested_role_check CHECK ((requested_role = ANY (ARRAY['user'::text, 'client_admin'::text, 'technician'::text, 'admin'::text])));
+alter table release_requests add constraint release_requests_state_check CHECK ((state = ANY (ARRAY['open'::text, 'approved'::text, 'denied'::text, 'expired'::text])));
 alter table report_runs add constraint report_runs_document_state_check CHECK ((document_state = ANY (ARRAY['none'::text, 'wanted'::text, 'sending'::text, 'sent'::text, 'failed'::text])));
 alter table report_runs add constraint report_runs_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table report_runs add constraint report_runs_partner_id_client_id_report_period_from_period__key UNIQUE (partner_id, client_id, report, period_from, period_to, version);
@@ -582,6 +634,7 @@ CREATE INDEX audit_at ON public.audit USING btree (partner_id, at DESC);
 CREATE UNIQUE INDEX billing_plans_applying ON public.billing_plans USING btree (partner_id) WHERE (state = 'applying'::text);
 CREATE INDEX billing_plans_list ON public.billing_plans USING btree (partner_id, created_at DESC, id DESC);
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
+CREATE INDEX deliveries_held ON public.deliveries USING btree (accepted_at) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_quarantine_mailbox ON public.deliveries USING btree (partner_id, mailbox_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
@@ -608,11 +661,17 @@ CREATE INDEX ledger_xid ON ONLY public.ledger USING btree (xid);
 CREATE INDEX list_entries_client ON public.list_entries USING btree (partner_id, client_id);
 CREATE INDEX mailboxes_client ON public.mailboxes USING btree (partner_id, client_id, address);
 CREATE INDEX mailboxes_updated ON public.mailboxes USING btree (partner_id, client_id, updated_at);
+CREATE INDEX message_feedback_client ON public.message_feedback USING btree (partner_id, client_id, at);
 CREATE INDEX messages_content ON public.messages USING btree (content_id);
+CREATE INDEX messages_kept ON public.messages USING btree (received_at) WHERE (content_removed_at IS NULL);
 CREATE INDEX messages_received ON public.messages USING btree (partner_id, received_at DESC);
 CREATE INDEX psa_mappings_connection ON public.psa_mappings USING btree (partner_id, connection_id);
 CREATE INDEX queue_client ON public.queue USING btree (partner_id, client_id);
 CREATE INDEX queue_due ON public.queue USING btree (due_at);
+CREATE INDEX release_requests_delivery ON public.release_requests USING btree (partner_id, delivery_id);
+CREATE INDEX release_requests_list ON public.release_requests USING btree (partner_id, requested_at DESC, id DESC);
+CREATE UNIQUE INDEX release_requests_open ON public.release_requests USING btree (partner_id, delivery_id) WHERE (state = 'open'::text);
+CREATE INDEX release_requests_watch ON public.release_requests USING btree (id) WHERE (state = 'open'::text);
 CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'rendering'::text]));
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
 CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
@@ -653,6 +712,10 @@ create policy system on list_entries for ALL to tollgate_system using (true) wit
 create policy tenant on list_entries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on mailboxes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on mailboxes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on message_feedback for ALL to tollgate_system using (true) with check (true);
+create policy tenant on message_feedback for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on message_replies for ALL to tollgate_system using (true) with check (true);
+create policy tenant on message_replies for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on messages for ALL to tollgate_system using (true) with check (true);
 create policy tenant on messages for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on partners for ALL to tollgate_system using (true) with check (true);
@@ -663,6 +726,8 @@ create policy system on psa_mappings for ALL to tollgate_system using (true) wit
 create policy tenant on psa_mappings for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on queue for ALL to tollgate_system using (true) with check (true);
 create policy tenant on queue for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on release_requests for ALL to tollgate_system using (true) with check (true);
+create policy tenant on release_requests for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on report_runs for ALL to tollgate_system using (true) with check (true);
 create policy tenant on report_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_late for ALL to tollgate_system using (true) with check (true);
@@ -703,11 +768,14 @@ alter table ledger force row level security;
 alter table ledger_default force row level security;
 alter table list_entries force row level security;
 alter table mailboxes force row level security;
+alter table message_feedback force row level security;
+alter table message_replies force row level security;
 alter table messages force row level security;
 alter table partners force row level security;
 alter table psa_connections force row level security;
 alter table psa_mappings force row level security;
 alter table queue force row level security;
+alter table release_requests force row level security;
 alter table report_runs force row level security;
 alter table rollup_late force row level security;
 alter table rollup_mailboxes force row level security;
@@ -752,6 +820,10 @@ grant delete, insert, select, update on list_entries to tollgate_app;
 grant delete, insert, select, update on list_entries to tollgate_system;
 grant delete, insert, select, update on mailboxes to tollgate_app;
 grant delete, insert, select, update on mailboxes to tollgate_system;
+grant delete, insert, select, update on message_feedback to tollgate_app;
+grant delete, insert, select, update on message_feedback to tollgate_system;
+grant delete, insert, select, update on message_replies to tollgate_app;
+grant delete, insert, select, update on message_replies to tollgate_system;
 grant delete, insert, select, update on messages to tollgate_app;
 grant delete, insert, select, update on messages to tollgate_system;
 grant select on node_beats to tollgate_app;
@@ -766,6 +838,8 @@ grant delete, insert, select, update on psa_mappings to tollgate_app;
 grant delete, insert, select, update on psa_mappings to tollgate_system;
 grant delete, insert, select, update on queue to tollgate_app;
 grant delete, insert, select, update on queue to tollgate_system;
+grant delete, insert, select, update on release_requests to tollgate_app;
+grant delete, insert, select, update on release_requests to tollgate_system;
 grant delete, insert, select, update on report_runs to tollgate_app;
 grant delete, insert, select, update on report_runs to tollgate_system;
 grant select on retention_floor to tollgate_app;

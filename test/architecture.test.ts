@@ -16,7 +16,15 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/accounts': ['src/db'],
   'src/ledger': ['src/db'],
   'src/pipeline': ['src/mail', 'src/config'],
-  'src/quarantine': ['src/db', 'src/mail', 'src/ledger', 'src/accounts/audit.ts'],
+  'src/quarantine': [
+    'src/db',
+    'src/mail',
+    'src/ledger',
+    'src/accounts/audit.ts',
+    'src/accounts/lists.ts',
+    'src/accounts/retention.ts',
+    'src/pipeline/pool.ts',
+  ],
   'src/gateway': ['src/db', 'src/mail', 'src/accounts', 'src/pipeline', 'src/ledger', 'src/quarantine'],
   'src/digest': ['src/db', 'src/accounts', 'src/mail/format.ts', 'src/quarantine'],
   'src/rollups': ['src/db', 'src/ledger/read.ts', 'src/ledger/watermark.ts'],
@@ -78,6 +86,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   fastify: ['src/http', 'integrations'],
   yauzl: ['src/mail'],
   htmlparser2: ['src/mail'],
+  'sanitize-html': ['src/mail'],
   'file-type': ['src/mail'],
 };
 

@@ -85,6 +85,22 @@ export async function addListEntry(tx: TenantTx, input: ListInput): Promise<List
   }
 }
 
+/**
+ * Adds an entry and takes away the opposite one of the same scope and pattern, which would decide against it: a block wins at
+ * a tie. `added` is false when it was there before.
+ */
+export async function setListEntry(tx: TenantTx, input: ListInput): Promise<{ entry: ListEntry; added: boolean }> {
+  const pattern = normalizePattern(input.pattern);
+  const rows = await tx.rows<ListRow>(sql`
+    select partner_id, id, client_id, mailbox_id, kind, pattern from list_entries
+    where partner_id = ${tx.partnerId} and client_id is not distinct from ${input.clientId}::uuid
+      and mailbox_id is not distinct from ${input.mailboxId}::uuid and pattern = ${pattern}`);
+  for (const row of rows) if (row.kind !== input.kind) await removeListEntry(tx, row.id, input.actor);
+  const known = rows.find((row) => row.kind === input.kind);
+  if (known !== undefined) return { entry: toEntry(known), added: false };
+  return { entry: await addListEntry(tx, { ...input, pattern }), added: true };
+}
+
 /** Answers whether there was such an entry. */
 export async function removeListEntry(tx: TenantTx, id: string, actor: string): Promise<boolean> {
   const row = await tx.maybe<{ kind: string; pattern: string }>(sql`
