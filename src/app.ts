@@ -11,6 +11,7 @@ import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
 import { LinkSigner } from './digest/links.ts';
 import type { DigestDeps } from './digest/send.ts';
+import { requestDigest } from './digest/sweep.ts';
 import { createDelivery, createGateway, type Delivery, type Gateway, OwnPost, Spool } from './gateway/index.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { type JobHandlers, type JobName, runJob } from './jobs/handlers.ts';
@@ -22,6 +23,7 @@ import { ensurePartitions } from './ledger/partitions.ts';
 import { NodeWatermark } from './ledger/watermark.ts';
 import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.ts';
 import { createPipeline } from './pipeline/create.ts';
+import { createPreviewer } from './quarantine/preview.ts';
 import { rollOnce } from './rollups/build.ts';
 import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
 
@@ -125,6 +127,8 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
       parts.add(startSchedule({ queue, logger }));
     }
     if (config.roles.includes('api')) {
+      const previewer = createPreviewer({ store: spool, logger });
+      parts.add(() => previewer.close());
       const http: Http = await createHttp({
         host: config.bindHost,
         port: config.httpPort,
@@ -133,6 +137,11 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         logger,
         commands: makeCommands(wired),
         hooks: hookPort(db),
+        pages: {
+          signer: digest.signer,
+          preview: (contentId) => previewer.preview(contentId),
+          request: (address) => requestDigest(digest, address),
+        },
         checks: [{ name: 'database', run: () => db.system(async () => true, { readOnly: true }) }],
         metrics: () => makeMetrics(wired),
       });

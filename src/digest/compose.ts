@@ -1,11 +1,11 @@
 import type { Brand } from '../accounts/branding.ts';
 import { printable } from '../core/address.ts';
+import { mayRelease, type QuarantineRole } from '../quarantine/rights.ts';
 import { reasonWords, verdictWords } from '../quarantine/words.ts';
 import { inkOn, readableOn } from './colors.ts';
 import type { HeldMail } from './held.ts';
 import { type Html, html } from './html.ts';
 import type { LinkAction } from './links.ts';
-import { type LinkRole, mayRelease } from './rights.ts';
 import type { Words } from './words.ts';
 
 export interface DigestContent {
@@ -18,7 +18,7 @@ export interface DigestContent {
   /** Several mailboxes: each row says whose it is. */
   readonly showRecipient: boolean;
   /** Of whoever gets it: what may be let out by its links. */
-  readonly role: LinkRole;
+  readonly role: QuarantineRole;
   readonly zone: string;
   readonly expiresAt: Date;
   readonly brand: Brand;
@@ -68,7 +68,7 @@ export function whyWords(mail: Pick<HeldMail, 'verdict' | 'reasons'>): string {
 
 const ROW_ACTIONS = ['view', 'release', 'allow', 'block', 'delete'] as const;
 
-function actionsFor(mail: HeldMail, role: LinkRole): (typeof ROW_ACTIONS)[number][] {
+function actionsFor(mail: HeldMail, role: QuarantineRole): (typeof ROW_ACTIONS)[number][] {
   const isOpen = mayRelease(role, mail);
   return ROW_ACTIONS.filter((action) => isOpen || (action !== 'release' && action !== 'allow'));
 }
@@ -124,7 +124,7 @@ export function htmlPart(content: DigestContent): string {
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="background:#f2f4f7"><tr><td align="center" style="padding:20px 10px">
 <table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="max-width:680px;background:${WHITE};border:1px solid ${LINE};border-radius:8px">
 <tr><td style="background:${brand.primaryColor};color:${inkOn(brand.primaryColor)};padding:16px 24px;${font};font-size:17px;font-weight:600;border-radius:8px 8px 0 0">${logo}${brand.partnerName}</td></tr>
-<tr><td style="padding:24px 24px 8px;${font};color:${INK}">
+<tr><td style="padding:24px;${font};color:${INK}">
 <h1 style="margin:0 0 8px;font-size:20px;line-height:1.3">${digest.heading}</h1>
 <p style="margin:0 0 16px;font-size:15px;line-height:1.5">${introOf(content)}</p>
 ${button}

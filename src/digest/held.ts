@@ -1,6 +1,7 @@
-import type { Reason, Verdict } from '../core/verdict.ts';
+import type { Disposition, Reason, Verdict } from '../core/verdict.ts';
 import type { TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
+import type { QuarantineRole } from '../quarantine/rights.ts';
 import type { LinkScope } from './links.ts';
 
 /** A mailbox, a client or the partner: whose quarantine is looked at. */
@@ -29,6 +30,13 @@ export interface HeldPage {
   readonly first: number;
   readonly after: { readonly at: Date; readonly id: string } | null;
 }
+
+/** Who the holder of a link is: the mail's own recipient, the client's administrator, the partner's people. */
+export const ROLES: Readonly<Record<LinkScope, QuarantineRole>> = {
+  mailbox: 'user',
+  client: 'client_admin',
+  partner: 'technician',
+};
 
 /** Ids of one digest; what is beyond is in the next. */
 const ITEMS_MAX = 5_000;
@@ -65,15 +73,26 @@ export async function countHeld(tx: TenantTx, subject: Subject): Promise<number>
   return row.n;
 }
 
-/** Those of the ids that are the subject's inbound mail and are or were in quarantine, in no special order. */
-export async function ofSubject(tx: TenantTx, subject: Subject, ids: readonly string[]): Promise<Set<string>> {
-  const rows = await tx.rows<{ id: string }>(sql`
-    select d.id from deliveries d
-    where d.partner_id = ${tx.partnerId} and d.id = any(${[...ids]}::uuid[]) and d.direction = 'inbound'
+/** A delivery that is or was held, with what its page shows. */
+export interface HeldMessage extends HeldMail {
+  readonly contentId: string;
+  readonly disposition: Disposition;
+  readonly asked: boolean;
+}
+
+/** One inbound delivery of the subject that is or was in quarantine; null for any other id. */
+export async function heldMessage(tx: TenantTx, subject: Subject, id: string): Promise<HeldMessage | null> {
+  return tx.maybe<HeldMessage>(sql`
+    select d.id, d.recipient, m.sender, m.from_address as "fromAddress", m.from_name as "fromName", m.subject, m.bytes,
+           d.verdict, d.reasons, d.accepted_at as "acceptedAt", m.content_id as "contentId", d.disposition,
+           exists (select from release_requests r
+                   where r.partner_id = d.partner_id and r.delivery_id = d.id and r.state = 'open') as asked
+    from deliveries d
+    join messages m on m.partner_id = d.partner_id and m.id = d.message_id
+    where d.partner_id = ${tx.partnerId} and d.id = ${id} and d.direction = 'inbound'
       and (d.disposition in ('quarantined', 'discarded') or d.released_by is not null)
       and (${only(subject, 'mailbox')}::uuid is null or d.mailbox_id = ${only(subject, 'mailbox')}::uuid)
       and (${only(subject, 'client')}::uuid is null or d.client_id = ${only(subject, 'client')}::uuid)`);
-  return new Set(rows.map((row) => row.id));
 }
 
 /**

@@ -6,10 +6,9 @@ import type { PartnerId } from '../core/tenant.ts';
 import type { SystemDb, SystemTx, TenantDb, TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { type DigestContent, htmlPart, ROWS_MAX, subjectLine, textPart } from './compose.ts';
-import { heldByIds, newsOf, type Subject } from './held.ts';
+import { heldByIds, newsOf, ROLES, type Subject } from './held.ts';
 import { LINK_MAX_MS, type LinkSigner } from './links.ts';
 import { writeMail } from './mime.ts';
-import { ROLES } from './rights.ts';
 import { wordsOf } from './words.ts';
 
 /** How digests leave: src/gateway's OwnPost. The row of the run and the queued message are one transaction. */

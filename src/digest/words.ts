@@ -45,10 +45,9 @@ export interface PageWords {
   readonly clear: string;
   readonly selectOne: (subject: string) => string;
   readonly selected: string;
-  readonly sender: string;
-  readonly subject: string;
+  readonly selectAll: string;
+  readonly selectNone: string;
   readonly why: string;
-  readonly received: string;
   readonly older: string;
   readonly newest: string;
   readonly back: string;
@@ -64,7 +63,6 @@ export interface PageWords {
     readonly allow: string;
     readonly block: string;
     readonly delete: string;
-    readonly view: string;
   };
   readonly done: {
     readonly release: (count: number) => string;
@@ -87,10 +85,11 @@ export interface PageWords {
   readonly notYours: string;
   readonly asked: string;
   readonly askWhy: string;
-  readonly noReason: string;
   readonly attachments: string;
   readonly preview: string;
   readonly noPreview: string;
+  readonly remote: (count: number) => string;
+  readonly cut: string;
   readonly expired: string;
   readonly expiredText: string;
   readonly forged: string;

@@ -7,8 +7,11 @@ import { silentLogger } from '../../src/core/log.ts';
 import type { DigestDeps } from '../../src/digest/send.ts';
 import { setDigest } from '../../src/digest/settings.ts';
 import { requestDigest, sendDigestNow, sweepDigests } from '../../src/digest/sweep.ts';
+import { zoneResolver } from '../../src/mail/resolver.ts';
+import { openSink } from '../gateway/support/rig.ts';
 import { hold, openDigests } from '../support/digests.ts';
 import { rollAll } from '../support/roll.ts';
+import { seedClient } from '../support/seed.ts';
 
 type Rig = Awaited<ReturnType<typeof openDigests>>;
 
@@ -254,6 +257,49 @@ test('an administrator gets one digest of all mailboxes, and the partner one of 
     '2 messages held for Northwind IT',
   ]);
   for (const mail of mails) assert.match(mail.text ?? '', /To: bob@acme.example/);
+});
+
+test("a digest for somebody outside goes by MX, one for another client's domain to that client's server", async (t) => {
+  const outside = await openSink(t);
+  const rig = await openDigests(t, {
+    rig: {
+      mxPort: outside.port,
+      resolver: zoneResolver({
+        'msp.example': { MX: [{ exchange: 'mx.msp.example', priority: 10 }] },
+        'mx.msp.example': { A: ['127.0.0.1'] },
+      }),
+    },
+  });
+  const second = await openSink(t);
+  const { db, partner, clientId } = rig;
+  const other = await seedClient(db, partner.id, {
+    name: 'Beta',
+    domain: 'beta.example',
+    relays: [{ host: '127.0.0.1', port: second.port }],
+  });
+  const admin = (client: string | null, recipient: string) =>
+    db.tenant(partner.id, (tx) =>
+      setDigest(tx, { audience: 'admin', clientId: client, mailboxId: null }, { recipient }, 'test'),
+    );
+  await admin(clientId, 'boss@beta.example');
+  await admin(null, 'noc@msp.example');
+  await hold(db, partner.id, clientId, { mailboxId: rig.bob, recipient: 'bob@acme.example' });
+  rig.clock.set('2026-10-15T07:00:00Z');
+  assert.equal(await sweep(rig), 3);
+  await rig.delivery.drainOnce();
+  const to = (sink: { mail: readonly { from: string; to: readonly string[] }[] }) =>
+    sink.mail.map((one) => [one.from, one.to[0]]);
+  assert.deepEqual(to(rig.sink), [['', 'bob@acme.example']]);
+  assert.deepEqual(to(second), [['', 'boss@beta.example']]);
+  assert.deepEqual(to(outside), [['', 'noc@msp.example']]);
+  const { rows } = await rig.owner.query(
+    "select client_id, recipient from ledger where kind = 'delivered' order by recipient",
+  );
+  assert.deepEqual(rows, [
+    { client_id: clientId, recipient: 'bob@acme.example' },
+    { client_id: other, recipient: 'boss@beta.example' },
+    { client_id: clientId, recipient: 'noc@msp.example' },
+  ]);
 });
 
 test('a digest that is asked for holds everything, once an hour; an address that is not here does nothing', async (t) => {

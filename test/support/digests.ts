@@ -7,7 +7,7 @@ import { sql } from '../../src/db/sql.ts';
 import { LinkSigner } from '../../src/digest/links.ts';
 import type { DigestDeps } from '../../src/digest/send.ts';
 import { OwnPost } from '../../src/gateway/index.ts';
-import { openRig, openSink } from '../gateway/support/rig.ts';
+import { openRig, openSink, type RigOptions } from '../gateway/support/rig.ts';
 import { seedClient, seedPartner } from './seed.ts';
 
 export const SIGN_KEY = Buffer.alloc(32, 7);
@@ -15,10 +15,10 @@ export const SIGN_KEY = Buffer.alloc(32, 7);
 /** A gateway, a client's server that takes its mail, a partner and a client with Ann and Bob. The clock stands at 09:30 UTC. */
 export async function openDigests(
   t: TestContext,
-  options: { zone?: string; answer?: (to: string) => number | null } = {},
+  options: { zone?: string; answer?: (to: string) => number | null; rig?: RigOptions } = {},
 ) {
   const sink = await openSink(t, options.answer);
-  const rig = await openRig(t);
+  const rig = await openRig(t, options.rig);
   const partner = await seedPartner(rig.db, 'Northwind IT');
   const clientId = await seedClient(rig.db, partner.id, {
     name: 'Acme',
