@@ -72,6 +72,6 @@ end $$;
 
 -- When the body was removed by retention; the row stays until its detail goes.
 alter table messages add column content_removed_at timestamptz;
-create index messages_kept on messages (received_at) where content_removed_at is null;
--- Retention looks through all partners' held mail, oldest first.
+-- Retention goes through all partners' mail, oldest first.
+create index messages_age on messages (received_at, id);
 create index deliveries_held on deliveries (accepted_at) where disposition = 'quarantined';

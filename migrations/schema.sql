@@ -662,8 +662,8 @@ CREATE INDEX list_entries_client ON public.list_entries USING btree (partner_id,
 CREATE INDEX mailboxes_client ON public.mailboxes USING btree (partner_id, client_id, address);
 CREATE INDEX mailboxes_updated ON public.mailboxes USING btree (partner_id, client_id, updated_at);
 CREATE INDEX message_feedback_client ON public.message_feedback USING btree (partner_id, client_id, at);
+CREATE INDEX messages_age ON public.messages USING btree (received_at, id);
 CREATE INDEX messages_content ON public.messages USING btree (content_id);
-CREATE INDEX messages_kept ON public.messages USING btree (received_at) WHERE (content_removed_at IS NULL);
 CREATE INDEX messages_received ON public.messages USING btree (partner_id, received_at DESC);
 CREATE INDEX psa_mappings_connection ON public.psa_mappings USING btree (partner_id, connection_id);
 CREATE INDEX queue_client ON public.queue USING btree (partner_id, client_id);

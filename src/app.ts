@@ -7,6 +7,7 @@ import { packageRoot } from './config/root.ts';
 import type { Secrets } from './config/secrets.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Logger, silentLogger } from './core/log.ts';
+import type { Pipeline } from './core/message.ts';
 import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
 import { LinkSigner } from './digest/links.ts';
@@ -104,19 +105,26 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
       publicUrl: () => publicUrl,
       hostName: config.hostName,
     };
-    const wired = { digest, config, store, clock, logger, spool, queue, psaFor, reportFolder };
+    const previewer = createPreviewer({ store: spool, logger });
+    parts.add(() => previewer.close());
+    const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
+    const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+    // Of a process without the gateway's role it is started by the first answer that is sent from here.
+    let pipeline: Pipeline | null = null;
+    const filter = () => {
+      pipeline ??= createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
+      return pipeline;
+    };
+    parts.add(async () => pipeline?.close());
+    const wired = { config, store, clock, logger, spool, queue, previewer, filter, digest, psaFor, reportFolder };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
     if (config.roles.includes('gateway')) {
-      const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
-      const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
-      const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
-      parts.add(() => pipeline.close());
       const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
       await delivery.start();
       parts.add(() => delivery.stop());
-      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config });
+      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline: filter(), config });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));
     }
@@ -127,8 +135,6 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
       parts.add(startSchedule({ queue, logger }));
     }
     if (config.roles.includes('api')) {
-      const previewer = createPreviewer({ store: spool, logger });
-      parts.add(() => previewer.close());
       const http: Http = await createHttp({
         host: config.bindHost,
         port: config.httpPort,

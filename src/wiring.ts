@@ -15,24 +15,29 @@ import type { Clock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
 import { isId, newId } from './core/id.ts';
 import type { Logger } from './core/log.ts';
+import type { Pipeline } from './core/message.ts';
 import type { Psa } from './core/psa.ts';
 import type { TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
 import type { DigestDeps } from './digest/send.ts';
 import { commandDigest, sweepDigests } from './digest/sweep.ts';
-import type { Spool } from './gateway/index.ts';
+import { replyToDelivery, type Spool } from './gateway/index.ts';
 import type { Commands } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
+import { retainDetail } from './ledger/retention.ts';
 import { watchMappings } from './monitor/mappings.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
+import { watchReleaseRequests } from './monitor/requests.ts';
 import { watchServers } from './monitor/servers.ts';
-import { discardDelivery, releaseDelivery } from './quarantine/decide.ts';
+import { release, remove } from './quarantine/actions.ts';
+import type { Previewer } from './quarantine/preview.ts';
+import { expireHeld, sweepContent } from './quarantine/retention.ts';
 import { horizonAgeSeconds } from './rollups/state.ts';
 import { verify } from './rollups/verify.ts';
 import { resolveIncidentById } from './tickets/incidents.ts';
@@ -47,6 +52,9 @@ export interface Wired {
   readonly logger: Logger;
   readonly spool: Spool;
   readonly queue: JobQueue;
+  readonly previewer: Previewer;
+  /** The filter, started when it is first asked for. */
+  filter(): Pipeline;
   readonly reportFolder: string;
   readonly digest: DigestDeps;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
@@ -66,6 +74,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await watchServers(db, clock, config.serverDownSeconds);
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
+      await watchReleaseRequests(db);
     },
     'mappings.watch': async () => {
       await watchMappings({ db, psaFor, logger });
@@ -113,6 +122,15 @@ export function makeHandlers(wired: Wired): JobHandlers {
     'spool.sweep': async () => {
       await spool.sweep(db, clock);
     },
+    'ledger.retention': async () => {
+      const removed = await retainDetail(db, store.runAsOwner, clock.now(), config.detailDays);
+      if (removed > 0) logger.info({ messages: removed }, 'the detail of old mail was removed');
+    },
+    'quarantine.retention': async () => {
+      const expired = await expireHeld(db);
+      const bodies = await sweepContent(db, spool);
+      if (expired + bodies > 0) logger.info({ expired, bodies }, 'held mail and bodies reached their age');
+    },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };
 }
@@ -125,12 +143,20 @@ export const reportData = {
 
 /** What the API sets off. */
 export function makeCommands(wired: Wired): Commands {
-  const { config, store, clock, logger, psaFor, queue } = wired;
+  const { config, store, clock, logger, psaFor, queue, spool, previewer } = wired;
   const { db } = store;
   return {
-    // Whether this caller may let malware out was decided by its scopes before.
-    releaseDelivery: (tx, id, actor) => releaseDelivery(tx, id, actor, 'admin'),
-    discardDelivery: (tx, id, actor) => discardDelivery(tx, id, actor),
+    releaseDelivery: (tx, id, actor) => release(tx, actor, id),
+    discardDelivery: (tx, id, actor) => remove(tx, actor, id),
+    previewMessage: (contentId) => previewer.preview(contentId),
+    messageSource: (contentId, max) => previewer.source(contentId, max),
+    replyToDelivery: (caller, actor, input) =>
+      replyToDelivery(
+        { db, clock, spool, pipeline: wired.filter(), previewer, config },
+        caller.partnerId,
+        actor,
+        input,
+      ),
     resolveIncident: (tx, id, resolution, actor) => resolveIncidentById(tx, id, resolution, actor),
     async requestReport(tx, wanted, actor) {
       const run = await requestRun(tx, { ...wanted, waitSeconds: config.reportWaitSeconds, attach: true });

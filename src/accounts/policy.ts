@@ -20,6 +20,8 @@ export const DEFAULT_POLICY: Policy = Object.freeze({
 });
 
 const attachmentAction = z.enum(['allow', 'quarantine', 'reject', 'strip']);
+/** How long held mail is kept; what it means is in retention.ts. */
+export const retentionDays = z.number().int().min(1).max(365);
 const partial = z.strictObject({
   spamScore: z.number().min(1).max(100).optional(),
   spamAction: z.enum(['tag', 'quarantine', 'reject', 'deliver']).optional(),
@@ -28,6 +30,8 @@ const partial = z.strictObject({
   malwareAction: z.enum(['quarantine', 'reject', 'discard']).optional(),
   unscannableAction: z.enum(['quarantine', 'reject']).optional(),
   bulkAction: z.enum(['deliver', 'tag', 'quarantine']).optional(),
+  quarantineDays: retentionDays.optional(),
+  quarantineMalwareDays: retentionDays.optional(),
   attachments: z.partialRecord(z.enum(FILTER_CLASSES), attachmentAction).optional(),
 });
 
@@ -35,7 +39,7 @@ const partial = z.strictObject({
 export function resolvePolicy(stored: unknown): Policy {
   const parsed = partial.safeParse(stored ?? {});
   if (!parsed.success) return DEFAULT_POLICY;
-  const { attachments, ...rest } = parsed.data;
+  const { attachments, quarantineDays: _days, quarantineMalwareDays: _malwareDays, ...rest } = parsed.data;
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
   return { ...DEFAULT_POLICY, ...given, attachments: { ...DEFAULT_POLICY.attachments, ...attachments } };
 }

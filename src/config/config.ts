@@ -43,6 +43,8 @@ export interface Config {
   readonly serverDownSeconds: number;
   /** How long a report waits for its period to be complete. */
   readonly reportWaitSeconds: number;
+  /** Days that the detail of mail (events, deliveries, messages) is kept; the counts stay. */
+  readonly detailDays: number;
   /** Threads that parse and score. */
   readonly scanThreads: number;
 }
@@ -96,6 +98,7 @@ const schema = z.object({
   TOLLGATE_DIRECTORY_GRACE_SECONDS: seconds.default(900),
   TOLLGATE_SERVER_DOWN_SECONDS: seconds.default(300),
   TOLLGATE_REPORT_WAIT_SECONDS: seconds.default(6 * 3600),
+  TOLLGATE_DETAIL_DAYS: count.min(30).max(3650).default(90),
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
 });
 
@@ -165,6 +168,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     directoryGraceSeconds: data.TOLLGATE_DIRECTORY_GRACE_SECONDS,
     serverDownSeconds: data.TOLLGATE_SERVER_DOWN_SECONDS,
     reportWaitSeconds: data.TOLLGATE_REPORT_WAIT_SECONDS,
+    detailDays: data.TOLLGATE_DETAIL_DAYS,
     scanThreads: data.TOLLGATE_SCAN_THREADS,
   });
 }

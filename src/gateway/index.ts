@@ -10,6 +10,7 @@ import { submissionPort } from './submission.ts';
 
 export { createDelivery, type Delivery } from './deliver.ts';
 export { OwnPost } from './own.ts';
+export { replyToDelivery } from './reply.ts';
 export { Spool } from './spool.ts';
 
 export interface GatewayConfig extends ServerSettings {

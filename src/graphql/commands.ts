@@ -1,5 +1,7 @@
 import type { ApiCaller } from '../accounts/keys.ts';
 import type { TenantTx } from '../db/db.ts';
+import type { MailPreview } from '../mail/preview.ts';
+import type { QuarantineActor } from '../quarantine/rights.ts';
 
 /**
  * What the API sets off and does not do itself: the composition root hands in the domain's own commands. Those with a
@@ -7,9 +9,19 @@ import type { TenantTx } from '../db/db.ts';
  */
 export interface Commands {
   /** Idempotent: `released` is false when it was released before. Throws `conflict` when it is not in quarantine. */
-  releaseDelivery(tx: TenantTx, deliveryId: string, actor: string): Promise<{ readonly released: boolean }>;
+  releaseDelivery(tx: TenantTx, deliveryId: string, actor: QuarantineActor): Promise<{ readonly released: boolean }>;
   /** Idempotent: `discarded` is false when it was discarded before. Throws `conflict` when it is not in quarantine. */
-  discardDelivery(tx: TenantTx, deliveryId: string, actor: string): Promise<{ readonly discarded: boolean }>;
+  discardDelivery(tx: TenantTx, deliveryId: string, actor: QuarantineActor): Promise<{ readonly discarded: boolean }>;
+  /** A stored message made safe to look at. Throws `not_found` when its body is gone, `limit_exceeded`. */
+  previewMessage(contentId: string): Promise<MailPreview>;
+  /** The first octets of a stored message and their number in all. Throws `not_found` when its body is gone. */
+  messageSource(contentId: string, max: number): Promise<{ readonly bytes: Buffer; readonly total: number }>;
+  /** Answers the sender as the mailbox. Takes its own transactions: it waits for the filter. */
+  replyToDelivery(
+    caller: ApiCaller,
+    actor: QuarantineActor,
+    input: { readonly deliveryId: string; readonly text: string; readonly subject: string | null },
+  ): Promise<{ readonly deliveryId: string; readonly sent: boolean }>;
   /** Ends an open incident; a resolved one stays as it is. */
   resolveIncident(tx: TenantTx, incidentId: string, resolution: string, actor: string): Promise<void>;
   /** Answers with the run's id; the run that is there already when the same is asked for again. */

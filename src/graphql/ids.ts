@@ -13,6 +13,7 @@ const PREFIXES = {
   ReportRun: 'rr',
   ListEntry: 'le',
   BillingPlan: 'bp',
+  ReleaseRequest: 'rq',
 } as const;
 
 export type NodeType = keyof typeof PREFIXES;
@@ -50,6 +51,7 @@ const NOUNS: Partial<Record<NodeType, string>> = {
   ReportRun: 'report run',
   ListEntry: 'list entry',
   BillingPlan: 'billing plan',
+  ReleaseRequest: 'release request',
 };
 
 /** The UUID in an id that a mutation was given. Throws `not_found`, as for an id that is not there. */

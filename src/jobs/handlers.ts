@@ -16,6 +16,8 @@ export const JOB_NAMES = [
   'rollups.verify',
   'spool.sweep',
   'ledger.partitions',
+  'ledger.retention',
+  'quarantine.retention',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

@@ -53,6 +53,18 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
   { job: 'rollups.verify', cron: '0 7 * * * *', periodSeconds: 3_600, why: 'rollups against a recount of the ledger' },
   { job: 'spool.sweep', cron: '0 37 * * * *', periodSeconds: 3_600, why: 'files that no message refers to' },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
+  {
+    job: 'ledger.retention',
+    cron: '0 41 2 * * *',
+    periodSeconds: 86_400,
+    why: 'the detail of mail that is older than it is kept',
+  },
+  {
+    job: 'quarantine.retention',
+    cron: '0 17 * * * *',
+    periodSeconds: 3_600,
+    why: 'held mail and bodies that are older than their client keeps them',
+  },
 ];
 
 /** The id of a tick's job: the same on every node, so that the queue keeps one. BullMQ allows no colon in ids. */

@@ -145,11 +145,12 @@ test('every verdict and every reason has words', () => {
   for (const verdict of VERDICTS) assert.match(verdictWords(verdict), /\S/);
   assert.deepEqual(
     reasonWords([
-      { code: 'attachment.executable', detail: 'invoice.exe is a program' },
+      { code: 'attachment.executable', detail: 'invoice.exe' },
+      { code: 'auth.dmarc_pass', detail: '' },
       { code: 'content.model', detail: '' },
       { code: 'content.other', detail: '' },
       { code: 'strange', detail: '' },
     ]),
-    ['invoice.exe is a program', 'Because of the text', 'strange'],
+    ['Holds a program: invoice.exe', 'Because of the text', 'strange'],
   );
 });

@@ -6,6 +6,7 @@ import type { PartnerId } from '../../src/core/tenant.ts';
 import type { Database } from '../../src/db/db.ts';
 import { LinkSigner } from '../../src/digest/links.ts';
 import { createHttp, type Http, type HttpDeps } from '../../src/http/server.ts';
+import type { MailPreview } from '../../src/mail/preview.ts';
 
 export interface Answer {
   readonly status: number;
@@ -30,9 +31,25 @@ export interface TestServer {
 
 const refuse = () => Promise.reject(new Error('no such command in this test'));
 
+/** What every message looks like where no body is stored. */
+const SHOWN: MailPreview = {
+  headers: [{ name: 'Subject', value: 'x', raw: 'Subject: x' }],
+  attachments: [{ name: 'a.txt', type: 'text/plain', bytes: 1, sha256: '00', findings: [] }],
+  kind: 'text',
+  html: '<pre>x</pre>',
+  text: 'x',
+  document: '<!doctype html>',
+  remoteImages: 0,
+  truncated: false,
+  problem: null,
+};
+
 export const NO_COMMANDS: HttpDeps['commands'] = {
   releaseDelivery: refuse,
   discardDelivery: refuse,
+  previewMessage: async () => SHOWN,
+  messageSource: async () => ({ bytes: Buffer.from('Subject: x\r\n\r\n'), total: 14 }),
+  replyToDelivery: refuse,
   resolveIncident: refuse,
   requestReport: refuse,
   sendDigest: refuse,

@@ -49,6 +49,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     incident: newId(),
     run: newId(),
     plan: newId(),
+    request: newId(),
     connection: newId(),
   };
   const run = (text: string, ...values: unknown[]) => owner.query(text, values);
@@ -75,6 +76,16 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     mailbox,
     `ann@${domain}`,
     domain,
+    at,
+  );
+  await run(
+    `insert into release_requests (partner_id, id, client_id, delivery_id, requested_by, requested_role, note, requested_at)
+     values ($1, $2, $3, $4, $5, 'user', $5, $6)`,
+    partner,
+    id.request,
+    client,
+    id.delivery,
+    `${mark} reader`,
     at,
   );
   for (const kind of ['accepted', 'quarantined']) {
@@ -192,6 +203,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
       ReportRun: id.run,
       ListEntry: entry,
       BillingPlan: id.plan,
+      ReleaseRequest: id.request,
     },
   };
 }

@@ -2,9 +2,11 @@ import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
 import { billingResolvers } from './billing.ts';
 import { digestResolvers } from './digests.ts';
+import { heldResolvers } from './held.ts';
 import { incidentResolvers } from './incidents.ts';
 import { commandMutations } from './mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
+import { quarantineMutations } from './quarantine-mutations.ts';
 import { queryResolvers } from './query.ts';
 import { reportResolvers } from './reports.ts';
 import { statisticsResolvers } from './statistics.ts';
@@ -34,6 +36,8 @@ export const resolvers: Resolvers = merge([
   statisticsResolvers,
   traceResolvers,
   quarantineResolvers,
+  heldResolvers,
+  quarantineMutations,
   incidentResolvers,
   reportResolvers,
   billingResolvers,
