@@ -4,7 +4,7 @@ import { mayRelease, type QuarantineRole } from '../quarantine/rights.ts';
 import { reasonWords, verdictWords } from '../quarantine/words.ts';
 import { inkOn, readableOn } from './colors.ts';
 import type { HeldMail } from './held.ts';
-import { type Html, html } from './html.ts';
+import { Html, html } from './html.ts';
 import type { LinkAction } from './links.ts';
 import type { Words } from './words.ts';
 
@@ -29,10 +29,9 @@ export interface DigestContent {
 
 /** Rows of one digest. */
 export const ROWS_MAX = 100;
-const WHITE = '#ffffff';
-const INK = '#1c2430';
-const SOFT = '#5a6472';
-const LINE = '#d9dee5';
+const FONT = "-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
+const LIGHT = { page: '#f2f4f7', card: '#ffffff', line: '#d9dee5', ink: '#1c2430', soft: '#56606d', warn: '#8a1f11' };
+const DARK = { page: '#0f1318', card: '#171c23', line: '#333c47', ink: '#e7ebf0', soft: '#a6b0bc', warn: '#ff9d8c' };
 const SUBJECT_MAX = 140;
 
 export function when(at: Date, zone: string, words: Words): string {
@@ -101,51 +100,47 @@ function introOf({ rows, more, whose, words }: DigestContent): string {
   return count === 0 ? words.digest.nothing(whose) : words.digest.intro(count, whose);
 }
 
-/** Tables and inline styles: what mail programs show alike. No script, no remote picture, no style sheet to be fetched. */
+/**
+ * Tables, and one block of styles in the head: each row stays small, since mail programs cut mail of more than 100 kB. No
+ * script, no remote picture, no style sheet to be fetched. Where styles are dropped it still reads in order.
+ */
 export function htmlPart(content: DigestContent): string {
   const { rows, more, words, zone, brand, link } = content;
   const { digest } = words;
-  const accent = readableOn(brand.primaryColor, WHITE);
-  const font = "font-family:-apple-system,'Segoe UI',Roboto,Helvetica,Arial,sans-serif";
-  const logo =
-    brand.logo === null
-      ? null
-      : html`<img src="cid:logo" alt="" height="32" style="height:32px;max-width:160px;border:0;vertical-align:middle;margin-right:12px">`;
-  const button = html`<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr><td style="background:${brand.primaryColor};border-radius:6px"><a href="${link('list', null)}" style="display:inline-block;padding:10px 18px;${font};font-size:15px;font-weight:600;color:${inkOn(brand.primaryColor)};text-decoration:none">${digest.open}</a></td></tr></table>`;
+  const logo = brand.logo === null ? null : html`<img src="cid:logo" alt="" height="32" class="logo">`;
   const page = html`<!doctype html>
 <html lang="${words.locale}">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light">
+<meta name="color-scheme" content="light dark">
 <title>${digest.heading}</title>
+<style>${new Html(styles(brand))}</style>
 </head>
-<body style="margin:0;padding:0;background:#f2f4f7">
-<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="background:#f2f4f7"><tr><td align="center" style="padding:20px 10px">
-<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" style="max-width:680px;background:${WHITE};border:1px solid ${LINE};border-radius:8px">
-<tr><td style="background:${brand.primaryColor};color:${inkOn(brand.primaryColor)};padding:16px 24px;${font};font-size:17px;font-weight:600;border-radius:8px 8px 0 0">${logo}${brand.partnerName}</td></tr>
-<tr><td style="padding:24px;${font};color:${INK}">
-<h1 style="margin:0 0 8px;font-size:20px;line-height:1.3">${digest.heading}</h1>
-<p style="margin:0 0 16px;font-size:15px;line-height:1.5">${introOf(content)}</p>
-${button}
+<body>
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" class="page"><tr><td align="center" class="edge">
+<table role="presentation" width="100%" cellpadding="0" cellspacing="0" border="0" class="card">
+<tr><td class="top" bgcolor="${brand.primaryColor}">${logo}${brand.partnerName}</td></tr>
+<tr><td class="row">
+<h1>${digest.heading}</h1>
+<p>${introOf(content)}</p>
+<table role="presentation" cellpadding="0" cellspacing="0" border="0"><tr><td class="go" bgcolor="${brand.primaryColor}"><a href="${link('list', null)}">${digest.open}</a></td></tr></table>
 </td></tr>
 ${rows.map(
-  (
-    mail,
-  ) => html`<tr><td style="padding:16px 24px;border-top:1px solid ${LINE};${font};color:${INK};font-size:14px;line-height:1.5">
-<div style="font-size:15px;font-weight:600;word-break:break-word"><a href="${link('view', mail.id)}" style="color:${INK};text-decoration:none">${subjectWords(mail, words)}</a></div>
-<div style="word-break:break-word">${senderWords(mail, words)}</div>
-${content.showRecipient ? html`<div style="word-break:break-word;color:${SOFT}">${digest.to}: ${mail.recipient}</div>` : null}
-<div style="color:${SOFT}">${when(mail.acceptedAt, zone, words)}</div>
-<div style="color:${SOFT};word-break:break-word">${whyWords(mail)}</div>
-${mayRelease(content.role, mail) ? null : html`<div style="color:#8a1f11">${digest.noRelease}</div>`}
-<div style="padding-top:6px">${actionLinks(mail, content, accent)}</div>
+  (mail) => html`<tr><td class="row">
+<div class="what">${subjectWords(mail, words)}</div>
+<div>${senderWords(mail, words)}</div>
+${content.showRecipient ? html`<div class="soft">${digest.to}: ${mail.recipient}</div>` : null}
+<div class="soft">${when(mail.acceptedAt, zone, words)}</div>
+<div class="soft">${whyWords(mail)}</div>
+${mayRelease(content.role, mail) ? null : html`<div class="warn">${digest.noRelease}</div>`}
+<div class="do">${actionLinks(mail, content)}</div>
 </td></tr>
 `,
-)}${more > 0 ? html`<tr><td style="padding:16px 24px;border-top:1px solid ${LINE};${font};font-size:15px"><a href="${link('list', null)}" style="color:${accent}">${digest.more(more)}</a></td></tr>` : null}
-<tr><td style="padding:16px 24px 24px;border-top:1px solid ${LINE};${font};color:${SOFT};font-size:13px;line-height:1.5">
-<p style="margin:0 0 6px">${digest.never}</p>
-<p style="margin:0">${digest.expires(when(content.expiresAt, zone, words))}</p>
+)}${more > 0 ? html`<tr><td class="row"><a href="${link('list', null)}">${digest.more(more)}</a></td></tr>` : null}
+<tr><td class="row foot">
+<p>${digest.never}</p>
+<p>${digest.expires(when(content.expiresAt, zone, words))}</p>
 </td></tr>
 </table>
 </td></tr></table>
@@ -155,9 +150,42 @@ ${mayRelease(content.role, mail) ? null : html`<div style="color:#8a1f11">${dige
   return page.text;
 }
 
-function actionLinks(mail: HeldMail, { link, words, role }: DigestContent, accent: string): Html[] {
+function actionLinks(mail: HeldMail, { link, words, role }: DigestContent): Html[] {
   return actionsFor(mail, role).map(
-    (action) =>
-      html`<a href="${link(action, mail.id)}" style="display:inline-block;padding:4px 14px 4px 0;color:${accent};text-decoration:underline">${words.digest.actions[action]}</a> `,
+    (action) => html`<a href="${link(action, mail.id)}">${words.digest.actions[action]}</a> `,
   );
+}
+
+/** Colours are checked when a brand is stored; nothing else of anybody's gets in here. */
+function styles({ primaryColor }: Brand): string {
+  const ink = inkOn(primaryColor);
+  return `
+body{margin:0;padding:0}
+.page{background:${LIGHT.page}}
+.edge{padding:20px 10px}
+.card{max-width:680px;background:${LIGHT.card};border:1px solid ${LIGHT.line};border-radius:8px;text-align:left}
+.top{background:${primaryColor};color:${ink};padding:16px 24px;font:600 17px/1.4 ${FONT};border-radius:8px 8px 0 0}
+.logo{height:32px;max-width:160px;border:0;vertical-align:middle;margin-right:12px}
+.row{padding:18px 24px;border-top:1px solid ${LIGHT.line};color:${LIGHT.ink};font:14px/1.5 ${FONT};word-break:break-word}
+h1{margin:0 0 8px;font-size:20px;line-height:1.3}
+p{margin:0 0 14px;font-size:15px}
+a{color:${readableOn(primaryColor, LIGHT.card)}}
+.go{background:${primaryColor};border-radius:6px}
+.go a{display:inline-block;padding:10px 18px;font:600 15px/1.4 ${FONT};color:${ink};text-decoration:none}
+.what{font-size:15px;font-weight:600}
+.soft,.foot{color:${LIGHT.soft}}
+.foot p{margin:0 0 6px;font-size:13px}
+.warn{color:${LIGHT.warn}}
+.do{padding-top:6px}
+.do a{display:inline-block;padding:4px 14px 4px 0}
+@media (prefers-color-scheme:dark){
+.page{background:${DARK.page}}
+.card{background:${DARK.card};border-color:${DARK.line}}
+.row{color:${DARK.ink};border-color:${DARK.line}}
+.row a{color:${readableOn(primaryColor, DARK.card)}}
+.row .go a{color:${ink}}
+.soft,.foot{color:${DARK.soft}}
+.warn{color:${DARK.warn}}
+}
+`;
 }

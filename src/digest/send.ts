@@ -55,12 +55,16 @@ export interface DigestOrder {
   readonly origin: 'schedule' | 'request' | 'command';
 }
 
+/** How long it is known which digests went out. */
+const KEEP_DAYS = 90;
+
 export type DigestResult = 'queued' | 'nothing' | 'already';
 
 interface Made {
   readonly ids: readonly string[];
   readonly content: DigestContent;
   readonly clientId: string;
+  readonly at: Date;
 }
 
 /**
@@ -80,7 +84,7 @@ export async function sendDigest(deps: DigestDeps, order: DigestOrder): Promise<
       fromName: content.brand.partnerName,
       fromAddress,
       subject,
-      at: order.slot,
+      at: made.at,
       messageId,
       listId: `Quarantine digest <digest.${domainOf(order.to)}.${deps.hostName}>`,
       language: content.words.locale,
@@ -132,7 +136,7 @@ async function compose(deps: DigestDeps, tx: TenantTx, order: DigestOrder): Prom
       return `${deps.publicUrl()}/q/${deps.signer.sign(link, tx.now)}`;
     },
   };
-  return { ids, content, clientId };
+  return { ids, content, clientId, at: tx.now };
 }
 
 /** The partner's own digest counts as mail of the client that the newest message in it is to, else of the first client. */
@@ -177,5 +181,10 @@ async function recordRun(
     select ${partnerId}, ${subject.scope}, ${subject.id}, d.id, ${slot}
     from deliveries d where d.partner_id = ${partnerId} and d.id = any(${[...ids]}::uuid[])
     on conflict do nothing`);
+  // What was told so long ago is no news anyway (NEWS_DAYS).
+  await tx.run(sql`
+    delete from digest_runs
+    where partner_id = ${partnerId} and scope = ${subject.scope} and subject_id = ${subject.id}
+      and slot < ${new Date(tx.now.getTime() - KEEP_DAYS * 86_400_000)}`);
   return true;
 }

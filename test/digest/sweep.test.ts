@@ -98,6 +98,7 @@ test('only what is new, at most 100 rows, and after a break one digest for all t
   assert.equal(first.subject, '103 messages held for ann@acme.example');
   assert.equal(String(first.html).match(/>View</g)?.length, 100);
   assert.match(String(first.html), /and 3 more/);
+  assert.ok(String(first.html).length < 140_000, `${String(first.html).length} octets of HTML`);
   rig.clock.set('2026-10-21T10:00:00Z');
   assert.equal(await sweep(rig), 0, 'nothing new');
   await hold(rig.db, rig.partner.id, rig.clientId, { mailboxId: rig.ann, subject: 'Fresh' });

@@ -45,7 +45,7 @@ ${saidBox(said)}
 <div class="row"><input id="q" name="q" type="search" value="${text}" maxlength="100" autocomplete="off"><button>${page.search}</button>${clear}</div>
 </form>
 ${view.rows.length === 0 ? html`<p class="card empty">${text === '' ? page.empty : page.noMatch}</p>` : mailForm(view, query)}
-<nav class="pages" aria-label="${page.title}">${newest}${older}</nav>`;
+${newest === null && older === null ? null : html`<nav class="pages" aria-label="${page.title}">${newest}${older}</nav>`}`;
   return layout({ title, words: holder.words, brand: holder.brand, logo: view.logo, body });
 }
 
