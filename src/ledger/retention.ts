@@ -24,7 +24,7 @@ export async function retainDetail(db: SystemDb, run: RunAsOwner, now: Date, day
                where o.received_at < ${floor}
                  and not exists (select from deliveries d
                                  where d.partner_id = o.partner_id and d.message_id = o.id
-                                   and (d.ended_at is null or d.disposition = 'quarantined' or d.accepted_at >= ${floor}))
+                                   and (d.ended_at is null or d.disposition = 'quarantined' or d.ended_at >= ${floor}))
                  and not exists (select from queue q where q.partner_id = o.partner_id and q.message_id = o.id)
                order by o.received_at limit ${BATCH} for update skip locked) as old
         where m.partner_id = old.partner_id and m.id = old.id`),
