@@ -6,6 +6,7 @@ import { issuedFormat, renderReport } from '../reports/catalog.ts';
 import { requestRun, sweepRuns } from '../reports/runs.ts';
 import { recordAudit } from './accounts/audit.ts';
 import { mappingOf } from './accounts/connections.ts';
+import type { ApiCaller } from './accounts/keys.ts';
 import { applyPlan, beginApply, plansBegun } from './billing/apply.ts';
 import { approvePlan, createPlan } from './billing/plan.ts';
 import { usageOf } from './billing/read.ts';
@@ -23,7 +24,7 @@ import type { Store } from './db/store.ts';
 import type { DigestDeps } from './digest/send.ts';
 import { commandDigest, sweepDigests } from './digest/sweep.ts';
 import { replyToDelivery, type Spool } from './gateway/index.ts';
-import type { Commands } from './graphql/commands.ts';
+import type { Commands, SeenMessage } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
@@ -148,8 +149,16 @@ export function makeCommands(wired: Wired): Commands {
   return {
     releaseDelivery: (tx, id, actor) => release(tx, actor, id),
     discardDelivery: (tx, id, actor) => remove(tx, actor, id),
-    previewMessage: (contentId) => previewer.preview(contentId),
-    messageSource: (contentId, max) => previewer.source(contentId, max),
+    async previewMessage(caller, seen) {
+      const preview = await previewer.preview(seen.contentId);
+      await noteLook(db, caller, 'message.view', seen);
+      return preview;
+    },
+    async messageSource(caller, seen, max) {
+      const source = await previewer.source(seen.contentId, max);
+      await noteLook(db, caller, 'message.source', seen);
+      return source;
+    },
     replyToDelivery: (caller, actor, input) =>
       replyToDelivery(
         { db, clock, spool, pipeline: wired.filter(), previewer, config },
@@ -171,6 +180,13 @@ export function makeCommands(wired: Wired): Commands {
       await queue.add('billing.apply', `billing.apply-${planId}-${clock.now().getTime()}`, {});
     },
   };
+}
+
+/** Other people's mail is not read without a trace. */
+function noteLook(db: Store['db'], caller: ApiCaller, action: string, seen: SeenMessage): Promise<void> {
+  const { partnerId, actor } = caller;
+  const details = { recipient: seen.recipient };
+  return db.tenant(partnerId, (tx) => recordAudit(tx, { partnerId, actor, action, subject: seen.id, details }));
 }
 
 /** Gauges of this node and of the database, for /metrics. */

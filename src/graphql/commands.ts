@@ -12,10 +12,14 @@ export interface Commands {
   releaseDelivery(tx: TenantTx, deliveryId: string, actor: QuarantineActor): Promise<{ readonly released: boolean }>;
   /** Idempotent: `discarded` is false when it was discarded before. Throws `conflict` when it is not in quarantine. */
   discardDelivery(tx: TenantTx, deliveryId: string, actor: QuarantineActor): Promise<{ readonly discarded: boolean }>;
-  /** A stored message made safe to look at. Throws `not_found` when its body is gone, `limit_exceeded`. */
-  previewMessage(contentId: string): Promise<MailPreview>;
-  /** The first octets of a stored message and their number in all. Throws `not_found` when its body is gone. */
-  messageSource(contentId: string, max: number): Promise<{ readonly bytes: Buffer; readonly total: number }>;
+  /** A stored message made safe to look at; who looked is noted. Throws `not_found` when its body is gone, `limit_exceeded`. */
+  previewMessage(caller: ApiCaller, seen: SeenMessage): Promise<MailPreview>;
+  /** The first octets of a stored message and their number in all; noted too. Throws `not_found` when its body is gone. */
+  messageSource(
+    caller: ApiCaller,
+    seen: SeenMessage,
+    max: number,
+  ): Promise<{ readonly bytes: Buffer; readonly total: number }>;
   /** Answers the sender as the mailbox. Takes its own transactions: it waits for the filter. */
   replyToDelivery(
     caller: ApiCaller,
@@ -34,6 +38,14 @@ export interface Commands {
   approveBillingPlan(tx: TenantTx, planId: string, actor: string): Promise<void>;
   /** Sees to it that an approved plan is applied, soon and once. Throws `conflict` when it is not approved. */
   applyBillingPlan(caller: ApiCaller, planId: string): Promise<void>;
+}
+
+/** Whose copy of which body somebody looks at. */
+export interface SeenMessage {
+  /** The delivery. */
+  readonly id: string;
+  readonly contentId: string;
+  readonly recipient: string;
 }
 
 /** Days are the client's, `YYYY-MM-DD`, both included. */

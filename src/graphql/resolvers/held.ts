@@ -23,7 +23,7 @@ type Content = Omit<MailPreview, 'document'> & { readonly previewDocument: strin
 async function contentOf(row: DeliveryRow, context: Context): Promise<Content | null> {
   const held = await context.read((tx) => reachDelivery(tx, keyActor(context.caller), row.id));
   try {
-    const { document, ...preview } = await context.commands.previewMessage(held.contentId);
+    const { document, ...preview } = await context.commands.previewMessage(context.caller, held);
     return { ...preview, previewDocument: document };
   } catch (error) {
     if (errorCode(error) === 'not_found') return null;
@@ -40,7 +40,7 @@ async function sourceOf(row: DeliveryRow, maxBytes: number, context: Context) {
   const held = await context.read((tx) => reachDelivery(tx, actor, row.id));
   requireRelease(actor.role, held);
   try {
-    const { bytes, total } = await context.commands.messageSource(held.contentId, maxBytes);
+    const { bytes, total } = await context.commands.messageSource(context.caller, held, maxBytes);
     return { base64: bytes.toString('base64'), bytes: total, complete: bytes.length === total };
   } catch (error) {
     if (errorCode(error) === 'not_found') return null;
