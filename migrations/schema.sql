@@ -110,6 +110,35 @@ create table delivery_counters (
   name text not null,
   value bigint not null default 0
 );
+create table digest_items (
+  partner_id uuid not null,
+  scope text not null,
+  subject_id uuid not null,
+  delivery_id uuid not null,
+  slot timestamp with time zone not null
+);
+create table digest_runs (
+  partner_id uuid not null,
+  scope text not null,
+  subject_id uuid not null,
+  slot timestamp with time zone not null,
+  mailbox_id uuid,
+  client_id uuid,
+  origin text not null,
+  recipient text not null,
+  items integer not null,
+  message_id uuid not null,
+  created_at timestamp with time zone not null
+);
+create table digest_settings (
+  partner_id uuid not null,
+  id uuid not null,
+  audience text not null,
+  client_id uuid,
+  mailbox_id uuid,
+  settings jsonb not null,
+  updated_at timestamp with time zone not null
+);
 create table dkim_keys (
   partner_id uuid not null,
   client_id uuid not null,
@@ -601,6 +630,25 @@ alter table delivery_attempts add constraint delivery_attempts_partner_id_delive
 alter table delivery_attempts add constraint delivery_attempts_path_check CHECK ((path = ANY (ARRAY['direct'::text, 'second_chance'::text])));
 alter table delivery_attempts add constraint delivery_attempts_pkey PRIMARY KEY (partner_id, delivery_id, id);
 alter table delivery_counters add constraint delivery_counters_pkey PRIMARY KEY (name);
+alter table digest_items add constraint digest_items_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table digest_items add constraint digest_items_partner_id_scope_subject_id_slot_fkey FOREIGN KEY (partner_id, scope, subject_id, slot) REFERENCES digest_runs(partner_id, scope, subject_id, slot) ON DELETE CASCADE;
+alter table digest_items add constraint digest_items_pkey PRIMARY KEY (partner_id, scope, subject_id, delivery_id);
+alter table digest_items add constraint digest_items_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'client'::text, 'partner'::text])));
+alter table digest_runs add constraint digest_runs_items_check CHECK ((items >= 0));
+alter table digest_runs add constraint digest_runs_origin_check CHECK ((origin = ANY (ARRAY['schedule'::text, 'request'::text, 'command'::text])));
+alter table digest_runs add constraint digest_runs_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table digest_runs add constraint digest_runs_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table digest_runs add constraint digest_runs_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table digest_runs add constraint digest_runs_pkey PRIMARY KEY (partner_id, scope, subject_id, slot);
+alter table digest_runs add constraint digest_runs_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'client'::text, 'partner'::text])));
+alter table digest_settings add constraint digest_settings_audience_check CHECK ((audience = ANY (ARRAY['users'::text, 'admin'::text])));
+alter table digest_settings add constraint digest_settings_check CHECK (((audience = 'admin'::text) OR (client_id IS NOT NULL)));
+alter table digest_settings add constraint digest_settings_check1 CHECK (((mailbox_id IS NULL) OR (audience = 'users'::text)));
+alter table digest_settings add constraint digest_settings_partner_id_audience_client_id_mailbox_id_key UNIQUE NULLS NOT DISTINCT (partner_id, audience, client_id, mailbox_id);
+alter table digest_settings add constraint digest_settings_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table digest_settings add constraint digest_settings_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table digest_settings add constraint digest_settings_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table digest_settings add constraint digest_settings_pkey PRIMARY KEY (partner_id, id);
 alter table dkim_keys add constraint dkim_keys_algorithm_check CHECK ((algorithm = ANY (ARRAY['rsa-sha256'::text, 'ed25519-sha256'::text])));
 alter table dkim_keys add constraint dkim_keys_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table dkim_keys add constraint dkim_keys_partner_id_domain_fkey FOREIGN KEY (partner_id, domain) REFERENCES domains(partner_id, name) ON DELETE CASCADE;
@@ -752,8 +800,11 @@ CREATE INDEX deliveries_held ON public.deliveries USING btree (accepted_at) WHER
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
 CREATE INDEX deliveries_outbound_malware ON public.deliveries USING btree (accepted_at) WHERE ((direction = 'outbound'::text) AND (verdict = 'malware'::text));
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
+CREATE INDEX deliveries_quarantine_mailbox ON public.deliveries USING btree (partner_id, mailbox_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
 CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
+CREATE INDEX digest_items_delivery ON public.digest_items USING btree (partner_id, delivery_id);
+CREATE INDEX digest_items_run ON public.digest_items USING btree (partner_id, scope, subject_id, slot);
 CREATE UNIQUE INDEX dkim_keys_active ON public.dkim_keys USING btree (partner_id, domain, algorithm) WHERE ((activated_at IS NOT NULL) AND (retired_at IS NULL));
 CREATE INDEX dkim_keys_client ON public.dkim_keys USING btree (partner_id, client_id);
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
@@ -819,6 +870,12 @@ create policy system on deliveries for ALL to tollgate_system using (true) with 
 create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on delivery_attempts for ALL to tollgate_system using (true) with check (true);
 create policy tenant on delivery_attempts for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on digest_items for ALL to tollgate_system using (true) with check (true);
+create policy tenant on digest_items for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on digest_runs for ALL to tollgate_system using (true) with check (true);
+create policy tenant on digest_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on digest_settings for ALL to tollgate_system using (true) with check (true);
+create policy tenant on digest_settings for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on dkim_keys for ALL to tollgate_system using (true) with check (true);
 create policy tenant on dkim_keys for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on domains for ALL to tollgate_system using (true) with check (true);
@@ -892,6 +949,9 @@ alter table billing_plans force row level security;
 alter table clients force row level security;
 alter table deliveries force row level security;
 alter table delivery_attempts force row level security;
+alter table digest_items force row level security;
+alter table digest_runs force row level security;
+alter table digest_settings force row level security;
 alter table dkim_keys force row level security;
 alter table domains force row level security;
 alter table group_members force row level security;
@@ -943,6 +1003,12 @@ grant delete, insert, select, update on deliveries to tollgate_system;
 grant select on delivery_attempts to tollgate_app;
 grant delete, insert, select, update on delivery_attempts to tollgate_system;
 grant select, update on delivery_counters to tollgate_system;
+grant delete, insert, select, update on digest_items to tollgate_app;
+grant delete, insert, select, update on digest_items to tollgate_system;
+grant delete, insert, select, update on digest_runs to tollgate_app;
+grant delete, insert, select, update on digest_runs to tollgate_system;
+grant delete, insert, select, update on digest_settings to tollgate_app;
+grant delete, insert, select, update on digest_settings to tollgate_system;
 grant delete, insert, select, update on dkim_keys to tollgate_app;
 grant delete, insert, select, update on dkim_keys to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;

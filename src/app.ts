@@ -11,11 +11,15 @@ import { type Logger, silentLogger } from './core/log.ts';
 import type { Pipeline } from './core/message.ts';
 import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
+import { LinkSigner } from './digest/links.ts';
+import type { DigestDeps } from './digest/send.ts';
+import { requestDigest } from './digest/sweep.ts';
 import {
   createDelivery,
   createGateway,
   type Delivery,
   type Gateway,
+  OwnPost,
   Spool,
   serverProbe,
   watchCertificate,
@@ -109,6 +113,14 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const spool = await Spool.open(config.contentDir);
     const queue = await openJobs(store, config, logger);
     parts.add(() => queue.close());
+    let publicUrl = config.publicUrl ?? `http://${config.bindHost}:${config.httpPort}`;
+    const digest: DigestDeps = {
+      db,
+      post: new OwnPost(spool, config),
+      signer: new LinkSigner(secrets.signKey),
+      publicUrl: () => publicUrl,
+      hostName: config.hostName,
+    };
     const previewer = createPreviewer({ store: spool, logger });
     parts.add(() => previewer.close());
     const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
@@ -121,7 +133,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     };
     parts.add(async () => pipeline?.close());
     const probe = serverProbe({ resolver, hostName: config.hostName, allowPrivateHosts: config.allowPrivateHosts });
-    const parted = { probe, secrets, resolver };
+    const parted = { probe, secrets, resolver, digest };
     const wired = { config, store, clock, logger, spool, queue, previewer, filter, psaFor, reportFolder, ...parted };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
@@ -168,10 +180,16 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         logger,
         commands: makeCommands(wired),
         hooks: hookPort(db),
+        pages: {
+          signer: digest.signer,
+          preview: (contentId) => previewer.preview(contentId),
+          request: (address) => requestDigest(digest, address),
+        },
         checks: [{ name: 'database', run: () => db.system(async () => true, { readOnly: true }) }],
         metrics: () => makeMetrics(wired),
       });
       ready.http = await http.listen();
+      publicUrl = config.publicUrl ?? ready.http;
       parts.add(() => http.close(GRACE_MS));
     }
     return ready;

@@ -23,6 +23,8 @@ import type { Psa } from './core/psa.ts';
 import type { SystemTx, TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
+import type { DigestDeps } from './digest/send.ts';
+import { commandDigest, sweepDigests } from './digest/sweep.ts';
 import { type RouteState, recordHealth } from './gateway/health.ts';
 import { flushClient, forgetOldCounts, replyToDelivery, type Spool } from './gateway/index.ts';
 import { makeDue } from './gateway/queue.ts';
@@ -64,6 +66,7 @@ export interface Wired {
   filter(): Pipeline;
   readonly reportFolder: string;
   readonly probe: ServerProbe;
+  readonly digest: DigestDeps;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
   readonly secrets: Secrets;
   readonly resolver: Resolver;
@@ -120,6 +123,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
           }),
       });
       await attachDue({ db, clock, logger, psaFor, mappingOf, readContent: files.read });
+    },
+    'digests.sweep': async () => {
+      await sweepDigests({ ...wired.digest, logger });
     },
     'usage.snapshot': async () => {
       await takeSnapshot(db);
@@ -199,6 +205,7 @@ export function makeCommands(wired: Wired): Commands {
       await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'report.request', subject: run.id });
       return run;
     },
+    sendDigest: (caller, mailboxId) => commandDigest(wired.digest, caller.partnerId, mailboxId, caller.actor),
     createBillingPlan: (caller, usageDay, largeChanges) =>
       createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay, {
         actor: caller.actor,

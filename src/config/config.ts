@@ -13,6 +13,8 @@ export interface Config {
   readonly home: string;
   readonly bindHost: string;
   readonly httpPort: number;
+  /** Origin of links in mail, without a slash at the end. Null: where HTTP listens. */
+  readonly publicUrl: string | null;
   readonly smtpPort: number;
   readonly submissionPort: number;
   /** Null: the embedded PostgreSQL under `home`. */
@@ -68,10 +70,17 @@ const seconds = z.coerce
   .max(86_400 * 14);
 const count = z.coerce.number('is not a number').int().min(1);
 
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, pathname, search, hash, username } = new URL(text);
+  return /^https?:$/.test(protocol) && pathname === '/' && search === '' && hash === '' && username === '';
+}
+
 const schema = z.object({
   TOLLGATE_HOME: z.string().min(1).default('./.tollgate'),
   BIND_HOST: z.union([z.ipv4(), z.ipv6()], 'is not an IP address').default('127.0.0.1'),
   HTTP_PORT: port.default(8080),
+  TOLLGATE_PUBLIC_URL: z.string().refine(isOrigin, 'is not an http:// or https:// URL without a path').optional(),
   SMTP_PORT: port.default(2525),
   SUBMISSION_PORT: port.default(2587),
   DATABASE_URL: z
@@ -166,6 +175,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     home,
     bindHost: data.BIND_HOST,
     httpPort: data.HTTP_PORT,
+    publicUrl: data.TOLLGATE_PUBLIC_URL === undefined ? null : new URL(data.TOLLGATE_PUBLIC_URL).origin,
     smtpPort: data.SMTP_PORT,
     submissionPort: data.SUBMISSION_PORT,
     databaseUrl: data.DATABASE_URL ?? null,

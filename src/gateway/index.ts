@@ -17,6 +17,7 @@ export { createDelivery, type Delivery } from './deliver.ts';
 export { flushClient } from './flush.ts';
 export { forgetOldCounts } from './outbound-counts.ts';
 export type { Signing } from './outgoing.ts';
+export { OwnPost } from './own.ts';
 export { serverProbe } from './probe.ts';
 export { replyToDelivery } from './reply.ts';
 export { Spool } from './spool.ts';

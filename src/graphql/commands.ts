@@ -34,6 +34,8 @@ export interface Commands extends OutboundCommands {
   resolveIncident(tx: TenantTx, incidentId: string, resolution: string, actor: string): Promise<void>;
   /** Answers with the run's id; the run that is there already when the same is asked for again. */
   requestReport(tx: TenantTx, wanted: ReportWanted, actor: string): Promise<{ readonly id: string }>;
+  /** Sends a mailbox its digest. Throws `not_found` for another tenant's too, `conflict` when it gets none. */
+  sendDigest(caller: ApiCaller, mailboxId: string): Promise<{ readonly sent: boolean }>;
   /**
    * Computes a plan for a day (`YYYY-MM-DD`). Reads the PSA, writes nothing there. `largeChanges`: lines that change more than is
    * usual are planned, not held.

@@ -11,6 +11,7 @@ export const JOB_NAMES = [
   'mappings.watch',
   'tickets.sync',
   'reports.sweep',
+  'digests.sweep',
   'usage.snapshot',
   'billing.apply',
   'rollups.verify',

@@ -34,6 +34,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     why: 'reports that are due, and their copies in the PSA',
   },
   {
+    job: 'digests.sweep',
+    cron: '12 * * * * *',
+    periodSeconds: 60,
+    why: "digests of held mail, at each client's hours",
+  },
+  {
     job: 'usage.snapshot',
     cron: '0 */15 * * * *',
     periodSeconds: 900,

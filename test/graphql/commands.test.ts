@@ -43,6 +43,10 @@ function commands(calls: string[]): Commands {
           'waiting', ${tx.now}, ${tx.now}, ${tx.now})`);
       return { id };
     },
+    async sendDigest(caller, mailboxId) {
+      note('digest', caller.actor, mailboxId);
+      return { sent: true };
+    },
     async createBillingPlan(_caller, usageDay, largeChanges) {
       note('plan', usageDay, String(largeChanges));
       throw new AppError('upstream_rejected', 'ConnectWise: no such agreement');

@@ -4,6 +4,7 @@ import type { ManualClock } from '../../src/core/clock.ts';
 import { type Logger, silentLogger } from '../../src/core/log.ts';
 import type { PartnerId } from '../../src/core/tenant.ts';
 import type { Database } from '../../src/db/db.ts';
+import { LinkSigner } from '../../src/digest/links.ts';
 import { createHttp, type Http, type HttpDeps } from '../../src/http/server.ts';
 import type { MailPreview } from '../../src/mail/preview.ts';
 
@@ -59,9 +60,16 @@ export const NO_COMMANDS: HttpDeps['commands'] = {
   replyToDelivery: refuse,
   resolveIncident: refuse,
   requestReport: refuse,
+  sendDigest: refuse,
   createBillingPlan: refuse,
   approveBillingPlan: refuse,
   applyBillingPlan: refuse,
+};
+
+export const NO_PAGES: HttpDeps['pages'] = {
+  signer: new LinkSigner(Buffer.alloc(32, 7)),
+  preview: refuse,
+  request: refuse,
 };
 
 /** The HTTP face on a free port, closed at the end of the test. */
@@ -75,6 +83,7 @@ export async function openServer(
     logger: silentLogger,
     commands: NO_COMMANDS,
     hooks: { verify: async () => 'unknown', accept: async () => undefined },
+    pages: NO_PAGES,
     checks: [],
     metrics: async () => [],
     rate: { capacity: 1e9, perSecond: 1e6 },

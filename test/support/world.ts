@@ -254,6 +254,18 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     domain,
     at,
   );
+  await run(
+    `insert into digest_settings (partner_id, id, audience, client_id, mailbox_id, settings, updated_at)
+     values ($1, $2, 'users', $3, $4, $5, $6), ($1, $7, 'admin', $3, null, $5, $6), ($1, $8, 'admin', null, null, $5, $6)`,
+    partner,
+    newId(),
+    client,
+    mailbox,
+    JSON.stringify({ recipient: `ann@${domain}` }),
+    at,
+    newId(),
+    newId(),
+  );
   return {
     partner,
     apiKey: made.apiKey,

@@ -1,6 +1,7 @@
 import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
 import { billingResolvers } from './billing.ts';
+import { digestResolvers } from './digests.ts';
 import { heldResolvers } from './held.ts';
 import { incidentResolvers } from './incidents.ts';
 import { commandMutations } from './mutations.ts';
@@ -47,6 +48,7 @@ export const resolvers: Resolvers = merge([
   serverResolvers,
   outboundResolvers,
   outboundMutations,
+  digestResolvers,
   commandMutations,
   routingResolvers,
 ]);
