@@ -1,6 +1,15 @@
 CREATE OR REPLACE FUNCTION public.current_partner() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $function$ select nullif(current_setting('app.partner', true), '')::uuid $function$ ;
+CREATE OR REPLACE FUNCTION public.halved(before timestamp with time zone, after timestamp with time zone, half_life double precision) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$ select power(0.5, greatest(0, extract(epoch from after - before)::double precision * 1000) / half_life) $function$ ;
+CREATE OR REPLACE FUNCTION public.note_directory_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'UPDATE' then if tg_table_name = 'clients' then insert into directory_changes (partner, client) select partner_id, id from before union select partner_id, id from after; else insert into directory_changes (partner, client) select partner_id, client_id from before union select partner_id, client_id from after; end if; elsif tg_table_name = 'clients' then insert into directory_changes (partner, client) select distinct partner_id, id from after; else insert into directory_changes (partner, client) select distinct partner_id, client_id from after; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
+CREATE OR REPLACE FUNCTION public.note_master_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin insert into directory_changes (partner, client) values (null, null); perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.region_allows(partner uuid, client uuid, delivery uuid, node_region text) RETURNS boolean LANGUAGE sql STABLE AS $function$ select coalesce( (select coalesce(region_allows.node_region = any(s.regions), false) from region_strategies s where s.partner_id = region_allows.partner and s.client_id = region_allows.client and (s.domain is null or s.domain = (select d.domain from deliveries d where d.partner_id = region_allows.partner and d.id = region_allows.delivery)) order by s.domain nulls last limit 1), true) $function$ ;
 
+create table accepted_digests (
+  digest bytea not null,
+  content_id text not null,
+  rejected boolean not null,
+  accepted_at timestamp with time zone not null
+);
 create table addresses (
   partner_id uuid not null,
   client_id uuid not null,
@@ -139,6 +148,11 @@ create table digest_settings (
   settings jsonb not null,
   updated_at timestamp with time zone not null
 );
+create table directory_changes (
+  xid xid8 not null default pg_current_xact_id(),
+  partner uuid,
+  client uuid
+);
 create table dkim_keys (
   partner_id uuid not null,
   client_id uuid not null,
@@ -158,10 +172,25 @@ create table domains (
   name text not null,
   created_at timestamp with time zone not null
 );
+create table greylist (
+  partner_id uuid not null,
+  key bytea not null,
+  first_seen_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone not null,
+  passed_at timestamp with time zone
+);
 create table group_members (
   partner_id uuid not null,
   group_id uuid not null,
   mailbox_id uuid not null
+);
+create table harvest_windows (
+  partner_id uuid not null,
+  client_id uuid not null,
+  domain text not null,
+  network text not null,
+  window_at timestamp with time zone not null,
+  unknown integer not null
 );
 create table incidents (
   partner_id uuid not null,
@@ -257,6 +286,12 @@ create table mailboxes (
   forward_to text,
   forward_keep boolean not null default true
 );
+create table master_list_entries (
+  id uuid not null,
+  kind text not null,
+  pattern text not null,
+  created_at timestamp with time zone not null
+);
 create table message_feedback (
   partner_id uuid not null,
   id uuid not null,
@@ -309,6 +344,18 @@ create table mta_sts_policies (
   mx text[] not null,
   fetched_at timestamp with time zone not null,
   expires_at timestamp with time zone not null
+);
+create table network_reputation (
+  network text not null,
+  ham double precision not null,
+  spam double precision not null,
+  unknown double precision not null,
+  auth_failures double precision not null,
+  protocol_errors double precision not null,
+  updated_at timestamp with time zone not null,
+  window_at timestamp with time zone not null,
+  window_known integer not null,
+  window_unknown integer not null
 );
 create table node_beats (
   node text not null,
@@ -599,6 +646,8 @@ create table usage_snapshots (
   taken_at timestamp with time zone not null
 );
 
+alter table accepted_digests add constraint accepted_digests_digest_check CHECK ((length(digest) = 32));
+alter table accepted_digests add constraint accepted_digests_pkey PRIMARY KEY (digest);
 alter table addresses add constraint addresses_address_check CHECK ((address = lower(address)));
 alter table addresses add constraint addresses_kind_check CHECK ((kind = ANY (ARRAY['primary'::text, 'alias'::text])));
 alter table addresses add constraint addresses_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
@@ -657,9 +706,14 @@ alter table dkim_keys add constraint dkim_keys_pkey PRIMARY KEY (partner_id, id)
 alter table domains add constraint domains_name_check CHECK ((name = lower(name)));
 alter table domains add constraint domains_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table domains add constraint domains_pkey PRIMARY KEY (partner_id, name);
+alter table greylist add constraint greylist_key_check CHECK ((length(key) = 32));
+alter table greylist add constraint greylist_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table greylist add constraint greylist_pkey PRIMARY KEY (partner_id, key);
 alter table group_members add constraint group_members_partner_id_group_id_fkey FOREIGN KEY (partner_id, group_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table group_members add constraint group_members_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table group_members add constraint group_members_pkey PRIMARY KEY (partner_id, group_id, mailbox_id);
+alter table harvest_windows add constraint harvest_windows_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table harvest_windows add constraint harvest_windows_pkey PRIMARY KEY (partner_id, client_id, domain, network, window_at);
 alter table incidents add constraint incidents_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table incidents add constraint incidents_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table incidents add constraint incidents_pkey PRIMARY KEY (partner_id, id);
@@ -685,6 +739,10 @@ alter table mailboxes add constraint mailboxes_kind_check CHECK ((kind = ANY (AR
 alter table mailboxes add constraint mailboxes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table mailboxes add constraint mailboxes_pkey PRIMARY KEY (partner_id, id);
 alter table mailboxes add constraint mailboxes_status_check CHECK ((status = ANY (ARRAY['active'::text, 'blocked'::text, 'deleted'::text])));
+alter table master_list_entries add constraint master_list_entries_kind_check CHECK ((kind = ANY (ARRAY['allow'::text, 'block'::text])));
+alter table master_list_entries add constraint master_list_entries_kind_pattern_key UNIQUE (kind, pattern);
+alter table master_list_entries add constraint master_list_entries_pattern_check CHECK ((pattern = lower(pattern)));
+alter table master_list_entries add constraint master_list_entries_pkey PRIMARY KEY (id);
 alter table message_feedback add constraint message_feedback_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['user'::text, 'client_admin'::text, 'technician'::text, 'admin'::text])));
 alter table message_feedback add constraint message_feedback_kind_check CHECK ((kind = ANY (ARRAY['spam'::text, 'ham'::text])));
 alter table message_feedback add constraint message_feedback_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
@@ -700,6 +758,7 @@ alter table messages add constraint messages_pkey PRIMARY KEY (partner_id, id);
 alter table mta_sts_policies add constraint mta_sts_policies_domain_check CHECK (((length(domain) >= 1) AND (length(domain) <= 255)));
 alter table mta_sts_policies add constraint mta_sts_policies_mode_check CHECK ((mode = ANY (ARRAY['enforce'::text, 'testing'::text, 'none'::text])));
 alter table mta_sts_policies add constraint mta_sts_policies_pkey PRIMARY KEY (domain);
+alter table network_reputation add constraint network_reputation_pkey PRIMARY KEY (network);
 alter table node_beats add constraint node_beats_pkey PRIMARY KEY (node, xid);
 alter table node_beats add constraint node_beats_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
 alter table node_regions add constraint node_regions_pkey PRIMARY KEY (node);
@@ -788,6 +847,7 @@ alter table usage_snapshots add constraint usage_snapshots_partner_id_client_id_
 alter table usage_snapshots add constraint usage_snapshots_pkey PRIMARY KEY (partner_id, client_id, product, day);
 alter table usage_snapshots add constraint usage_snapshots_quantity_check CHECK ((quantity >= 0));
 
+CREATE INDEX accepted_digests_age ON public.accepted_digests USING btree (accepted_at);
 CREATE INDEX addresses_address ON public.addresses USING btree (address);
 CREATE INDEX addresses_mailbox ON public.addresses USING btree (partner_id, mailbox_id);
 CREATE UNIQUE INDEX api_keys_id ON public.api_keys USING btree (id);
@@ -805,11 +865,14 @@ CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at
 CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
 CREATE INDEX digest_items_delivery ON public.digest_items USING btree (partner_id, delivery_id);
 CREATE INDEX digest_items_run ON public.digest_items USING btree (partner_id, scope, subject_id, slot);
+CREATE INDEX directory_changes_xid ON public.directory_changes USING btree (xid);
 CREATE UNIQUE INDEX dkim_keys_active ON public.dkim_keys USING btree (partner_id, domain, algorithm) WHERE ((activated_at IS NOT NULL) AND (retired_at IS NULL));
 CREATE INDEX dkim_keys_client ON public.dkim_keys USING btree (partner_id, client_id);
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
 CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
+CREATE INDEX greylist_age ON public.greylist USING btree (last_seen_at);
 CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
+CREATE INDEX harvest_windows_age ON public.harvest_windows USING btree (window_at);
 CREATE INDEX incidents_held ON public.incidents USING btree (partner_id, client_id) WHERE (ticket_state = 'held'::text);
 CREATE UNIQUE INDEX incidents_key ON public.incidents USING btree (partner_id, ticket_key);
 CREATE INDEX incidents_list ON public.incidents USING btree (partner_id, opened_at DESC, id DESC);
@@ -830,6 +893,7 @@ CREATE INDEX message_feedback_client ON public.message_feedback USING btree (par
 CREATE INDEX messages_age ON public.messages USING btree (received_at, id);
 CREATE INDEX messages_content ON public.messages USING btree (content_id);
 CREATE INDEX messages_received ON public.messages USING btree (partner_id, received_at DESC);
+CREATE INDEX network_reputation_age ON public.network_reputation USING btree (updated_at);
 CREATE INDEX outbound_counts_bucket ON public.outbound_counts USING btree (bucket);
 CREATE INDEX outbound_known_seen ON public.outbound_known USING btree (seen_on);
 CREATE INDEX outbound_limits_client ON public.outbound_limits USING btree (partner_id, client_id);
@@ -880,8 +944,12 @@ create policy system on dkim_keys for ALL to tollgate_system using (true) with c
 create policy tenant on dkim_keys for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on domains for ALL to tollgate_system using (true) with check (true);
 create policy tenant on domains for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on greylist for ALL to tollgate_system using (true) with check (true);
+create policy tenant on greylist for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on group_members for ALL to tollgate_system using (true) with check (true);
 create policy tenant on group_members for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on harvest_windows for ALL to tollgate_system using (true) with check (true);
+create policy tenant on harvest_windows for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on incidents for ALL to tollgate_system using (true) with check (true);
 create policy tenant on incidents for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on ledger for ALL to tollgate_system using (true) with check (true);
@@ -954,7 +1022,9 @@ alter table digest_runs force row level security;
 alter table digest_settings force row level security;
 alter table dkim_keys force row level security;
 alter table domains force row level security;
+alter table greylist force row level security;
 alter table group_members force row level security;
+alter table harvest_windows force row level security;
 alter table incidents force row level security;
 alter table ledger force row level security;
 alter table ledger_default force row level security;
@@ -986,6 +1056,7 @@ alter table submission_networks force row level security;
 alter table subscriptions force row level security;
 alter table usage_snapshots force row level security;
 
+grant delete, insert, select, update on accepted_digests to tollgate_system;
 grant delete, insert, select, update on addresses to tollgate_app;
 grant delete, insert, select, update on addresses to tollgate_system;
 grant delete, insert, select, update on api_keys to tollgate_app;
@@ -1009,12 +1080,18 @@ grant delete, insert, select, update on digest_runs to tollgate_app;
 grant delete, insert, select, update on digest_runs to tollgate_system;
 grant delete, insert, select, update on digest_settings to tollgate_app;
 grant delete, insert, select, update on digest_settings to tollgate_system;
+grant insert on directory_changes to tollgate_app;
+grant delete, insert, select on directory_changes to tollgate_system;
 grant delete, insert, select, update on dkim_keys to tollgate_app;
 grant delete, insert, select, update on dkim_keys to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;
 grant delete, insert, select, update on domains to tollgate_system;
+grant delete, insert, select, update on greylist to tollgate_app;
+grant delete, insert, select, update on greylist to tollgate_system;
 grant delete, insert, select, update on group_members to tollgate_app;
 grant delete, insert, select, update on group_members to tollgate_system;
+grant delete, insert, select, update on harvest_windows to tollgate_app;
+grant delete, insert, select, update on harvest_windows to tollgate_system;
 grant delete, insert, select, update on incidents to tollgate_app;
 grant delete, insert, select, update on incidents to tollgate_system;
 grant insert, select on ledger to tollgate_app;
@@ -1023,6 +1100,7 @@ grant delete, insert, select, update on list_entries to tollgate_app;
 grant delete, insert, select, update on list_entries to tollgate_system;
 grant delete, insert, select, update on mailboxes to tollgate_app;
 grant delete, insert, select, update on mailboxes to tollgate_system;
+grant delete, insert, select, update on master_list_entries to tollgate_system;
 grant delete, insert, select, update on message_feedback to tollgate_app;
 grant delete, insert, select, update on message_feedback to tollgate_system;
 grant delete, insert, select, update on message_replies to tollgate_app;
@@ -1030,6 +1108,7 @@ grant delete, insert, select, update on message_replies to tollgate_system;
 grant delete, insert, select, update on messages to tollgate_app;
 grant delete, insert, select, update on messages to tollgate_system;
 grant delete, insert, select, update on mta_sts_policies to tollgate_system;
+grant delete, insert, select, update on network_reputation to tollgate_system;
 grant select on node_beats to tollgate_app;
 grant delete, insert, select, update on node_beats to tollgate_system;
 grant select on node_regions to tollgate_app;

@@ -4,6 +4,7 @@ import { accountCommands } from './cli/accounts.ts';
 import type { Command, Values } from './cli/command.ts';
 import { digestCommands } from './cli/digest.ts';
 import { domainCommands } from './cli/domain.ts';
+import { listCommands } from './cli/lists.ts';
 import { createLogger } from './cli/logger.ts';
 import { outboundCliCommands } from './cli/outbound.ts';
 import { printResult } from './cli/print.ts';
@@ -21,6 +22,7 @@ const EXIT = { ok: 0, failed: 1, usage: 64, config: 78, newer: 57 } as const;
 
 const COMMANDS: readonly Command[] = [
   ...accountCommands,
+  ...listCommands,
   ...outboundCliCommands,
   ...routeCommands,
   ...domainCommands,

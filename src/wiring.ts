@@ -26,7 +26,7 @@ import type { Store } from './db/store.ts';
 import type { DigestDeps } from './digest/send.ts';
 import { commandDigest, sweepDigests } from './digest/sweep.ts';
 import { type RouteState, recordHealth } from './gateway/health.ts';
-import { flushClient, forgetOldCounts, replyToDelivery, type Spool } from './gateway/index.ts';
+import { flushClient, forgetOldCounts, pruneEdge, replyToDelivery, type Spool } from './gateway/index.ts';
 import { makeDue } from './gateway/queue.ts';
 import type { Commands, SeenMessage } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
@@ -36,6 +36,7 @@ import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
 import { retainDetail } from './ledger/retention.ts';
 import type { Resolver } from './mail/resolver.ts';
+import { watchHarvest } from './monitor/harvest.ts';
 import { watchMappings } from './monitor/mappings.ts';
 import { watchOutbound } from './monitor/outbound.ts';
 import { probeServers } from './monitor/probes.ts';
@@ -89,6 +90,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await watchReleases(db);
       await watchOutbound(db);
       await watchReleaseRequests(db);
+      await watchHarvest(db);
     },
     // One round at a time: many servers that say nothing must not take the places of other jobs.
     'servers.probe': async () => {
@@ -157,6 +159,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
       const expired = await expireHeld(db);
       const bodies = await sweepContent(db, spool);
       if (expired + bodies > 0) logger.info({ expired, bodies }, 'held mail and bodies reached their age');
+    },
+    'edge.prune': async () => {
+      await pruneEdge(db);
     },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };

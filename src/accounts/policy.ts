@@ -21,6 +21,8 @@ export const DEFAULT_POLICY: Policy = Object.freeze({
     suspicious_archive: 'quarantine',
     html_smuggling: 'quarantine',
   }),
+  greylist: false,
+  ownerNameAction: 'points',
 });
 
 /** What may be done with outbound mail that is not clean. `hold`: it waits in the queue for a person. */
@@ -68,6 +70,8 @@ const partial = z.strictObject({
   attachments: z.partialRecord(z.enum(FILTER_CLASSES), attachmentAction).optional(),
   // Read by resolveOutboundPolicy, whose defaults hold when it does not parse.
   outbound: z.unknown().optional(),
+  greylist: z.boolean().optional(),
+  ownerNameAction: z.enum(['points', 'spoof', 'off']).optional(),
 });
 
 /** A client's own settings over the defaults. Stored settings that no longer parse are ignored: the defaults are safe. */

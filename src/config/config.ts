@@ -60,6 +60,15 @@ export interface Config {
   readonly arc: { readonly domain: string; readonly selector: string; readonly keyFile: string } | null;
   /** Where this node stands, for clients whose mail must stay in certain regions; null: it is in none. */
   readonly region: string | null;
+  /** DNS lists of sending addresses: block lists with points above 0, allow lists with points below. */
+  readonly dnsLists: readonly DnsListSetting[];
+}
+
+export interface DnsListSetting {
+  readonly zone: string;
+  readonly points: number;
+  /** Mail from listed addresses is refused at RCPT. */
+  readonly reject: boolean;
 }
 
 const port = z.coerce.number('is not a number').int('is not a whole number').min(0).max(65_535);
@@ -115,6 +124,8 @@ const schema = z.object({
   TOLLGATE_SERVER_DOWN_SECONDS: seconds.default(300),
   TOLLGATE_REPORT_WAIT_SECONDS: seconds.default(6 * 3600),
   TOLLGATE_DETAIL_DAYS: count.min(30).max(3650).default(90),
+  TOLLGATE_DNSBL: z.string().default(''),
+  TOLLGATE_DNSWL: z.string().default(''),
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
   TOLLGATE_SRS_DOMAIN: z.string().optional(),
   TOLLGATE_SPF_INCLUDE: z.string().optional(),
@@ -153,6 +164,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   const dns = parseDns(given['TOLLGATE_DNS'], faults);
   const roles = parseRoles(given['TOLLGATE_ROLES'] ?? ROLES.join(','), faults);
+  const dnsLists = [
+    ...parseDnsLists('TOLLGATE_DNSBL', given['TOLLGATE_DNSBL'] ?? '', faults),
+    ...parseDnsLists('TOLLGATE_DNSWL', given['TOLLGATE_DNSWL'] ?? '', faults),
+  ];
   const hostName = normalizeDomain(given['TOLLGATE_HOSTNAME'] ?? '') ?? null;
   if (given['TOLLGATE_HOSTNAME'] !== undefined && hostName === null)
     faults.push('TOLLGATE_HOSTNAME is not a full host name');
@@ -209,6 +224,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     spfInclude,
     arc,
     region: data.TOLLGATE_REGION ?? null,
+    dnsLists,
   });
 }
 
@@ -262,6 +278,36 @@ function parseArc(given: Readonly<Record<string, string>>, faults: string[]): Co
     for (const name of missing) faults.push(`${name} is missing: the three ARC settings belong together`);
   if (domain === null || selector === undefined || keyFile === undefined) return null;
   return { domain, selector: selector.toLowerCase(), keyFile: path.resolve(keyFile) };
+}
+
+const ZONES_MAX = 10;
+const BLOCK_POINTS = { usual: 2, most: 5 };
+const ALLOW_POINTS = { usual: 1, most: 2 };
+
+/** `zone`, `zone=POINTS` or, of block lists, `zone=reject`, separated by commas. Points are counted against an allow list's mail. */
+function parseDnsLists(
+  name: 'TOLLGATE_DNSBL' | 'TOLLGATE_DNSWL',
+  text: string,
+  faults: string[],
+): readonly DnsListSetting[] {
+  const isBlock = name === 'TOLLGATE_DNSBL';
+  const { usual, most } = isBlock ? BLOCK_POINTS : ALLOW_POINTS;
+  const lists: DnsListSetting[] = [];
+  for (const part of text.split(',').map((one) => one.trim())) {
+    if (part === '') continue;
+    const [host = '', wish = String(usual), ...rest] = part.split('=').map((one) => one.trim());
+    const zone = normalizeDomain(host);
+    const reject = isBlock && wish === 'reject';
+    const points = reject ? most : Number(wish);
+    const isGood = zone !== null && rest.length === 0 && points > 0 && points <= most;
+    if (!isGood || lists.some((one) => one.zone === zone)) {
+      faults.push(`${name} is zone=POINTS,... with points up to ${most}${isBlock ? ', or zone=reject' : ''}`);
+      return [];
+    }
+    lists.push({ zone, points: isBlock ? points : -points, reject });
+  }
+  if (lists.length > ZONES_MAX) faults.push(`${name} has at most ${ZONES_MAX} zones`);
+  return lists;
 }
 
 function parseRoles(text: string, faults: string[]): readonly Role[] {

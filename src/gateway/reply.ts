@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { recordAudit } from '../accounts/audit.ts';
 import { getClients } from '../accounts/clients.ts';
-import { outboundContexts } from '../accounts/directory.ts';
+import { loadClientViews, outboundContexts, requireView } from '../accounts/directory.ts';
 import { getMailboxes, type Mailbox } from '../accounts/mailboxes.ts';
 import { domainOf, normalizeAddress } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
@@ -202,10 +202,9 @@ async function contextOf(
   to: string,
 ): Promise<RecipientContext> {
   const domain = domainOf(mailbox.address);
-  const submitter = { partnerId, clientId: delivery.clientId, mailboxId: mailbox.id };
-  const [context] = await deps.db.system((tx) => outboundContexts(tx, submitter, [{ recipient: to, domain }]), {
-    readOnly: true,
-  });
+  const { clientId } = delivery;
+  const views = await deps.db.system((tx) => loadClientViews(tx, [{ partnerId, clientId }]), { readOnly: true });
+  const [context] = outboundContexts(requireView(views.get(clientId)), mailbox.id, [{ recipient: to, domain }]);
   if (context === undefined || !context.ownDomains.includes(domain)) {
     throw new AppError('conflict', `${domain} is not a domain of the client`, { field: 'id' });
   }

@@ -20,6 +20,7 @@ export const JOB_NAMES = [
   'ledger.partitions',
   'ledger.retention',
   'quarantine.retention',
+  'edge.prune',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

@@ -59,6 +59,7 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 3_600,
     why: 'counts and known recipients that are too old',
   },
+  { job: 'edge.prune', cron: '0 17 * * * *', periodSeconds: 3_600, why: 'what gateways have no use for any more' },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
   {
     job: 'ledger.retention',

@@ -3,6 +3,7 @@ import type { Verdict } from '../core/verdict.ts';
 /** The stages in the order in which pipeline.ts runs them; `scan` speaks when the message could not be read. */
 export const STAGE_NAMES = [
   'scan',
+  'connection',
   'recipient',
   'authentication',
   'lists',
@@ -36,6 +37,11 @@ export const SYMBOLS = {
   'scan.crashed': row('scan', 0, 'The reader of the message stopped', 'unscannable'),
   'scan.unavailable': row('scan', 0, 'The filter was not available', 'unscannable'),
   'scan.aborted': row('scan', 0, 'Filtering was broken off before it was finished', 'unscannable'),
+
+  'reputation.bad': row('connection', 2.5, 'Mostly unwanted mail came from the sending network lately (at most)'),
+  'reputation.good': row('connection', -1, 'Mostly wanted mail came from the sending network lately (at most)'),
+  'connection.listed': row('connection', 5, 'DNS block lists name the sending address (at most)'),
+  'connection.allowed': row('connection', -2, 'DNS allow lists name the sending address (at most)'),
 
   'recipient.not_addressed': row('recipient', 0.3, 'The recipient stands in neither To nor Cc'),
   'recipient.local_part_in_subject': row('recipient', 0.8, 'The subject greets with the local part of the address'),
@@ -81,6 +87,11 @@ export const SYMBOLS = {
     1,
     "A mailing list shows an address of the recipient's own domain as display name",
   ),
+  'auth.display_name_owner': row(
+    'authentication',
+    2.5,
+    "The display name is that of one of the client's users, the address is not",
+  ),
   'auth.lookalike_own': row('authentication', 5, "The From domain looks like one of the recipient's domains", 'spoof'),
   'auth.near_own': row('authentication', 2.5, "The From domain is one letter away from one of the recipient's domains"),
 
@@ -92,6 +103,7 @@ export const SYMBOLS = {
     'The sender is on an allow list, but nothing proves that it is the sender: ignored',
   ),
   'list.allow_overruled': row('lists', 0, 'An allow list does not lift this verdict'),
+  'list.overruled': row('lists', 0, 'A list entry applies, but a narrower or more precise one decided'),
 
   'attachment.executable': row('attachments', 0, 'Holds a program', 'policy'),
   'attachment.macro': row('attachments', 0, 'Holds a document with macros', 'policy'),

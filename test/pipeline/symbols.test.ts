@@ -34,6 +34,7 @@ test('every symbol is given by some stage', () => {
     'stages/recipient.ts',
     'stages/authentication.ts',
     'stages/lists.ts',
+    'stages/connection.ts',
   ]
     .concat([
       'stages/attachments.ts',
