@@ -14,7 +14,7 @@ test('ordinary business mail has no false positive, signed or not, trained on or
   assert.ok(all.filter((mail) => mail.heldOut).length >= 75);
   const wrong: string[] = [];
   for (const mail of all) {
-    const domain = mail.sender.slice(mail.sender.lastIndexOf('@') + 1);
+    const { domain } = mail;
     const sent = envelope({ sender: mail.sender, helo: `mail.${domain}` });
     const inspected = inspect(await parseMail(mail.raw), sent, stages);
     for (const authentication of [mail.signed ? passing(domain) : unsigned(), null]) {
