@@ -1,11 +1,19 @@
-import { domainOf } from '../core/address.ts';
+import { domainOf, plainAddress } from '../core/address.ts';
 import { AppError } from '../core/errors.ts';
+
 import type { ListEntry, OwnName, Policy, RecipientContext } from '../core/message.ts';
 import { isNetwork } from '../core/networks.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { entriesOfClients, masterEntries } from './lists.ts';
-import { resolvePolicy } from './policy.ts';
+import { resolveOutboundPolicy, resolvePolicy } from './policy.ts';
+
+/** A mailbox's mail goes on to another address. */
+export interface Forward {
+  readonly to: string;
+  /** Whether the mailbox gets it too. */
+  readonly keep: boolean;
+}
 
 export interface KnownRecipient {
   /** As given at RCPT, normalised. */
@@ -16,6 +24,7 @@ export interface KnownRecipient {
   readonly mailboxId: string;
   /** The client is suspended or the mailbox blocked: mail waits at the sender (4xx), it is not lost. */
   readonly suspended: boolean;
+  readonly forward: Forward | null;
 }
 
 /** What RCPT TO finds. `recent`: the directory changed lately, so "unknown" may only mean "not yet here". */
@@ -36,6 +45,8 @@ interface LookupRow {
   client_status: string;
   mailbox_id: string | null;
   mailbox_status: string | null;
+  forward_to: string | null;
+  forward_keep: boolean | null;
 }
 
 /**
@@ -46,11 +57,10 @@ interface LookupRow {
  */
 export async function resolveRecipient(tx: SystemTx, address: string, graceSeconds: number): Promise<RecipientLookup> {
   const domain = domainOf(address);
-  const local = address.slice(0, -domain.length - 1);
-  const plus = local.indexOf('+');
-  const plain = plus > 0 ? `${local.slice(0, plus)}@${domain}` : address;
+  const plain = plainAddress(address);
   const row = await tx.maybe<LookupRow>(sql`
-    select d.partner_id, d.client_id, c.status as client_status, m.id as mailbox_id, m.status as mailbox_status
+    select d.partner_id, d.client_id, c.status as client_status, m.id as mailbox_id, m.status as mailbox_status,
+           m.forward_to, m.forward_keep
     from domains d
     join clients c on c.partner_id = d.partner_id and c.id = d.client_id
     left join addresses a on a.partner_id = d.partner_id and a.client_id = d.client_id
@@ -74,6 +84,7 @@ export async function resolveRecipient(tx: SystemTx, address: string, graceSecon
       ...owner,
       mailboxId: row.mailbox_id,
       suspended: row.client_status !== 'active' || row.mailbox_status !== 'active',
+      forward: row.forward_to === null ? null : { to: row.forward_to, keep: row.forward_keep !== false },
     },
   };
 }
@@ -101,6 +112,8 @@ export interface ClientView {
   readonly partnerId: string;
   readonly clientId: string;
   readonly policy: Policy;
+  /** For what the client sends. */
+  readonly outboundPolicy: Policy;
   readonly ownDomains: readonly string[];
   readonly ownNames: readonly OwnName[];
   /** Entries of the client and of its partner that name senders. */
@@ -152,6 +165,7 @@ export async function loadClientViews(
         partnerId: row.partner_id,
         clientId: row.id,
         policy: resolvePolicy(row.policy),
+        outboundPolicy: resolveOutboundPolicy(row.policy),
         ownDomains: row.domains,
         ownNames: row.names,
         entries: common.filter((one) => !isNetwork(one.pattern)),
@@ -202,8 +216,8 @@ export function requireView(view: ClientView | undefined): ClientView {
 }
 
 /**
- * The pipeline's view of outbound mail's recipients: the sender's client decides, whoever receives it. A submission has
- * one client, so that all recipients share one policy.
+ * The pipeline's view of outbound mail's recipients: the sender's client decides, whoever receives it, by the outbound part of
+ * its policy. A submission has one client, so that all recipients share one policy.
  */
 export function outboundContexts(
   view: ClientView,
@@ -216,8 +230,23 @@ export function outboundContexts(
     partnerId: view.partnerId,
     clientId: view.clientId,
     mailboxId,
-    policy: view.policy,
+    policy: view.outboundPolicy,
     lists: [],
     ownDomains: view.ownDomains,
   }));
+}
+
+/** The mailbox of the client that an envelope sender belongs to; null for one that is not in the directory. */
+export async function mailboxOfSender(
+  tx: SystemTx,
+  owner: { readonly partnerId: string; readonly clientId: string },
+  sender: string,
+): Promise<string | null> {
+  if (sender === '') return null;
+  const row = await tx.maybe<{ id: string }>(sql`
+    select a.mailbox_id as id from addresses a
+    where a.partner_id = ${owner.partnerId} and a.client_id = ${owner.clientId}
+      and a.address in (${sender}, ${plainAddress(sender)})
+    order by (a.address = ${sender}) desc limit 1`);
+  return row?.id ?? null;
 }

@@ -145,6 +145,22 @@ export async function addListEntries(
   }
 }
 
+/**
+ * Adds an entry and takes away the opposite one of the same scope and pattern, which would decide against it: a block wins at
+ * a tie. `added` is false when it was there before.
+ */
+export async function setListEntry(tx: TenantTx, input: ListInput): Promise<{ entry: ListEntry; added: boolean }> {
+  const pattern = normalizePattern(input.pattern);
+  const rows = await tx.rows<ListRow>(sql`
+    select partner_id, id, client_id, mailbox_id, kind, pattern from list_entries
+    where partner_id = ${tx.partnerId} and client_id is not distinct from ${input.clientId}::uuid
+      and mailbox_id is not distinct from ${input.mailboxId}::uuid and pattern = ${pattern}`);
+  for (const row of rows) if (row.kind !== input.kind) await removeListEntry(tx, row.id, input.actor);
+  const known = rows.find((row) => row.kind === input.kind);
+  if (known !== undefined) return { entry: toEntry(known), added: false };
+  return { entry: await addListEntry(tx, { ...input, pattern }), added: true };
+}
+
 /** Of an import with more entries than this only the number is in the audit. */
 const AUDITED_MAX = 20;
 

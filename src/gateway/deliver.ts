@@ -1,4 +1,3 @@
-import { routesFor } from '../accounts/routes.ts';
 import { QUEUE_CHANNEL } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorCode } from '../core/errors.ts';
@@ -8,13 +7,17 @@ import type { Logger } from '../core/log.ts';
 import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
-import { type Resolver, resolveMx } from '../mail/resolver.ts';
+import type { Resolver } from '../mail/resolver.ts';
+import type { SrsSettings } from '../mail/srs.ts';
+import { type Attempt, recordAttempts } from './attempts.ts';
 import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
 import { groupBy } from './group.ts';
 import { type RouteState, recordHealth } from './health.ts';
 import { addressOf, NoSuchHost } from './hosts.ts';
-import { outgoing } from './outgoing.ts';
+import { needsOf } from './needs.ts';
+import { sendDelayNotices } from './notice.ts';
+import { outgoing, type Signing } from './outgoing.ts';
 import {
   claim,
   freeLeases,
@@ -23,11 +26,25 @@ import {
   type Outcome,
   postpone,
   removeEnded,
+  seenInRegion,
   updateDeliveries,
 } from './queue.ts';
-import { type Destination, Relay, type RelayReply, type RelayResult } from './relay.ts';
+import { type Parcel, type ParcelDsn, Relay, type RelayReply, type RelayResult } from './relay.ts';
 import { isExpired, retryDelay } from './retry.ts';
+import { type Hop, isOurselves, isToClient, type OwnPlace, wayFor } from './routes.ts';
+import {
+  countSecondChances,
+  deservesSecondChance,
+  Hourly,
+  joinResults,
+  SECOND_CHANCE,
+  type SecondChance,
+  sendSecondChance,
+} from './secondchance.ts';
 import type { Spool } from './spool.ts';
+import { StsPolicies } from './sts.ts';
+import { stsFetcher } from './sts-fetch.ts';
+import { underPolicy } from './world.ts';
 
 /** `db.listen` of src/db; optional, so that delivery also works by looking now and then. */
 interface DeliveryDb extends SystemDb {
@@ -40,13 +57,27 @@ export interface DeliveryDeps {
   readonly logger: Logger;
   readonly spool: Spool;
   readonly resolver: Resolver;
-  readonly config: {
+  readonly config: OwnPlace & {
     readonly nodeId: string;
     readonly hostName: string;
     readonly allowPrivateHosts: readonly string[];
+    /** Of this node; absent or null: in none. */
+    readonly region?: string | null;
+    /** Own address that second chances leave from; absent or null: the usual one. */
+    readonly secondSource?: string | null;
   };
+  /** Keys for outbound and changed mail; absent: nothing is signed. */
+  readonly signing?: Signing;
+  /** As the gateway has it; absent: nobody is told when a forwarded copy can't be delivered. */
+  readonly srs?: SrsSettings;
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
+  /** 0 to below 1, for the draw among routes of one priority; Math.random except in tests. */
+  readonly random?: () => number;
+  /** The text of a domain's MTA-STS policy file, over HTTPS unless a test says otherwise. */
+  readonly fetchPolicy?: (domain: string) => Promise<string>;
+  /** Further certificate authority, PEM, for tests. */
+  readonly ca?: string;
   /** Rows per claim. */
   readonly batch?: number;
   /** SMTP transactions at once, in all and to one destination. */
@@ -67,13 +98,26 @@ export interface Delivery {
   flush(clientId: string | null): Promise<number>;
 }
 
-const ROUTE_OWN = 'no route is configured for the domain';
+/** What mail goes out by. */
+interface Ways {
+  readonly relay: Relay;
+  readonly sts: StsPolicies;
+  readonly hourly: Hourly;
+}
+
+/** Milliseconds between a node's signs of life as one of its region. */
+const SEEN_MS = 30_000;
 
 /** The delivery worker: leases rows, sends them grouped by message and destination, writes what became of them. */
 export function createDelivery(deps: DeliveryDeps): Delivery {
   const owner = deps.config.nodeId;
-  const relay = new Relay(deps.config.hostName);
+  const relay = new Relay(deps.config.hostName, undefined, deps.ca);
+  const { resolver, config } = deps;
+  const fetchPolicy =
+    deps.fetchPolicy ?? stsFetcher({ resolver, allowPrivateHosts: config.allowPrivateHosts, ca: deps.ca });
+  const ways: Ways = { relay, sts: new StsPolicies({ ...deps, fetchPolicy }), hourly: new Hourly() };
   let running: Promise<void> | null = null;
+  let seenAt = Number.NEGATIVE_INFINITY;
   let again = false;
   let stopped = true;
   let timer: NodeJS.Timeout | undefined;
@@ -81,13 +125,27 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 
   const drainOnce = async (): Promise<number> => {
     const limit = deps.batch ?? 200;
+    const region = deps.config.region ?? null;
     let total = 0;
-    for (;;) {
-      const jobs = await deps.db.system((tx) => claim(tx, owner, limit));
-      total += jobs.length;
-      await deliverAll(deps, relay, jobs);
-      if (jobs.length < limit) return total;
+    if (region !== null && deps.clock.now().getTime() - seenAt >= SEEN_MS) {
+      await deps.db.system((tx) => seenInRegion(tx, owner, region));
+      seenAt = deps.clock.now().getTime();
     }
+    // A disk that takes no notices must not keep mail from going.
+    await sendDelayNotices(deps).catch((error: unknown) => {
+      deps.logger.warn(
+        { err: error, code: errorCode(error) },
+        'senders could not be told of late mail, it is tried again',
+      );
+    });
+    for (const stranded of [false, true]) {
+      for (let jobs: Job[] | null = null; jobs === null || jobs.length === limit; ) {
+        jobs = await deps.db.system((tx) => claim(tx, owner, limit, { region, stranded }));
+        total += jobs.length;
+        await deliverAll(deps, ways, jobs);
+      }
+    }
+    return total;
   };
 
   const wake = (): void => {
@@ -134,7 +192,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 }
 
 /** Rows of one message to one destination domain travel together; groups run side by side within the bounds. */
-async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]): Promise<void> {
+async function deliverAll(deps: DeliveryDeps, ways: Ways, jobs: readonly Job[]): Promise<void> {
   const groups = [
     ...groupBy(jobs, (job) =>
       [
@@ -144,6 +202,8 @@ async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]
         job.strip.join(),
         job.direction === 'inbound' ? job.clientId : '',
         job.domain,
+        job.dsnNotify,
+        job.dsnOrcpt,
       ].join(' '),
     ).values(),
   ];
@@ -161,7 +221,7 @@ async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]
         const name = destination(group);
         active += 1;
         busy.set(name, (busy.get(name) ?? 0) + 1);
-        deliverGroup(deps, relay, group)
+        deliverGroup(deps, ways, group)
           // The rows keep their lease and come again when it ends.
           .catch((error: unknown) => deps.logger.error({ err: error }, 'a delivery could not be recorded'))
           .finally(() => {
@@ -179,17 +239,33 @@ interface Tried {
   readonly result: RelayResult;
   /** Servers of the client that were tried, for route_health. */
   readonly states: readonly RouteState[];
+  readonly tries: readonly Try[];
+  /** The server whose answer counts. */
+  readonly via: Hop | null;
 }
 
-async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Job[]): Promise<void> {
+/** One server that was tried, and what it said. */
+interface Try {
+  readonly server: Omit<Attempt, 'code' | 'reply'>;
+  readonly result: RelayResult;
+}
+
+async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[]): Promise<void> {
   const first = group[0];
   if (first === undefined) return;
-  const { result, states } = await trySend(deps, relay, first, group);
+  const tried = await trySend(deps, ways, first, group);
+  const { states, tries } = tried;
+  const { result, delivered, attempts } = await trySecond(deps, ways, group, tried);
   const now = deps.clock.now();
-  const outcomes = group.map((job) => outcomeOf(job, result, now));
-  const notices = (await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now)))).map(
-    (notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }),
-  );
+  const host = tries.at(-1)?.server.host ?? null;
+  const outcomes = group.map((job): Outcome => {
+    const isAnswered = (result.replies.get(job.recipient)?.code ?? 0) > 0;
+    const dsnTakenOver = result.dsn === true && !delivered.has(job.recipient);
+    return { ...outcomeOf(job, result, now), host: isAnswered ? host : null, dsnTakenOver };
+  });
+  const notices = (
+    await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now, deps.srs ?? null)))
+  ).map((notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }));
   await deps.db.system(async (tx) => {
     const ended = await removeEnded(
       tx,
@@ -203,13 +279,26 @@ async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Jo
     );
     const ours = outcomes.filter((one) => ended.has(one.job.deliveryId) || waiting.has(one.job.deliveryId));
     await updateDeliveries(tx, ours);
+    await recordAttempts(
+      tx,
+      { id: deps.config.nodeId, region: deps.config.region ?? null },
+      ours.map(({ job }) => {
+        const second = attempts.get(job.recipient);
+        const first = tries.map((one) => attemptOf(one, job.recipient));
+        return { ...job, attempts: second === undefined ? first : [...first, second] };
+      }),
+    );
+    const second = ours.filter(({ job }) => attempts.has(job.recipient));
+    await countSecondChances(tx, second.length, second.filter(({ job }) => delivered.has(job.recipient)).length);
     // The first deferral is an event, later ones are not: n deferrals are one deferred recipient.
     const told = ours.filter(
       (one) => one.end !== 'deferred' || (one.job.disposition !== 'deferred' && one.job.kind !== 'release'),
     );
     await appendEvents(
       tx,
-      told.map((one) => eventOf(one, tx.now, deps.config.nodeId)),
+      told.map((one) =>
+        eventOf(one, tx.now, deps.config.nodeId, delivered.has(one.job.recipient) ? [SECOND_CHANCE] : []),
+      ),
     );
     const messages = notices.flatMap(({ notice, id }) =>
       notice !== null && id !== undefined && ended.has(id) ? [notice] : [],
@@ -221,80 +310,135 @@ async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Jo
   });
 }
 
-async function trySend(deps: DeliveryDeps, relay: Relay, first: Job, group: readonly Job[]): Promise<Tried> {
+function attemptOf({ server, result }: Try, recipient: string): Attempt {
+  const { code, text } = result.replies.get(recipient) ?? { code: 0, text: 'the server said nothing' };
+  const { tlsVersion = null, tlsCipher = null, tlsVerified = null } = result;
+  return { ...server, code, reply: text, tlsVersion, tlsCipher, tlsVerified: tlsVersion === null ? null : tlsVerified };
+}
+
+async function trySend(deps: DeliveryDeps, ways: Ways, first: Job, group: readonly Job[]): Promise<Tried> {
   const recipients = group.map((job) => job.recipient);
-  const all = (code: number, text: string): RelayResult => ({
+  const all = ({ code, text }: RelayReply): RelayResult => ({
     replies: new Map(recipients.map((one) => [one, { code, text }])),
     failure: null,
   });
-  let hosts: { host: string; port: number; tls: Destination['tls'] }[];
-  const isOwn = isToClient(first);
+  let way: Awaited<ReturnType<typeof wayFor>>;
   try {
     await deps.spool.path(first.contentId);
-    hosts = isOwn
-      ? await deps.db.system((tx) => routesFor(tx, first.partnerId, first.clientId, first.domain))
-      : await mx(deps, first);
+    way = await underPolicy(ways.sts, await wayFor(deps, first), first);
   } catch (error) {
     if (errorCode(error) === 'not_found')
       deps.logger.error({ contentId: first.contentId }, 'a message body is missing');
-    return { result: all(451, `4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`), states: [] };
-  }
-  if (hosts.length === 0) {
-    return {
-      result: isOwn ? all(450, `4.4.4 ${ROUTE_OWN}`) : all(556, '556 5.1.10 The domain takes no mail'),
-      states: [],
-    };
+    const text = `451 4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`;
+    return { result: all({ code: 451, text }), states: [], tries: [], via: null };
   }
   const states: RouteState[] = [];
-  let result = all(550, '550 5.1.2 The domain has no mail host');
-  for (const { host, port, tls } of hosts) {
-    const tried = await sendTo(deps, relay, { host, port, tls }, first, recipients);
-    // A host of the world that does not exist says nothing when another one does.
+  const tries: Try[] = [];
+  let via: Hop | null = null;
+  let result = all(way.none);
+  for (const hop of way.hops) {
+    const tried = await sendTo(deps, ways.relay, hop, first, recipients);
+    // A host of the world that does not exist says nothing when another one does, and neither does a way back to us.
     if (tried === null) continue;
-    result = tried;
-    if (isOwn) {
+    result = tried.result;
+    via = hop;
+    tries.push(tried);
+    if (isToClient(first)) {
       const { partnerId, clientId } = first;
+      const { host, port } = hop;
       states.push({ partnerId, clientId, host, port, error: result.failure?.slice(0, 500) ?? null });
     }
     if (result.failure === null) break;
   }
-  return { result, states };
+  return { result: way.regions === null ? result : named(result, way.regions), states, tries, via };
 }
 
-async function mx(deps: DeliveryDeps, job: Job): Promise<{ host: string; port: number; tls: 'opportunistic' }[]> {
-  const names = (await resolveMx(deps.resolver, job.domain)) ?? [];
-  return names.slice(0, 5).map((host) => ({ host, port: deps.mxPort ?? 25, tls: 'opportunistic' }));
+/** The reply for mail whose allowed servers all failed says which those are. */
+function named(result: RelayResult, regions: readonly string[]): RelayResult {
+  if (result.failure === null) return result;
+  const text = `451 4.4.1 No server in an allowed region (${regions.join(', ')}) answers, the mail waits: ${result.failure}`;
+  return { ...result, replies: new Map([...result.replies].map(([one, { code }]) => [one, { code, text }])) };
 }
 
-/** To a server of the client, by its routes; else to the world, by MX. */
-function isToClient(job: Job): boolean {
-  return job.direction === 'inbound' || job.kind === 'dsn';
-}
-
-/** One try at one host. Null: an outbound host that is not in the DNS. A client's host that is not there counts as down. */
+/**
+ * One try at one host. Null: an outbound host that is not in the DNS, or ourselves. A client's host that is not there counts as
+ * down.
+ */
 async function sendTo(
   deps: DeliveryDeps,
   relay: Relay,
-  to: { host: string; port: number; tls: Destination['tls'] },
+  hop: Hop,
   first: Job,
   recipients: readonly string[],
-): Promise<RelayResult | null> {
+): Promise<Try | null> {
+  const { host, port, region } = hop;
+  const at = deps.clock.now();
+  const since = performance.now();
+  const server = (address: string | null) => ({
+    at,
+    host,
+    address,
+    port,
+    region,
+    durationMs: performance.now() - since,
+  });
   try {
-    const address = await addressOf(to.host, deps.resolver, deps.config.allowPrivateHosts);
-    return await relay.send(
-      { ...to, address },
-      {
-        sender: first.sender,
-        recipients,
-        // With room for the fields that we add.
-        bytes: first.bytes + 1024,
-        open: () => outgoing(deps.spool, deps.config.hostName, first, recipients.length),
-      },
-    );
+    const address = await addressOf(host, deps.resolver, deps.config.allowPrivateHosts);
+    if (isToClient(first) && isOurselves(hop, address, deps.config)) return null;
+    const result = await relay.send({ ...hop, address }, parcelOf(deps, first, recipients));
+    return { server: server(address), result };
   } catch (error) {
     if (error instanceof NoSuchHost && !isToClient(first)) return null;
     const text = error instanceof Error ? error.message : String(error);
-    return { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text };
+    return {
+      server: server(null),
+      result: { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text },
+    };
+  }
+}
+
+function dsnOf({ dsnRet: ret, dsnEnvid: envid, dsnNotify: notify, dsnOrcpt: orcpt }: Job): ParcelDsn | undefined {
+  return [ret, envid, notify, orcpt].every((one) => one === null) ? undefined : { ret, envid, notify, orcpt };
+}
+
+function parcelOf(deps: DeliveryDeps, first: Job, recipients: readonly string[]): Parcel {
+  return {
+    sender: first.sender,
+    recipients,
+    // With room for the fields that we add.
+    bytes: first.bytes + (deps.signing === undefined ? 1024 : 8192),
+    open: () =>
+      outgoing(deps.spool, deps.config.hostName, first, recipients.length, deps.signing ?? null, deps.clock.now()),
+    dsn: dsnOf(first),
+    // A client's own server gets what came for it as it is: refusing it here would lose it without a word.
+    ...(isToClient(first) ? {} : { needs: () => needsOf(deps.spool, first) }),
+  };
+}
+
+/** What the server did not take although it is up goes once more, the other way (secondchance.ts). */
+async function trySecond(
+  deps: DeliveryDeps,
+  ways: Ways,
+  group: readonly Job[],
+  { result, via }: Tried,
+): Promise<SecondChance> {
+  const at = deps.clock.now();
+  const worthy =
+    via === null
+      ? []
+      : group.filter((job) => deservesSecondChance(job, result, at) && ways.hourly.allows(job.deliveryId, at));
+  const [first] = worthy;
+  if (first === undefined || via === null) return { result, delivered: new Set(), attempts: new Map() };
+  const recipients = worthy.map((job) => job.recipient);
+  const { hostName, allowPrivateHosts, secondSource: source = null } = deps.config;
+  const since = performance.now();
+  try {
+    const to = { ...via, address: await addressOf(via.host, deps.resolver, allowPrivateHosts) };
+    const second = await sendSecondChance({ hostName, source, ca: deps.ca }, to, parcelOf(deps, first, recipients));
+    return joinResults(result, second, to, { at, durationMs: performance.now() - since, region: via.region });
+  } catch (error) {
+    deps.logger.debug({ err: error, host: via.host }, 'a second chance could not be tried');
+    return { result, delivered: new Set(), attempts: new Map() };
   }
 }
 
@@ -321,7 +465,7 @@ function outcomeOf(job: Job, result: RelayResult, now: Date): Outcome {
   return { job, end: 'deferred', disposition: 'deferred', reply: text, dueAt };
 }
 
-function eventOf({ job, end, disposition }: Outcome, now: Date, node: string): LedgerEvent {
+function eventOf({ job, end, disposition }: Outcome, now: Date, node: string, reasons: readonly string[]): LedgerEvent {
   return {
     id: newId(),
     partnerId: job.partnerId,
@@ -337,7 +481,7 @@ function eventOf({ job, end, disposition }: Outcome, now: Date, node: string): L
     sender: job.sender,
     verdict: job.verdict as Verdict,
     disposition: disposition as Disposition,
-    reasons: [],
+    reasons,
     bytes: job.bytes,
     leads: 0,
     latencyMs: Math.max(0, now.getTime() - job.acceptedAt.getTime()),

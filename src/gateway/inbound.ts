@@ -1,10 +1,16 @@
 import type { DirectoryCache } from '../accounts/cache.ts';
-import type { KnownRecipient } from '../accounts/directory.ts';
+import { type KnownRecipient, outboundContexts } from '../accounts/directory.ts';
+import { clientsByTag, type ReturnClient } from '../accounts/forwarding.ts';
+import { domainOf } from '../core/address.ts';
+import type { Clock } from '../core/clock.ts';
 import type { Envelope, Pipeline, PipelineResult } from '../core/message.ts';
 import type { Decision } from '../core/verdict.ts';
+import type { SystemDb } from '../db/db.ts';
+import { isSrs, type SrsSettings, srsClient, srsOriginal } from '../mail/srs.ts';
 import type { Committer } from './commit.ts';
 import { decide } from './decision.ts';
 import type { Edge, Refused } from './edge.ts';
+import { withForwards } from './forward.ts';
 import type { Refusal } from './refusals.ts';
 import { Reply } from './replies.ts';
 import type { Reputation } from './reputation.ts';
@@ -12,6 +18,7 @@ import type { Port } from './server.ts';
 import type { Spool } from './spool.ts';
 
 export interface InboundDeps {
+  readonly db: SystemDb;
   readonly directory: DirectoryCache;
   readonly edge: Edge;
   readonly reputation: Reputation;
@@ -22,6 +29,14 @@ export interface InboundDeps {
   readonly graceSeconds: number;
   /** Milliseconds in which the pipeline must decide. */
   readonly scanMs: number;
+  readonly clock: Clock;
+  readonly hostName: string;
+  readonly srs: SrsSettings;
+}
+
+/** A notification about forwarded mail, on its way back to the sender of that mail. */
+interface Return extends ReturnClient {
+  readonly sender: string;
 }
 
 interface Owner {
@@ -34,6 +49,7 @@ interface Owner {
 export function inboundPort(deps: InboundDeps): Port {
   const { directory, edge, reputation } = deps;
   const recipients = new WeakMap<object, Map<string, KnownRecipient>>();
+  const returns = new WeakMap<object, Return>();
 
   const refuse = async (owner: Owner, recipient: string, sender: string, reason: Refusal, reply: Reply) => {
     const { partnerId, clientId, domain } = owner;
@@ -52,6 +68,13 @@ export function inboundPort(deps: InboundDeps): Port {
 
     async recipient(recipient, sender, session, transaction) {
       const { remoteAddress } = session;
+      if (domainOf(recipient) === deps.srs.domain && isSrs(recipient)) {
+        if (sender !== '') throw new Reply(550, '5.7.1', 'Only notifications are returned through this address');
+        if (recipients.has(transaction) || returns.has(transaction)) throw new Reply(452, '4.5.3', 'One at a time');
+        returns.set(transaction, await returnFor(deps, recipient));
+        return;
+      }
+      if (returns.has(transaction)) throw new Reply(452, '4.5.3', 'One at a time');
       await edge.beforeRecipient(remoteAddress);
       const found = await directory.recipient(recipient, deps.graceSeconds);
       if (found.kind === 'not_local') throw new Reply(550, '5.7.1', 'Relaying denied');
@@ -78,13 +101,38 @@ export function inboundPort(deps: InboundDeps): Port {
     },
 
     async accept(content, envelope, transaction, signal) {
-      const known = [...(recipients.get(transaction)?.values() ?? [])];
-      const contexts = await directory.contexts(known, envelope.remoteAddress);
+      const back = returns.get(transaction);
+      if (back !== undefined) {
+        const to = [{ recipient: back.sender, domain: back.domain }];
+        const contexts = outboundContexts(await directory.view(back), null, to);
+        return decide(deps, content, envelope, contexts, signal, {
+          expand: async (messages) =>
+            messages.map((one) => ({ ...one, kind: 'return', envelope: { ...one.envelope, direction: 'outbound' } })),
+        });
+      }
+      const known = recipients.get(transaction) ?? new Map<string, KnownRecipient>();
+      const contexts = await directory.contexts([...known.values()], envelope.remoteAddress);
       const connection = await edge.factsOf(envelope.remoteAddress);
       const whole: Envelope = connection === null ? envelope : { ...envelope, connection };
-      return decide({ ...deps, pipeline: observed(deps.pipeline, reputation) }, content, whole, contexts, signal);
+      return decide({ ...deps, pipeline: observed(deps.pipeline, reputation) }, content, whole, contexts, signal, {
+        expand: (messages) =>
+          withForwards(deps, messages, (recipient) => known.get(recipient)?.forward ?? null, deps.clock.now()),
+      });
     },
   };
+}
+
+/** Throws Reply 550 for an address that we did not make, or made too long ago. */
+async function returnFor(deps: InboundDeps, recipient: string): Promise<Return> {
+  const tag = srsClient(recipient, deps.srs);
+  const clients =
+    tag === null ? [] : await deps.db.system((tx) => clientsByTag(tx, tag), { readOnly: true, perStatement: true });
+  for (const client of clients) {
+    const original = srsOriginal(recipient, client.clientId, deps.srs, deps.clock.now());
+    if (original === 'expired') throw new Reply(550, '5.7.1', 'This address is too old');
+    if (original !== 'forged') return { ...client, sender: original.sender };
+  }
+  throw new Reply(550, '5.7.1', 'This address was not made here');
 }
 
 const UNWANTED: ReadonlySet<string> = new Set(['spam', 'phish', 'spoof', 'malware']);

@@ -2,6 +2,8 @@
 export const EXPIRE_DAYS = 5;
 /** The same for mail to a client's server that does not answer at all: it is down, its mail waits. */
 export const HOLD_DAYS = 14;
+/** Hours after which a sender is told that the mail is late. */
+export const NOTICE_HOURS = 4;
 
 const MINUTE = 60_000;
 const WAITS = [5, 15, 30, 60, 120, 240].map((minutes) => minutes * MINUTE);

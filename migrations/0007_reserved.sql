@@ -1,1 +1,0 @@
--- The number is used by another branch.
