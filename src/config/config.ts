@@ -63,6 +63,8 @@ export interface Config {
   /** DNS lists of sending addresses: block lists with points above 0, allow lists with points below. */
   readonly dnsLists: readonly DnsListSetting[];
   readonly scanners: ScannerSetting;
+  /** File of hosts that links are to be warned of; null: none. */
+  readonly linkList: string | null;
 }
 
 /** Outside scanners; null: without. */
@@ -144,6 +146,7 @@ const schema = z.object({
   TOLLGATE_CLAMAV: z.string().optional(),
   TOLLGATE_SCANNER_TIMEOUT_MS: count.min(100).max(50_000).default(10_000),
   TOLLGATE_SCANNER_DOWN: z.enum(['accept', 'defer']).default('accept'),
+  TOLLGATE_LINK_LIST: z.string().optional(),
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
   TOLLGATE_SRS_DOMAIN: z.string().optional(),
   TOLLGATE_SPF_INCLUDE: z.string().optional(),
@@ -244,6 +247,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     arc,
     region: data.TOLLGATE_REGION ?? null,
     dnsLists,
+    linkList: data.TOLLGATE_LINK_LIST === undefined ? null : path.resolve(data.TOLLGATE_LINK_LIST),
     scanners: Object.freeze({
       rspamdUrl: data.TOLLGATE_RSPAMD_URL ?? null,
       clamd,

@@ -101,6 +101,14 @@ export interface RecipientContext {
   readonly ownNames?: readonly OwnName[];
   /** The partner allows the sending network: nothing is said of it. */
   readonly networkAllowed?: boolean;
+  /** The client's own model; the same object while it stays as it is. */
+  readonly learned?: StoredModel;
+}
+
+/** A client's own model as it is stored; layout in pipeline/learned.ts. */
+export interface StoredModel {
+  readonly version: number;
+  readonly bytes: Buffer;
 }
 
 export interface OwnName {

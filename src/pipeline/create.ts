@@ -1,6 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { printable } from '../core/address.ts';
-import type { OutsideScanner, ScanTask } from '../core/filter.ts';
+import type { CorrespondentHistory, HistoryFacts, HostList, OutsideScanner, ScanTask } from '../core/filter.ts';
 import type { Logger } from '../core/log.ts';
 import type { Pipeline, PipelineInput, PipelineResult } from '../core/message.ts';
 import type { Vote } from '../core/verdict.ts';
@@ -26,6 +26,10 @@ export interface PipelineDeps {
   readonly scanners?: readonly OutsideScanner[];
   /** What becomes of a message when a scanner does not answer: it is left out, or the sender comes back. */
   readonly scannerDown?: 'accept' | 'defer';
+  /** Who has written to whom; absent: nothing is said of it. */
+  readonly history?: CorrespondentHistory;
+  /** Hosts that the operator warns of. */
+  readonly linkList?: HostList;
   readonly limits?: Partial<PipelineLimits>;
 }
 
@@ -38,9 +42,17 @@ export interface PipelineLimits {
   readonly authenticationMs: number;
   /** Milliseconds for each outside scanner. */
   readonly scannerMs: number;
+  /** Milliseconds for the look at earlier correspondence. */
+  readonly historyMs: number;
 }
 
-const LIMITS: PipelineLimits = { taskMs: 20_000, heapMb: 384, authenticationMs: 10_000, scannerMs: 10_000 };
+const LIMITS: PipelineLimits = {
+  taskMs: 20_000,
+  heapMb: 384,
+  authenticationMs: 10_000,
+  scannerMs: 10_000,
+  historyMs: 3_000,
+};
 
 /**
  * Starts the threads. `run` decides one message: the thread reads the file by its path while authentication looks up what
@@ -67,10 +79,14 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const further = scanned.map((one) => one.vote);
       if ('failed' in outcome) return { ...unscannable(outcome, input, authentication, further), ...deferred };
       const inspected = outcome.result;
+      const known = await lookBack(deps, input, inspected, limits.historyMs);
+      const listedHosts = deps.linkList?.listed(inspected.linkHosts) ?? [];
       return {
-        decisions: input.recipients.map((recipient) =>
-          decideFor({ inspected, authentication, envelope: input.envelope, recipient }, further),
-        ),
+        decisions: input.recipients.map((recipient) => {
+          const history = known.get(recipient.clientId);
+          const common = { inspected, authentication, envelope: input.envelope, recipient, listedHosts };
+          return decideFor(history === undefined ? common : { ...common, history }, further);
+        }),
         facts: inspected.facts,
         authenticationResults: authentication?.header ?? null,
         ...deferred,
@@ -110,6 +126,34 @@ async function authenticateFile(
     return null;
   } finally {
     stream.destroy();
+  }
+}
+
+const NO_HISTORY: ReadonlyMap<string, HistoryFacts> = new Map();
+
+/** What each client knows of the sender, asked once for all. Left out, not held against anybody, when it can't be looked up. */
+async function lookBack(
+  { history, logger }: PipelineDeps,
+  { envelope, recipients }: PipelineInput,
+  { from, inReplyTo }: Inspected,
+  ms: number,
+): Promise<ReadonlyMap<string, HistoryFacts>> {
+  const [sender] = from;
+  if (history === undefined || envelope.direction === 'outbound' || from.length !== 1 || sender === undefined) {
+    return NO_HISTORY;
+  }
+  const clients = new Map(recipients.map(({ partnerId, clientId }) => [clientId, { partnerId, clientId }]));
+  let timer: NodeJS.Timeout | undefined;
+  try {
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new Error('the history did not answer in time')), ms);
+    });
+    return await Promise.race([history.look([...clients.values()], sender.address, inReplyTo), late]);
+  } catch (error) {
+    logger.warn({ err: error }, 'earlier correspondence could not be looked up');
+    return NO_HISTORY;
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -35,6 +35,9 @@ test('every symbol is given by some stage', () => {
     'stages/authentication.ts',
     'stages/lists.ts',
     'stages/connection.ts',
+    'stages/learning.ts',
+    'stages/history.ts',
+    'stages/links.ts',
   ]
     .concat([
       'stages/attachments.ts',
