@@ -77,6 +77,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   yauzl: ['src/mail'],
   htmlparser2: ['src/mail'],
   'file-type': ['src/mail'],
+  '7z-wasm': ['src/mail'],
 };
 
 const root = packageRoot();

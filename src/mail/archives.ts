@@ -3,7 +3,8 @@ import { walkEncodedMultipart, walkMessage } from './embedded.ts';
 import { decodeText } from './fields.ts';
 import { inflate } from './inflate.ts';
 import { inspectName, normalizeName } from './names.ts';
-import { isOpaqueType, isProgramType, sniffType } from './sniff.ts';
+import { walkSeven } from './seven.ts';
+import { isContainerType, isProgramType, sniffType } from './sniff.ts';
 import { isTar, walkTar } from './tar.ts';
 import { hasEicar, hasHtmlSmuggling, inspectOle, inspectOoxmlPart, inspectPdf, inspectRtf } from './threats.ts';
 import { walkTnef } from './tnef.ts';
@@ -100,7 +101,6 @@ class Inspector {
     this.#lookAtNames(names);
     const type = await sniffType(content);
     if (isProgramType(type)) this.#executable = true;
-    if (isOpaqueType(type)) this.#suspicious.add('archive.opaque');
     if (hasEicar(content)) this.#eicar = true;
     if (isHtml(names, contentType, content) && hasHtmlSmuggling(decodeText(content))) this.#htmlSmuggling = true;
     return this.#open(path, names, contentType, content, depth, type);
@@ -134,7 +134,7 @@ class Inspector {
     if (type === 'application/rtf') for (const code of inspectRtf(content)) this.#suspicious.add(code);
     if (type === 'application/pdf') for (const code of inspectPdf(content)) this.#suspicious.add(code);
 
-    const walks = this.#walkersFor(contentType, content, type);
+    const walks = this.#walkersFor(contentType, content, type, normalizeName(names[0] ?? ''));
     if (walks.length === 0) return type;
     if (depth >= this.#budget.limits.depth) {
       this.#suspicious.add('archive.depth');
@@ -153,7 +153,12 @@ class Inspector {
   }
 
   /** What the content opens as; two things when it is made to be both. */
-  #walkersFor(contentType: string, content: Buffer, type: string | null): ((visitor: Visitor) => Promise<void>)[] {
+  #walkersFor(
+    contentType: string,
+    content: Buffer,
+    type: string | null,
+    name: string,
+  ): ((visitor: Visitor) => Promise<void>)[] {
     const budget = this.#budget;
     const zip = (visitor: Visitor) => walkZip(content, budget, visitor);
     if (type === 'application/zip' || isZipBased(type)) return [zip];
@@ -162,6 +167,9 @@ class Inspector {
     if (type === 'application/gzip') return [(visitor) => walkGzip(content, budget, visitor), ...behind];
     if (type === 'application/x-tar' || isTar(content)) {
       return [(visitor) => walkTar(content, budget, visitor), ...behind];
+    }
+    if (type !== null && isContainerType(type)) {
+      return [(visitor) => walkSeven(content, type, name, budget, visitor), ...behind];
     }
     if (type === 'application/ms-tnef') return [(visitor) => walkTnef(content, budget, visitor), ...behind];
     if (contentType === 'message/rfc822' || contentType === 'message/global') {

@@ -1,7 +1,7 @@
 import { gunzipSync, inflateRawSync } from 'node:zlib';
 import type { Budget } from './budget.ts';
 
-const RATIO_FROM = 1_048_576;
+export const RATIO_FROM = 1_048_576;
 
 /**
  * Inflates within the budget. Null, and a flag, when the data is damaged or would come out too large: zlib stops at the
