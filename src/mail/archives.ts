@@ -2,11 +2,14 @@ import { Budget, type Member, type Visitor } from './budget.ts';
 import { walkEncodedMultipart, walkMessage } from './embedded.ts';
 import { decodeText } from './fields.ts';
 import { inflate } from './inflate.ts';
+import { findInline, hasBinhexMark } from './inline.ts';
 import { inspectName, normalizeName } from './names.ts';
+import { inspectOle, inspectOoxmlPart, walkOle } from './office.ts';
+import { inspectPdf } from './pdf.ts';
 import { walkSeven } from './seven.ts';
 import { isContainerType, isProgramType, sniffType } from './sniff.ts';
 import { isTar, walkTar } from './tar.ts';
-import { hasEicar, hasHtmlSmuggling, inspectOle, inspectOoxmlPart, inspectPdf, inspectRtf } from './threats.ts';
+import { hasEicar, hasHtmlSmuggling, inspectRtf } from './threats.ts';
 import { walkTnef } from './tnef.ts';
 import type { Inspection } from './types.ts';
 import { endsAsZip, walkZip } from './zip.ts';
@@ -33,6 +36,8 @@ export async function inspectContent(
 }
 
 const PATH_MAX = 1024;
+/** How many levels documents in documents may add to those of archives. */
+const DOCUMENT_DEPTH = 3;
 
 /** The inspection of a file that has nothing in it. */
 export const NOTHING_FOUND: Inspection = {
@@ -41,6 +46,7 @@ export const NOTHING_FOUND: Inspection = {
   macro: false,
   encrypted: false,
   suspicious: [],
+  active: [],
   eicar: false,
   htmlSmuggling: false,
 };
@@ -53,6 +59,7 @@ export function mergeInspections(a: Inspection, b: Inspection): Inspection {
     macro: a.macro || b.macro,
     encrypted: a.encrypted || b.encrypted,
     suspicious: [...new Set([...a.suspicious, ...b.suspicious])],
+    active: [...new Set([...a.active, ...b.active])],
     eicar: a.eicar || b.eicar,
     htmlSmuggling: a.htmlSmuggling || b.htmlSmuggling,
   };
@@ -68,6 +75,7 @@ class Inspector {
   readonly #budget: Budget;
   readonly #entries: FoundEntry[] = [];
   readonly #suspicious = new Set<string>();
+  readonly #active = new Set<string>();
   #executable = false;
   #macro = false;
   #encrypted = false;
@@ -85,6 +93,7 @@ class Inspector {
       macro: this.#macro,
       encrypted: this.#encrypted,
       suspicious: [...this.#suspicious].sort(),
+      active: [...this.#active].sort(),
       eicar: this.#eicar,
       htmlSmuggling: this.#htmlSmuggling,
     };
@@ -125,15 +134,25 @@ class Inspector {
     type: string | null,
   ): Promise<string | null> {
     const inner = `${path}${normalizeName(names[0] ?? '') || 'unnamed'}/`;
-    if (type === 'application/x-ole-storage' || (type?.startsWith('application/x-cfb') ?? false)) {
+    if (isOle(type)) {
       const found = inspectOle(content);
       this.#macro ||= found.macro;
       this.#encrypted ||= found.encrypted;
+      this.#executable ||= found.program === true;
       for (const code of found.suspicious) this.#suspicious.add(code);
     }
     if (type === 'application/rtf') for (const code of inspectRtf(content)) this.#suspicious.add(code);
-    if (type === 'application/pdf') for (const code of inspectPdf(content)) this.#suspicious.add(code);
 
+    const visitor: Visitor = {
+      flag: (code) => this.#suspicious.add(code),
+      member: (member) => this.#member(inner, member, depth + 1),
+    };
+    // Documents are no archives: what they embed is looked at, and what is in that counts as one level deeper.
+    if (depth < this.#budget.limits.depth + DOCUMENT_DEPTH) {
+      if (isOle(type)) await walkOle(content, this.#budget, visitor);
+      if (type === 'application/pdf') await this.#pdf(content, visitor);
+      if (hasBinhexMark(content)) await walkBinhex(content, this.#budget, visitor);
+    } else if (isOle(type) || type === 'application/pdf') this.#suspicious.add('archive.depth');
     const walks = this.#walkersFor(contentType, content, type, normalizeName(names[0] ?? ''));
     if (walks.length === 0) return type;
     if (depth >= this.#budget.limits.depth) {
@@ -141,15 +160,11 @@ class Inspector {
       return type;
     }
     const before = this.#entries.length;
-    const visitor: Visitor = {
-      flag: (code) => this.#suspicious.add(code),
-      member: (member) => this.#member(inner, member, depth + 1),
-    };
     for (const walk of walks) await walk(visitor);
-    return refine(
-      type,
-      this.#entries.slice(before).map((entry) => entry.path.slice(inner.length)),
-    );
+    const paths = this.#entries.slice(before).map((entry) => entry.path.slice(inner.length));
+    // Java and Android programs, and add-ons of browsers.
+    if (type !== null && paths.some((one) => /^META-INF\/MANIFEST\.MF$/i.test(one))) this.#executable = true;
+    return refine(type, paths);
   }
 
   /** What the content opens as; two things when it is made to be both. */
@@ -179,6 +194,12 @@ class Inspector {
       return [(visitor) => walkEncodedMultipart(content, budget, visitor), ...behind];
     }
     return behind;
+  }
+
+  async #pdf(content: Buffer, visitor: Visitor): Promise<void> {
+    const found = await inspectPdf(content, this.#budget, visitor);
+    for (const code of found.active) this.#active.add(code);
+    for (const code of found.suspicious) this.#suspicious.add(code);
   }
 
   async #member(path: string, member: Member, depth: number): Promise<void> {
@@ -216,6 +237,14 @@ async function walkGzip(content: Buffer, budget: Budget, visitor: Visitor): Prom
   await visitor.member({ names: [name], content: inner, bytes: inner?.length ?? 0, encrypted: false });
 }
 
+/** A file that is BinHex as a whole (`application/mac-binhex40`, RFC 1741). */
+async function walkBinhex(content: Buffer, budget: Budget, visitor: Visitor): Promise<void> {
+  for (const file of findInline(content, 10)) {
+    if (!budget.takeEntry() || !budget.takeRead(file.content.length)) return visitor.flag('archive.entries');
+    await visitor.member({ names: [file.name], content: file.content, bytes: file.content.length, encrypted: false });
+  }
+}
+
 /** The path in the archive, each step normalised as a name. */
 function safePath(name: string): string {
   const steps = name.slice(-4096).split(/[\\/]/).map(normalizeName);
@@ -223,6 +252,10 @@ function safePath(name: string): string {
     .filter((step) => step !== '')
     .join('/')
     .slice(-PATH_MAX);
+}
+
+function isOle(type: string | null): boolean {
+  return type === 'application/x-ole-storage' || (type?.startsWith('application/x-cfb') ?? false);
 }
 
 function isZipBased(type: string | null): boolean {

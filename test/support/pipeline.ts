@@ -89,6 +89,7 @@ export const NOTHING: Inspection = {
   macro: false,
   encrypted: false,
   suspicious: [],
+  active: [],
   eicar: false,
   htmlSmuggling: false,
 };
