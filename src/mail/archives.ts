@@ -111,7 +111,7 @@ class Inspector {
     const type = await sniffType(content);
     if (isProgramType(type)) this.#executable = true;
     if (hasEicar(content)) this.#eicar = true;
-    if (isHtml(names, contentType, content) && hasHtmlSmuggling(decodeText(content))) this.#htmlSmuggling = true;
+    if (isHtml(names, contentType, content) && hasHtmlSmuggling(pageText(content))) this.#htmlSmuggling = true;
     return this.#open(path, names, contentType, content, depth, type);
   }
 
@@ -271,6 +271,11 @@ function isHtml(names: readonly string[], contentType: string, content: Buffer):
   if (/html|svg|xml/.test(contentType)) return true;
   if (names.some((name) => /\.(?:x?html?|shtml?|svg|mht|mhtml|xml|hta)$/i.test(normalizeName(name)))) return true;
   return /^\s*(?:<!doctype html|<html|<svg|<script|<head|<body)/i.test(content.toString('latin1', 0, 1024));
+}
+
+/** As a browser reads it, which a byte order mark tells that it is UTF-16. */
+function pageText(content: Buffer): string {
+  return content[0] === 0xff && content[1] === 0xfe ? content.toString('utf16le') : decodeText(content);
 }
 
 /** Names the Office types apart, by the part that each must have. */

@@ -189,7 +189,7 @@ export function inspectOoxmlPart(path: string, content: Buffer | null): OfficeFi
   if (lower.endsWith('[content_types].xml')) {
     macro ||= /macroenabled|vnd\.ms-office\.vbaproject|macrosheet/i.test(xmlText(content));
   } else if (lower.endsWith('.rels')) {
-    for (const element of xmlText(content).match(/<(?:\w+:)?Relationship\s[^>]*>/gi) ?? []) {
+    for (const element of xmlText(content).match(/<[A-Za-z][^<>]*>/g) ?? []) {
       const type = attribute(element, 'Type');
       const known = RELATIONS.find((one) => one.type.test(type));
       if (known === undefined || attribute(element, 'TargetMode').toLowerCase() !== 'external') continue;

@@ -65,6 +65,7 @@ function longestLiteral(text: string): number {
       (code >= 0x30 && code <= 0x39) ||
       (code >= 0x41 && code <= 0x5a) ||
       (code >= 0x61 && code <= 0x7a) ||
+      code === 0x25 ||
       code === 0x2b ||
       code === 0x2f ||
       code === 0x3d ||
