@@ -2,14 +2,28 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createPsaFactory } from '../integrations/index.ts';
 import { getConnection } from './accounts/connections.ts';
+import { readCertificate } from './config/certificate.ts';
 import type { Config } from './config/config.ts';
 import { packageRoot } from './config/root.ts';
 import type { Secrets } from './config/secrets.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Logger, silentLogger } from './core/log.ts';
+import type { Pipeline } from './core/message.ts';
 import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
-import { createDelivery, createGateway, type Delivery, type Gateway, Spool } from './gateway/index.ts';
+import { LinkSigner } from './digest/links.ts';
+import type { DigestDeps } from './digest/send.ts';
+import { requestDigest } from './digest/sweep.ts';
+import {
+  createDelivery,
+  createGateway,
+  type Delivery,
+  type Gateway,
+  OwnPost,
+  Spool,
+  serverProbe,
+  watchCertificate,
+} from './gateway/index.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { type JobHandlers, type JobName, runJob } from './jobs/handlers.ts';
 import { installJobs } from './jobs/install.ts';
@@ -20,8 +34,10 @@ import { ensurePartitions } from './ledger/partitions.ts';
 import { NodeWatermark } from './ledger/watermark.ts';
 import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.ts';
 import { createPipeline } from './pipeline/create.ts';
+import { createPreviewer } from './quarantine/preview.ts';
 import { rollOnce } from './rollups/build.ts';
 import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
+import { makeSigning } from './wiring-outbound.ts';
 
 /** What a test or the demo puts in the place of a part. */
 export interface AppOverrides {
@@ -97,21 +113,57 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const spool = await Spool.open(config.contentDir);
     const queue = await openJobs(store, config, logger);
     parts.add(() => queue.close());
-    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder };
+    let publicUrl = config.publicUrl ?? `http://${config.bindHost}:${config.httpPort}`;
+    const digest: DigestDeps = {
+      db,
+      post: new OwnPost(spool, config),
+      signer: new LinkSigner(secrets.signKey),
+      publicUrl: () => publicUrl,
+      hostName: config.hostName,
+    };
+    const previewer = createPreviewer({ store: spool, logger });
+    parts.add(() => previewer.close());
+    const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
+    const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+    // Of a process without the gateway's role it is started by the first answer that is sent from here.
+    let pipeline: Pipeline | null = null;
+    const filter = () => {
+      pipeline ??= createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
+      return pipeline;
+    };
+    parts.add(async () => pipeline?.close());
+    const probe = serverProbe({ resolver, hostName: config.hostName, allowPrivateHosts: config.allowPrivateHosts });
+    const parted = { probe, secrets, resolver, digest };
+    const wired = { config, store, clock, logger, spool, queue, previewer, filter, psaFor, reportFolder, ...parted };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
     if (config.roles.includes('gateway')) {
-      const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
-      const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
-      const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
-      parts.add(() => pipeline.close());
-      const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
+      const signing = await makeSigning(wired);
+      const srs = { domain: config.srsDomain, key: secrets.srsKey };
+      const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config, signing, srs });
       await delivery.start();
       parts.add(() => delivery.stop());
-      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, resolver, config });
+      const { certificate } = config;
+      const tls = certificate === null ? null : readCertificate(certificate);
+      const gateway: Gateway = createGateway({
+        db,
+        clock,
+        logger,
+        spool,
+        pipeline: filter(),
+        resolver,
+        config: { ...config, tls },
+        srs,
+      });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));
+      if (certificate !== null) {
+        const files = [certificate.certFile, certificate.keyFile];
+        const use = gateway.useCertificate.bind(gateway);
+        const stopWatch = watchCertificate({ files, read: () => readCertificate(certificate), use, logger });
+        parts.add(async () => stopWatch());
+      }
     }
     if (config.roles.includes('worker')) {
       const run = handlers;
@@ -128,10 +180,16 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         logger,
         commands: makeCommands(wired),
         hooks: hookPort(db),
+        pages: {
+          signer: digest.signer,
+          preview: (contentId) => previewer.preview(contentId),
+          request: (address) => requestDigest(digest, address),
+        },
         checks: [{ name: 'database', run: () => db.system(async () => true, { readOnly: true }) }],
         metrics: () => makeMetrics(wired),
       });
       ready.http = await http.listen();
+      publicUrl = config.publicUrl ?? ready.http;
       parts.add(() => http.close(GRACE_MS));
     }
     return ready;

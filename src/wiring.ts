@@ -6,36 +6,53 @@ import { issuedFormat, renderReport } from '../reports/catalog.ts';
 import { requestRun, sweepRuns } from '../reports/runs.ts';
 import { recordAudit } from './accounts/audit.ts';
 import { mappingOf } from './accounts/connections.ts';
+import type { ApiCaller } from './accounts/keys.ts';
 import { applyPlan, beginApply, plansBegun } from './billing/apply.ts';
 import { approvePlan, createPlan } from './billing/plan.ts';
 import { usageOf } from './billing/read.ts';
 import { takeSnapshot } from './billing/usage.ts';
 import type { Config } from './config/config.ts';
+import type { Secrets } from './config/secrets.ts';
 import type { Clock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
 import { isId, newId } from './core/id.ts';
 import type { Logger } from './core/log.ts';
+import type { Pipeline } from './core/message.ts';
+import type { ServerProbe } from './core/probe.ts';
 import type { Psa } from './core/psa.ts';
-import type { TenantTx } from './db/db.ts';
+import type { SystemTx, TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
-import { flushClient, type Spool } from './gateway/index.ts';
-import type { Commands } from './graphql/commands.ts';
+import type { DigestDeps } from './digest/send.ts';
+import { commandDigest, sweepDigests } from './digest/sweep.ts';
+import { type RouteState, recordHealth } from './gateway/health.ts';
+import { flushClient, forgetOldCounts, pruneEdge, replyToDelivery, type Spool } from './gateway/index.ts';
+import { makeDue } from './gateway/queue.ts';
+import type { Commands, SeenMessage } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
+import { retainDetail } from './ledger/retention.ts';
+import type { Resolver } from './mail/resolver.ts';
+import { watchHarvest } from './monitor/harvest.ts';
 import { watchMappings } from './monitor/mappings.ts';
+import { watchOutbound } from './monitor/outbound.ts';
+import { probeServers } from './monitor/probes.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
+import { watchReleaseRequests } from './monitor/requests.ts';
 import { watchServers } from './monitor/servers.ts';
-import { discardDelivery, releaseDelivery } from './quarantine/decide.ts';
+import { release, remove } from './quarantine/actions.ts';
+import type { Previewer } from './quarantine/preview.ts';
+import { expireHeld, sweepContent } from './quarantine/retention.ts';
 import { horizonAgeSeconds } from './rollups/state.ts';
 import { verify } from './rollups/verify.ts';
 import { resolveIncidentById } from './tickets/incidents.ts';
 import { incidentsBetween } from './tickets/read.ts';
 import { syncTickets } from './tickets/sync.ts';
+import { outboundCommands } from './wiring-outbound.ts';
 
 /** What the wiring joins; made by app.ts. */
 export interface Wired {
@@ -45,8 +62,15 @@ export interface Wired {
   readonly logger: Logger;
   readonly spool: Spool;
   readonly queue: JobQueue;
+  readonly previewer: Previewer;
+  /** The filter, started when it is first asked for. */
+  filter(): Pipeline;
   readonly reportFolder: string;
+  readonly probe: ServerProbe;
+  readonly digest: DigestDeps;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
+  readonly secrets: Secrets;
+  readonly resolver: Resolver;
 }
 
 const PARTITION_DAYS = 7;
@@ -58,11 +82,25 @@ export function makeHandlers(wired: Wired): JobHandlers {
   const { config, store, clock, logger, spool, psaFor } = wired;
   const { db } = store;
   const files = reportFiles(wired.reportFolder);
+  let isProbing = false;
   return {
     'monitor.watch': async () => {
       await watchServers(db, clock, config.serverDownSeconds);
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
+      await watchOutbound(db);
+      await watchReleaseRequests(db);
+      await watchHarvest(db);
+    },
+    // One round at a time: many servers that say nothing must not take the places of other jobs.
+    'servers.probe': async () => {
+      if (isProbing) return;
+      isProbing = true;
+      try {
+        await probeServers({ db, probe: wired.probe, recordHealth: recordHealthAndWake });
+      } finally {
+        isProbing = false;
+      }
     },
     'mappings.watch': async () => {
       await watchMappings({ db, psaFor, logger });
@@ -88,6 +126,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
       });
       await attachDue({ db, clock, logger, psaFor, mappingOf, readContent: files.read });
     },
+    'digests.sweep': async () => {
+      await sweepDigests({ ...wired.digest, logger });
+    },
     'usage.snapshot': async () => {
       await takeSnapshot(db);
     },
@@ -107,8 +148,28 @@ export function makeHandlers(wired: Wired): JobHandlers {
     'spool.sweep': async () => {
       await spool.sweep(db, clock);
     },
+    'outbound.sweep': async () => {
+      await db.system(forgetOldCounts);
+    },
+    'ledger.retention': async () => {
+      const removed = await retainDetail(db, store.runAsOwner, clock.now(), config.detailDays);
+      if (removed > 0) logger.info({ messages: removed }, 'the detail of old mail was removed');
+    },
+    'quarantine.retention': async () => {
+      const expired = await expireHeld(db);
+      const bodies = await sweepContent(db, spool);
+      if (expired + bodies > 0) logger.info({ expired, bodies }, 'held mail and bodies reached their age');
+    },
+    'edge.prune': async () => {
+      await pruneEdge(db);
+    },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };
+}
+
+/** What a probe saw of a server is known to delivery too: mail that waits for it is due when it is back. */
+async function recordHealthAndWake(tx: SystemTx, state: RouteState): Promise<void> {
+  if (await recordHealth(tx, state)) await makeDue(tx, state.clientId);
 }
 
 /** What reports take from the domains that they may not import. */
@@ -119,19 +180,37 @@ export const reportData = {
 
 /** What the API sets off. */
 export function makeCommands(wired: Wired): Commands {
-  const { config, store, clock, logger, psaFor, queue } = wired;
+  const { config, store, clock, logger, psaFor, queue, spool, previewer } = wired;
   const { db } = store;
   return {
-    // Whether this caller may let malware out was decided by its scopes before.
-    releaseDelivery: (tx, id, actor) => releaseDelivery(tx, id, actor, { malware: true }),
-    discardDelivery: (tx, id, actor) => discardDelivery(tx, id, actor),
+    ...outboundCommands(wired),
     flushQueue: async (tx, clientId, actor) => ({ deliveries: await flushClient(tx, clientId, actor) }),
+    releaseDelivery: (tx, id, actor) => release(tx, actor, id),
+    discardDelivery: (tx, id, actor) => remove(tx, actor, id),
+    async previewMessage(caller, seen) {
+      const preview = await previewer.preview(seen.contentId);
+      await noteLook(db, caller, 'message.view', seen);
+      return preview;
+    },
+    async messageSource(caller, seen, max) {
+      const source = await previewer.source(seen.contentId, max);
+      await noteLook(db, caller, 'message.source', seen);
+      return source;
+    },
+    replyToDelivery: (caller, actor, input) =>
+      replyToDelivery(
+        { db, clock, spool, pipeline: wired.filter(), previewer, config },
+        caller.partnerId,
+        actor,
+        input,
+      ),
     resolveIncident: (tx, id, resolution, actor) => resolveIncidentById(tx, id, resolution, actor),
     async requestReport(tx, wanted, actor) {
       const run = await requestRun(tx, { ...wanted, waitSeconds: config.reportWaitSeconds, attach: true });
       await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'report.request', subject: run.id });
       return run;
     },
+    sendDigest: (caller, mailboxId) => commandDigest(wired.digest, caller.partnerId, mailboxId, caller.actor),
     createBillingPlan: (caller, usageDay, largeChanges) =>
       createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay, {
         actor: caller.actor,
@@ -145,29 +224,49 @@ export function makeCommands(wired: Wired): Commands {
   };
 }
 
+/** Other people's mail is not read without a trace. */
+function noteLook(db: Store['db'], caller: ApiCaller, action: string, seen: SeenMessage): Promise<void> {
+  const { partnerId, actor } = caller;
+  const details = { recipient: seen.recipient };
+  return db.tenant(partnerId, (tx) => recordAudit(tx, { partnerId, actor, action, subject: seen.id, details }));
+}
+
 /** Gauges of this node and of the database, for /metrics. */
 export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metric[]> {
   const row = await store.db.system(
     async (tx) => ({
-      ...(await tx.one<{ queued: number; oldest: Date | null; incidents: number; rolled: Date | null }>(sql`
-        select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q) as oldest,
+      ...(await tx.one<{
+        queued: number;
+        oldest: Date | null;
+        held: number;
+        incidents: number;
+        rolled: Date | null;
+        tried: number;
+        secondChance: number;
+      }>(sql`
+        select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q where q.held_at is null) as oldest,
+               (select count(*) from queue h where h.held_at is not null) as held,
                (select count(*) from incidents i where i.state = 'open') as incidents,
-               (select s.rolled_at from rollup_state s) as rolled`)),
+               (select s.rolled_at from rollup_state s) as rolled,
+               (select c.value from delivery_counters c where c.name = 'second_chance_tried') as tried,
+               (select c.value from delivery_counters c where c.name = 'second_chance_delivered') as "secondChance"`)),
       horizon: await horizonAgeSeconds(tx),
     }),
     { readOnly: true },
   );
   const now = clock.now().getTime();
   const age = (at: Date | null) => (at === null ? 0 : Math.max(0, (now - at.getTime()) / 1000));
-  const gauge = (name: string, help: string, value: number): Metric => ({
+  const metric = (type: Metric['type']) => (name: string, help: string, value: number) => ({
     name,
     help,
-    type: 'gauge',
+    type,
     samples: [{ value }],
   });
+  const [gauge, counter] = [metric('gauge'), metric('counter')];
   return [
     gauge('tollgate_queue_deliveries', 'Deliveries that wait or are under way', row.queued),
-    gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue', age(row.oldest)),
+    gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue that is not held', age(row.oldest)),
+    gauge('tollgate_held_deliveries', 'Outbound deliveries that wait for a person', row.held),
     gauge('tollgate_incidents_open', 'Open incidents', row.incidents),
     gauge('tollgate_rollup_lag_seconds', 'Time since the rollups were last brought up to date', age(row.rolled)),
     gauge(
@@ -175,6 +274,8 @@ export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metri
       'Age of the oldest writing transaction, which holds the rollups',
       row.horizon,
     ),
+    counter('tollgate_second_chance_total', 'Deliveries that only arrived the second way', row.secondChance),
+    counter('tollgate_second_chance_tried_total', 'Deliveries that were tried the second way', row.tried),
     gauge('tollgate_jobs_waiting', 'Jobs that wait or run', await queue.depth()),
   ];
 }

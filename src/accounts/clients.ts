@@ -141,6 +141,13 @@ export async function listDomains(
   return rows.map((row) => ({ clientId: row.client_id, name: row.name }));
 }
 
+/** The client that owns a domain; null: no client of the partner does. */
+export async function clientOfDomain(tx: TenantTx, domain: string): Promise<string | null> {
+  const row = await tx.maybe<{ id: string }>(sql`
+    select client_id as id from domains where partner_id = ${tx.partnerId} and name = ${domain}`);
+  return row?.id ?? null;
+}
+
 /** The stored form of a domain of the client. Throws `invalid_input` for what is none, `not_found` for another's alike. */
 export async function requireOwnDomain(tx: TenantTx, clientId: string, text: string): Promise<string> {
   const name = normalizeDomain(text);

@@ -34,7 +34,7 @@ export interface Attempted {
   readonly attempts: readonly Attempt[];
 }
 
-/** Kept per delivery: how it began and how it went of late. */
+/** Kept per delivery and path: how it began and how it went of late. */
 const FIRST = 5;
 const LAST = 20;
 const REPLY_MAX = 1000;
@@ -68,8 +68,8 @@ export async function recordAttempts(
   await tx.run(sql`
     with placed as (
       select a.partner_id, a.delivery_id, a.id,
-             row_number() over (partition by a.partner_id, a.delivery_id order by a.at, a.id) as first,
-             row_number() over (partition by a.partner_id, a.delivery_id order by a.at desc, a.id desc) as last
+             row_number() over (partition by a.partner_id, a.delivery_id, a.path order by a.at, a.id) as first,
+             row_number() over (partition by a.partner_id, a.delivery_id, a.path order by a.at desc, a.id desc) as last
       from delivery_attempts a
       join (select distinct partner_id, delivery_id
             from unnest(${rows.map((row) => row.partnerId)}::uuid[], ${rows.map((row) => row.deliveryId)}::uuid[])

@@ -1,6 +1,7 @@
 import type { SMTPServerAddress, SMTPServerSession } from 'smtp-server';
-import { normalizeAddress } from '../core/address.ts';
+import { normalizeAddress, normalizeDomain } from '../core/address.ts';
 import type { EnvelopeDsn, RecipientDsn } from '../core/message.ts';
+import { normalizeSrs } from '../mail/srs.ts';
 import { Reply } from './replies.ts';
 
 const MAIL_PARAMETERS = new Set(['SIZE', 'BODY', 'RET', 'ENVID', 'SMTPUTF8', 'AUTH']);
@@ -69,7 +70,7 @@ function checkedAddress(text: string, session: SMTPServerSession, enhanced: stri
   if (text.includes('\ufffd') || (!ascii && session.envelope.smtpUtf8 !== true)) {
     throw new Reply(553, '5.6.7', `The ${what} address needs SMTPUTF8`);
   }
-  const address = normalizeAddress(text);
+  const address = normalizeAddress(text) ?? normalizeSrs(text, normalizeDomain);
   if (address === null) throw new Reply(553, enhanced, `That is no valid ${what} address`);
   return address;
 }

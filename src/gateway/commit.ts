@@ -8,6 +8,8 @@ import { sql } from '../db/sql.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
+import { claimDigests, digestOf, type Repeated } from './digests.ts';
+import { holdOverLimits } from './outbound-counts.ts';
 import { HOLD_DAYS, NOTICE_HOURS } from './retry.ts';
 
 export interface RefusedRecipient {
@@ -29,17 +31,15 @@ export interface Commit {
  * then may 250 be answered (rule 1).
  */
 export class Committer {
-  readonly #batcher: Batcher<Commit, undefined>;
+  readonly #batcher: Batcher<Commit, Repeated | null>;
 
   constructor(db: SystemDb, node: string) {
-    this.#batcher = new Batcher(async (commits) => {
-      await db.system((tx) => writeCommits(tx, commits, node), { eager: true });
-      return commits.map(() => undefined);
-    });
+    this.#batcher = new Batcher((commits) => db.system((tx) => writeCommits(tx, commits, node), { eager: true }));
   }
 
-  async accept(messages: readonly AcceptedMessage[]): Promise<void> {
-    await this.#batcher.add({ messages, refused: [] });
+  /** Null: written. Else nothing was: an equal transaction was answered a moment ago, and that is its answer. */
+  accept(messages: readonly AcceptedMessage[]): Promise<Repeated | null> {
+    return this.#batcher.add({ messages, refused: [] });
   }
 
   async refuse(recipient: RefusedRecipient): Promise<void> {
@@ -51,15 +51,35 @@ export class Committer {
   }
 }
 
-async function writeCommits(tx: SystemTx, commits: readonly Commit[], node: string): Promise<void> {
-  const messages = commits.flatMap((one) => one.messages);
-  const refused = commits.flatMap((one) => one.refused);
+async function writeCommits(tx: SystemTx, commits: readonly Commit[], node: string): Promise<(Repeated | null)[]> {
+  const repeats = await repeatsOf(tx, commits);
   await writeMessages(
     tx,
-    messages,
+    commits.filter((_, index) => repeats[index] === null).flatMap((one) => one.messages),
     node,
-    refused.map((one) => refusedEvent(one, tx.now, node)),
+    commits.flatMap((one) => one.refused).map((one) => refusedEvent(one, tx.now, node)),
   );
+  return repeats;
+}
+
+/** Which of the commits are transactions that were answered before, the earlier ones of the same batch included. */
+async function repeatsOf(tx: SystemTx, commits: readonly Commit[]): Promise<(Repeated | null)[]> {
+  const claims = commits.map(({ messages }) => {
+    const digest = digestOf(messages);
+    const rejected = messages.every((one) => one.deliveries.every((delivery) => delivery.disposition === 'rejected'));
+    return digest === null ? null : { digest, contentId: messages[0]?.content.id ?? '', rejected };
+  });
+  const answered = await claimDigests(
+    tx,
+    claims.filter((one) => one !== null),
+  );
+  return claims.map((claim) => {
+    if (claim === null) return null;
+    const key = claim.digest.toString('hex');
+    const earlier = answered.get(key) ?? null;
+    if (earlier === null) answered.set(key, claim);
+    return earlier;
+  });
 }
 
 interface Row {
@@ -68,15 +88,16 @@ interface Row {
 }
 
 /**
- * Messages, deliveries, queue rows and events (and `events` with them), in the caller's transaction. All statements are sent
- * at once and run in this order.
+ * Messages, deliveries, queue rows and events (and `events` with them), in the caller's transaction. What is over an outbound
+ * limit is held. All statements are sent at once and run in this order.
  */
 export async function writeMessages(
   tx: SystemTx,
-  messages: readonly AcceptedMessage[],
+  given: readonly AcceptedMessage[],
   node: string,
   events: readonly LedgerEvent[] = [],
 ): Promise<void> {
+  const messages = await holdOverLimits(tx, given);
   const rows = messages.flatMap((message) => message.deliveries.map((delivery) => ({ message, delivery })));
   const queued = rows.filter((row) => row.delivery.disposition === 'queued');
   const statements: Promise<unknown>[] = [];
@@ -156,17 +177,19 @@ function insertQueue(tx: SystemTx, rows: readonly Row[]): Promise<number> {
   const notice = new Date(tx.now.getTime() + NOTICE_HOURS * 3_600_000);
   return tx.run(sql`
     insert into queue (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind,
-                       queued_at, due_at, expires_at, notice_due_at)
+                       queued_at, due_at, expires_at, held_at, held_reason, notice_due_at)
     select q.partner_id, q.delivery_id, q.client_id, q.message_id, q.content_id, q.sender, q.recipient, q.domain, q.kind,
-           ${tx.now}, ${tx.now}, ${expires}, case when q.noticed then ${notice}::timestamptz end
+           ${tx.now}, ${tx.now}, ${expires}, case when q.held is not null then ${tx.now}::timestamptz end, q.held,
+           case when q.noticed and q.held is null then ${notice}::timestamptz end
     from unnest(${pick(({ message }) => message.partnerId)}::uuid[], ${pick(({ delivery }) => delivery.id)}::uuid[],
                 ${pick(({ delivery }) => delivery.context.clientId)}::uuid[], ${pick(({ message }) => message.id)}::uuid[],
                 ${pick(({ message }) => message.content.id)}::text[],
                 ${pick(({ message }) => storable(message.envelope.sender))}::text[],
                 ${pick(({ delivery }) => delivery.context.recipient)}::text[],
                 ${pick(({ delivery }) => domainOf(delivery.context.recipient))}::text[],
-                ${pick(({ message }) => message.kind)}::text[], ${pick(isNoticed)}::boolean[])
-      as q (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind, noticed)`);
+                ${pick(({ message }) => message.kind)}::text[], ${pick(({ delivery }) => delivery.held)}::text[],
+                ${pick(isNoticed)}::boolean[])
+      as q (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind, held, noticed)`);
 }
 
 function eventsOf({ message, delivery }: Row, now: Date, node: string): LedgerEvent[] {
@@ -192,7 +215,7 @@ function eventsOf({ message, delivery }: Row, now: Date, node: string): LedgerEv
     latencyMs: null,
     node,
   };
-  if (disposition !== 'quarantined' && disposition !== 'discarded') return [base];
+  if (disposition === 'queued' || disposition === 'rejected') return [base];
   return [base, { ...base, id: newId(), kind: disposition, leads: 0, latencyMs: 0 }];
 }
 

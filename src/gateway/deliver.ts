@@ -8,6 +8,7 @@ import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { Resolver } from '../mail/resolver.ts';
+import type { SrsSettings } from '../mail/srs.ts';
 import { type Attempt, recordAttempts } from './attempts.ts';
 import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
@@ -16,7 +17,7 @@ import { type RouteState, recordHealth } from './health.ts';
 import { addressOf, NoSuchHost } from './hosts.ts';
 import { needsOf } from './needs.ts';
 import { sendDelayNotices } from './notice.ts';
-import { outgoing } from './outgoing.ts';
+import { outgoing, type Signing } from './outgoing.ts';
 import {
   claim,
   freeLeases,
@@ -28,10 +29,22 @@ import {
   seenInRegion,
   updateDeliveries,
 } from './queue.ts';
-import { type ParcelDsn, Relay, type RelayReply, type RelayResult } from './relay.ts';
+import { type Parcel, type ParcelDsn, Relay, type RelayReply, type RelayResult } from './relay.ts';
 import { isExpired, retryDelay } from './retry.ts';
 import { type Hop, isOurselves, isToClient, type OwnPlace, wayFor } from './routes.ts';
+import {
+  countSecondChances,
+  deservesSecondChance,
+  Hourly,
+  joinResults,
+  SECOND_CHANCE,
+  type SecondChance,
+  sendSecondChance,
+} from './secondchance.ts';
 import type { Spool } from './spool.ts';
+import { StsPolicies } from './sts.ts';
+import { stsFetcher } from './sts-fetch.ts';
+import { underPolicy } from './world.ts';
 
 /** `db.listen` of src/db; optional, so that delivery also works by looking now and then. */
 interface DeliveryDb extends SystemDb {
@@ -50,11 +63,21 @@ export interface DeliveryDeps {
     readonly allowPrivateHosts: readonly string[];
     /** Of this node; absent or null: in none. */
     readonly region?: string | null;
+    /** Own address that second chances leave from; absent or null: the usual one. */
+    readonly secondSource?: string | null;
   };
+  /** Keys for outbound and changed mail; absent: nothing is signed. */
+  readonly signing?: Signing;
+  /** As the gateway has it; absent: nobody is told when a forwarded copy can't be delivered. */
+  readonly srs?: SrsSettings;
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
   /** 0 to below 1, for the draw among routes of one priority; Math.random except in tests. */
   readonly random?: () => number;
+  /** The text of a domain's MTA-STS policy file, over HTTPS unless a test says otherwise. */
+  readonly fetchPolicy?: (domain: string) => Promise<string>;
+  /** Further certificate authority, PEM, for tests. */
+  readonly ca?: string;
   /** Rows per claim. */
   readonly batch?: number;
   /** SMTP transactions at once, in all and to one destination. */
@@ -75,13 +98,24 @@ export interface Delivery {
   flush(clientId: string | null): Promise<number>;
 }
 
+/** What mail goes out by. */
+interface Ways {
+  readonly relay: Relay;
+  readonly sts: StsPolicies;
+  readonly hourly: Hourly;
+}
+
 /** Milliseconds between a node's signs of life as one of its region. */
 const SEEN_MS = 30_000;
 
 /** The delivery worker: leases rows, sends them grouped by message and destination, writes what became of them. */
 export function createDelivery(deps: DeliveryDeps): Delivery {
   const owner = deps.config.nodeId;
-  const relay = new Relay(deps.config.hostName);
+  const relay = new Relay(deps.config.hostName, undefined, deps.ca);
+  const { resolver, config } = deps;
+  const fetchPolicy =
+    deps.fetchPolicy ?? stsFetcher({ resolver, allowPrivateHosts: config.allowPrivateHosts, ca: deps.ca });
+  const ways: Ways = { relay, sts: new StsPolicies({ ...deps, fetchPolicy }), hourly: new Hourly() };
   let running: Promise<void> | null = null;
   let seenAt = Number.NEGATIVE_INFINITY;
   let again = false;
@@ -108,7 +142,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
       for (let jobs: Job[] | null = null; jobs === null || jobs.length === limit; ) {
         jobs = await deps.db.system((tx) => claim(tx, owner, limit, { region, stranded }));
         total += jobs.length;
-        await deliverAll(deps, relay, jobs);
+        await deliverAll(deps, ways, jobs);
       }
     }
     return total;
@@ -158,7 +192,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
 }
 
 /** Rows of one message to one destination domain travel together; groups run side by side within the bounds. */
-async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]): Promise<void> {
+async function deliverAll(deps: DeliveryDeps, ways: Ways, jobs: readonly Job[]): Promise<void> {
   const groups = [
     ...groupBy(jobs, (job) =>
       [
@@ -187,7 +221,7 @@ async function deliverAll(deps: DeliveryDeps, relay: Relay, jobs: readonly Job[]
         const name = destination(group);
         active += 1;
         busy.set(name, (busy.get(name) ?? 0) + 1);
-        deliverGroup(deps, relay, group)
+        deliverGroup(deps, ways, group)
           // The rows keep their lease and come again when it ends.
           .catch((error: unknown) => deps.logger.error({ err: error }, 'a delivery could not be recorded'))
           .finally(() => {
@@ -206,6 +240,8 @@ interface Tried {
   /** Servers of the client that were tried, for route_health. */
   readonly states: readonly RouteState[];
   readonly tries: readonly Try[];
+  /** The server whose answer counts. */
+  readonly via: Hop | null;
 }
 
 /** One server that was tried, and what it said. */
@@ -214,19 +250,22 @@ interface Try {
   readonly result: RelayResult;
 }
 
-async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Job[]): Promise<void> {
+async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[]): Promise<void> {
   const first = group[0];
   if (first === undefined) return;
-  const { result, states, tries } = await trySend(deps, relay, first, group);
+  const tried = await trySend(deps, ways, first, group);
+  const { states, tries } = tried;
+  const { result, delivered, attempts } = await trySecond(deps, ways, group, tried);
   const now = deps.clock.now();
   const host = tries.at(-1)?.server.host ?? null;
   const outcomes = group.map((job): Outcome => {
     const isAnswered = (result.replies.get(job.recipient)?.code ?? 0) > 0;
-    return { ...outcomeOf(job, result, now), host: isAnswered ? host : null, dsnTakenOver: result.dsn === true };
+    const dsnTakenOver = result.dsn === true && !delivered.has(job.recipient);
+    return { ...outcomeOf(job, result, now), host: isAnswered ? host : null, dsnTakenOver };
   });
-  const notices = (await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now)))).map(
-    (notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }),
-  );
+  const notices = (
+    await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now, deps.srs ?? null)))
+  ).map((notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }));
   await deps.db.system(async (tx) => {
     const ended = await removeEnded(
       tx,
@@ -243,15 +282,23 @@ async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Jo
     await recordAttempts(
       tx,
       { id: deps.config.nodeId, region: deps.config.region ?? null },
-      ours.map(({ job }) => ({ ...job, attempts: tries.map((one) => attemptOf(one, job.recipient)) })),
+      ours.map(({ job }) => {
+        const second = attempts.get(job.recipient);
+        const first = tries.map((one) => attemptOf(one, job.recipient));
+        return { ...job, attempts: second === undefined ? first : [...first, second] };
+      }),
     );
+    const second = ours.filter(({ job }) => attempts.has(job.recipient));
+    await countSecondChances(tx, second.length, second.filter(({ job }) => delivered.has(job.recipient)).length);
     // The first deferral is an event, later ones are not: n deferrals are one deferred recipient.
     const told = ours.filter(
       (one) => one.end !== 'deferred' || (one.job.disposition !== 'deferred' && one.job.kind !== 'release'),
     );
     await appendEvents(
       tx,
-      told.map((one) => eventOf(one, tx.now, deps.config.nodeId)),
+      told.map((one) =>
+        eventOf(one, tx.now, deps.config.nodeId, delivered.has(one.job.recipient) ? [SECOND_CHANCE] : []),
+      ),
     );
     const messages = notices.flatMap(({ notice, id }) =>
       notice !== null && id !== undefined && ended.has(id) ? [notice] : [],
@@ -265,10 +312,11 @@ async function deliverGroup(deps: DeliveryDeps, relay: Relay, group: readonly Jo
 
 function attemptOf({ server, result }: Try, recipient: string): Attempt {
   const { code, text } = result.replies.get(recipient) ?? { code: 0, text: 'the server said nothing' };
-  return { ...server, code, reply: text };
+  const { tlsVersion = null, tlsCipher = null, tlsVerified = null } = result;
+  return { ...server, code, reply: text, tlsVersion, tlsCipher, tlsVerified: tlsVersion === null ? null : tlsVerified };
 }
 
-async function trySend(deps: DeliveryDeps, relay: Relay, first: Job, group: readonly Job[]): Promise<Tried> {
+async function trySend(deps: DeliveryDeps, ways: Ways, first: Job, group: readonly Job[]): Promise<Tried> {
   const recipients = group.map((job) => job.recipient);
   const all = ({ code, text }: RelayReply): RelayResult => ({
     replies: new Map(recipients.map((one) => [one, { code, text }])),
@@ -277,21 +325,23 @@ async function trySend(deps: DeliveryDeps, relay: Relay, first: Job, group: read
   let way: Awaited<ReturnType<typeof wayFor>>;
   try {
     await deps.spool.path(first.contentId);
-    way = await wayFor(deps, first);
+    way = await underPolicy(ways.sts, await wayFor(deps, first), first);
   } catch (error) {
     if (errorCode(error) === 'not_found')
       deps.logger.error({ contentId: first.contentId }, 'a message body is missing');
     const text = `451 4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`;
-    return { result: all({ code: 451, text }), states: [], tries: [] };
+    return { result: all({ code: 451, text }), states: [], tries: [], via: null };
   }
   const states: RouteState[] = [];
   const tries: Try[] = [];
+  let via: Hop | null = null;
   let result = all(way.none);
   for (const hop of way.hops) {
-    const tried = await sendTo(deps, relay, hop, first, recipients);
+    const tried = await sendTo(deps, ways.relay, hop, first, recipients);
     // A host of the world that does not exist says nothing when another one does, and neither does a way back to us.
     if (tried === null) continue;
     result = tried.result;
+    via = hop;
     tries.push(tried);
     if (isToClient(first)) {
       const { partnerId, clientId } = first;
@@ -300,7 +350,7 @@ async function trySend(deps: DeliveryDeps, relay: Relay, first: Job, group: read
     }
     if (result.failure === null) break;
   }
-  return { result: way.regions === null ? result : named(result, way.regions), states, tries };
+  return { result: way.regions === null ? result : named(result, way.regions), states, tries, via };
 }
 
 /** The reply for mail whose allowed servers all failed says which those are. */
@@ -335,19 +385,7 @@ async function sendTo(
   try {
     const address = await addressOf(host, deps.resolver, deps.config.allowPrivateHosts);
     if (isToClient(first) && isOurselves(hop, address, deps.config)) return null;
-    const result = await relay.send(
-      { host, port, tls: hop.tls, address },
-      {
-        sender: first.sender,
-        recipients,
-        // With room for the fields that we add.
-        bytes: first.bytes + 1024,
-        open: () => outgoing(deps.spool, deps.config.hostName, first, recipients.length),
-        dsn: dsnOf(first),
-        // A client's own server gets what came for it as it is: refusing it here would lose it without a word.
-        ...(isToClient(first) ? {} : { needs: () => needsOf(deps.spool, first) }),
-      },
-    );
+    const result = await relay.send({ ...hop, address }, parcelOf(deps, first, recipients));
     return { server: server(address), result };
   } catch (error) {
     if (error instanceof NoSuchHost && !isToClient(first)) return null;
@@ -361,6 +399,47 @@ async function sendTo(
 
 function dsnOf({ dsnRet: ret, dsnEnvid: envid, dsnNotify: notify, dsnOrcpt: orcpt }: Job): ParcelDsn | undefined {
   return [ret, envid, notify, orcpt].every((one) => one === null) ? undefined : { ret, envid, notify, orcpt };
+}
+
+function parcelOf(deps: DeliveryDeps, first: Job, recipients: readonly string[]): Parcel {
+  return {
+    sender: first.sender,
+    recipients,
+    // With room for the fields that we add.
+    bytes: first.bytes + (deps.signing === undefined ? 1024 : 8192),
+    open: () =>
+      outgoing(deps.spool, deps.config.hostName, first, recipients.length, deps.signing ?? null, deps.clock.now()),
+    dsn: dsnOf(first),
+    // A client's own server gets what came for it as it is: refusing it here would lose it without a word.
+    ...(isToClient(first) ? {} : { needs: () => needsOf(deps.spool, first) }),
+  };
+}
+
+/** What the server did not take although it is up goes once more, the other way (secondchance.ts). */
+async function trySecond(
+  deps: DeliveryDeps,
+  ways: Ways,
+  group: readonly Job[],
+  { result, via }: Tried,
+): Promise<SecondChance> {
+  const at = deps.clock.now();
+  const worthy =
+    via === null
+      ? []
+      : group.filter((job) => deservesSecondChance(job, result, at) && ways.hourly.allows(job.deliveryId, at));
+  const [first] = worthy;
+  if (first === undefined || via === null) return { result, delivered: new Set(), attempts: new Map() };
+  const recipients = worthy.map((job) => job.recipient);
+  const { hostName, allowPrivateHosts, secondSource: source = null } = deps.config;
+  const since = performance.now();
+  try {
+    const to = { ...via, address: await addressOf(via.host, deps.resolver, allowPrivateHosts) };
+    const second = await sendSecondChance({ hostName, source, ca: deps.ca }, to, parcelOf(deps, first, recipients));
+    return joinResults(result, second, to, { at, durationMs: performance.now() - since, region: via.region });
+  } catch (error) {
+    deps.logger.debug({ err: error, host: via.host }, 'a second chance could not be tried');
+    return { result, delivered: new Set(), attempts: new Map() };
+  }
 }
 
 const DELIVERED: Readonly<Record<Job['transform'], Disposition>> = {
@@ -386,7 +465,7 @@ function outcomeOf(job: Job, result: RelayResult, now: Date): Outcome {
   return { job, end: 'deferred', disposition: 'deferred', reply: text, dueAt };
 }
 
-function eventOf({ job, end, disposition }: Outcome, now: Date, node: string): LedgerEvent {
+function eventOf({ job, end, disposition }: Outcome, now: Date, node: string, reasons: readonly string[]): LedgerEvent {
   return {
     id: newId(),
     partnerId: job.partnerId,
@@ -402,7 +481,7 @@ function eventOf({ job, end, disposition }: Outcome, now: Date, node: string): L
     sender: job.sender,
     verdict: job.verdict as Verdict,
     disposition: disposition as Disposition,
-    reasons: [],
+    reasons,
     bytes: job.bytes,
     leads: 0,
     latencyMs: Math.max(0, now.getTime() - job.acceptedAt.getTime()),

@@ -26,7 +26,7 @@ export interface Noticed {
   readonly bytes: number;
   readonly receivedAt: Date;
   readonly direction: 'inbound' | 'outbound';
-  readonly kind: 'mail' | 'release' | 'dsn';
+  readonly kind: 'mail' | 'release' | 'dsn' | 'forward' | 'return';
   readonly dsnRet: 'FULL' | 'HDRS' | null;
   readonly dsnEnvid: string | null;
   readonly dsnNotify: string | null;
@@ -40,7 +40,9 @@ export type NoticeAbout = 'FAILURE' | 'DELAY' | 'SUCCESS';
  * null sender, never of a notification; and as it asked by NOTIFY, else of failures and delays (RFC 3461 section 4.1).
  */
 export function isTold(job: Noticed, about: NoticeAbout): boolean {
-  if (job.direction !== 'outbound' || job.sender === '' || job.kind === 'dsn') return false;
+  if (job.direction !== 'outbound' || job.sender === '') return false;
+  // What became of a forwarded copy is told by bounce.ts, and of a notification nobody is told.
+  if (job.kind !== 'mail' && job.kind !== 'release') return false;
   return job.dsnNotify === null ? about !== 'SUCCESS' : job.dsnNotify.split(',').includes(about);
 }
 
@@ -53,7 +55,7 @@ const SUBJECTS: Readonly<Record<DsnRecipient['action'], string>> = {
 
 /**
  * A notification, stored and ready to be committed with what it tells of. It is one outbound message of the client with one
- * delivery, and counts as that.
+ * delivery, and counts as that. `as`: a `return`, out into the world, counted for a domain of the client.
  */
 export async function noticeFor(
   spool: Spool,
@@ -61,6 +63,7 @@ export async function noticeFor(
   job: Noticed,
   what: Pick<DsnRecipient, 'action' | 'status' | 'remoteMta' | 'diagnostic' | 'willRetryUntil'>,
   now: Date,
+  as: { readonly kind: 'dsn' | 'return'; readonly domain: string } = { kind: 'dsn', domain: domainOf(job.sender) },
 ): Promise<AcceptedMessage | null> {
   const full = job.dsnRet === 'FULL' && what.action === 'failed' && job.bytes <= FULL_MAX;
   const original = await firstBytes(spool, job.contentId, full ? FULL_MAX : ORIGINAL_MAX);
@@ -96,7 +99,7 @@ export async function noticeFor(
     // RFC 3461 section 6.1: nobody is told what became of a notification.
     dsn: { ret: null, envid: null, recipients: new Map([[job.sender, { notify: 'NEVER', orcpt: null }]]) },
   };
-  const domain = domainOf(job.sender);
+  const { domain } = as;
   const context = {
     recipient: job.sender,
     domain,
@@ -115,7 +118,7 @@ export async function noticeFor(
     attachments: [],
   };
   const decisions = [{ verdict: 'clean' as const, action: 'deliver' as const, score: 0, reasons: [] }];
-  const made = acceptanceOf(content, envelope, [context], { decisions, facts, authenticationResults: null }, 'dsn');
+  const made = acceptanceOf(content, envelope, [context], { decisions, facts, authenticationResults: null }, as.kind);
   return made.messages[0] ?? null;
 }
 

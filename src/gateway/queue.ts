@@ -3,6 +3,7 @@ import type { Reason } from '../core/verdict.ts';
 import type { SystemTx, Tx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import type { Transform } from './acceptance.ts';
+import { FORWARDED_FOR } from './forward.ts';
 import { stripClasses } from './strip.ts';
 
 /** A row of the queue with what its delivery needs. */
@@ -19,11 +20,13 @@ export interface Job {
   readonly domain: string;
   /** The protected domain that the events belong to. */
   readonly ownDomain: string;
-  readonly kind: 'mail' | 'release' | 'dsn';
+  readonly kind: 'mail' | 'release' | 'dsn' | 'forward' | 'return';
   readonly direction: 'inbound' | 'outbound';
   readonly transform: Transform;
   /** What a `strip` takes out. */
   readonly strip: readonly FilterClass[];
+  /** Of a forwarded copy: the address that forwards. */
+  readonly forwardedFor: string | null;
   readonly verdict: string;
   readonly disposition: string;
   /** Tries so far, this one included. */
@@ -74,10 +77,10 @@ export async function claim(
   const alive = new Date(tx.now.getTime() - NODE_SILENT_MS);
   const dueBy = stranded ? new Date(tx.now.getTime() - STRANDED_MS) : tx.now;
   const until = new Date(tx.now.getTime() + LEASE_MS);
-  const rows = await tx.rows<Omit<Job, 'strip'> & { reasons: readonly Reason[] }>(sql`
+  const rows = await tx.rows<Omit<Job, 'strip' | 'forwardedFor'> & { reasons: readonly Reason[] }>(sql`
     with due as (
       select q.partner_id, q.delivery_id from queue q
-      where q.due_at <= ${dueBy} and (q.lease_until is null or q.lease_until < ${tx.now})
+      where q.held_at is null and q.due_at <= ${dueBy} and (q.lease_until is null or q.lease_until < ${tx.now})
         -- Few clients have a strategy: the others are told apart by one hash look-up.
         and case when (q.partner_id, q.client_id) in (select s.partner_id, s.client_id from region_strategies s)
               then region_allows(q.partner_id, q.client_id, q.delivery_id, ${region}::text) else true end <> ${stranded}::boolean
@@ -100,7 +103,11 @@ export async function claim(
     join deliveries d on d.partner_id = q.partner_id and d.id = q.delivery_id
     join messages m on m.partner_id = q.partner_id and m.id = q.message_id
     order by q.queued_at`);
-  return rows.map(({ reasons, ...row }) => ({ ...row, strip: row.transform === 'strip' ? stripClasses(reasons) : [] }));
+  return rows.map(({ reasons, ...row }) => ({
+    ...row,
+    strip: row.transform === 'strip' ? stripClasses(reasons) : [],
+    forwardedFor: row.kind === 'forward' ? (reasons.find((one) => one.code === FORWARDED_FOR)?.detail ?? null) : null,
+  }));
 }
 
 /** Gives back what a process of this node held when it was killed. */

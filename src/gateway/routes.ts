@@ -6,8 +6,8 @@ import { mxRecords, type Resolver } from '../mail/resolver.ts';
 import type { Job } from './queue.ts';
 import type { Destination, RelayReply } from './relay.ts';
 
-/** A server to try. */
-export interface Hop {
+/** A server to try. `policy` and `isListed` are of MTA-STS (world.ts). */
+export interface Hop extends Pick<Destination, 'policy' | 'isListed'> {
   readonly host: string;
   readonly port: number;
   readonly tls: Destination['tls'];

@@ -22,7 +22,11 @@ const FETCH: Readonly<Record<NodeType, Fetch>> = {
     context.require('billing');
     return context.loaders.billingPlan.load(uuid);
   },
+  ReleaseRequest: (context, uuid) => context.loaders.releaseRequest.load(uuid),
   Mailbox: (context, uuid) => context.loaders.mailbox.load(uuid),
+  SubmissionCredential: (context, uuid) => context.loaders.credential.load(uuid),
+  SubmissionNetwork: (context, uuid) => context.loaders.network.load(uuid),
+  DkimKey: (context, uuid) => context.loaders.dkimKey.load(uuid),
 };
 
 /** The object of a global id, marked with its type for the interface `Node`. */

@@ -1,8 +1,14 @@
 import { getRuns, type RunRow } from '../../reports/run-list.ts';
 import { type Client, getClients, listDomains } from '../accounts/clients.ts';
 import { type Mapping, mappingsOf } from '../accounts/connections.ts';
+import { type Credential, getCredentials } from '../accounts/credentials.ts';
+import { type DkimKey, getDkimKeys } from '../accounts/dkim.ts';
 import { getListEntries } from '../accounts/lists.ts';
 import { getMailboxes, type Mailbox } from '../accounts/mailboxes.ts';
+import { getNetworks, type SubmissionNetwork } from '../accounts/networks.ts';
+import { type LimitSubject, limitsOf, type RecipientLimits, subjectKey } from '../accounts/outbound-limits.ts';
+import { type OutboundPolicy, outboundPolicies } from '../accounts/policy.ts';
+import { type Retention, retentionsOf } from '../accounts/retention.ts';
 import { type ClientRoute, listRoutes } from '../accounts/routes.ts';
 import { type ClientStrategy, listStrategies } from '../accounts/routing.ts';
 import {
@@ -20,11 +26,14 @@ import { type AttemptRow, deliveryAttempts } from '../ledger/attempts.ts';
 import {
   type DeliveryRow,
   deliveryEvents,
+  detailFrom,
   getDeliveries,
   getMessages,
   type MessageRow,
   type TraceEvent,
 } from '../ledger/read.ts';
+import { type ServerRow, serversOf } from '../monitor/read.ts';
+import { getRequests, type ReleaseRequest } from '../quarantine/request-rows.ts';
 import { readStatisticsOf, type Statistics } from '../rollups/read.ts';
 import { getIncidents, type IncidentRow } from '../tickets/read.ts';
 import { byKey, groupBy, Loader } from './loaders.ts';
@@ -48,6 +57,11 @@ export interface Loaders {
   readonly client: Loader<string, Client>;
   readonly mailbox: Loader<string, Mailbox>;
   readonly listEntry: Loader<string, ListEntry>;
+  readonly credential: Loader<string, Credential>;
+  readonly network: Loader<string, SubmissionNetwork>;
+  readonly dkimKey: Loader<string, DkimKey>;
+  readonly recipientLimits: Loader<LimitSubject, RecipientLimits>;
+  readonly outboundPolicy: Loader<string, OutboundPolicy>;
   readonly delivery: Loader<string, DeliveryRow>;
   readonly message: Loader<string, MessageRow>;
   readonly events: Loader<string, TraceEvent[]>;
@@ -58,9 +72,14 @@ export interface Loaders {
   readonly incident: Loader<string, IncidentRow>;
   readonly reportRun: Loader<string, RunRow>;
   readonly billingPlan: Loader<string, PlanRow>;
+  readonly releaseRequest: Loader<string, ReleaseRequest>;
+  /** Under the key ''; null while nothing was removed. */
+  readonly detailFrom: Loader<string, Date>;
+  readonly retention: Loader<string, { readonly clientId: string; readonly retention: Retention }>;
   readonly mapping: Loader<string, Mapping>;
   readonly subscriptions: Loader<string, SubscriptionRow[]>;
   readonly usage: Loader<UsageKey, UsageRow[]>;
+  readonly servers: Loader<string, ServerRow[]>;
   readonly domains: Loader<string, { readonly clientId: string; readonly name: string }[]>;
 }
 
@@ -69,6 +88,14 @@ export function createLoaders(read: Read): Loaders {
     client: new Loader(async (ids) => byKey(await read((tx) => getClients(tx, ids)), (row) => row.id)),
     mailbox: new Loader(async (ids) => byKey(await read((tx) => getMailboxes(tx, ids)), (row) => row.id)),
     listEntry: new Loader(async (ids) => byKey(await read((tx) => getListEntries(tx, ids)), (row) => row.id)),
+    credential: new Loader(async (ids) => byKey(await read((tx) => getCredentials(tx, ids)), (row) => row.id)),
+    network: new Loader(async (ids) => byKey(await read((tx) => getNetworks(tx, ids)), (row) => row.id)),
+    dkimKey: new Loader(async (ids) => byKey(await read((tx) => getDkimKeys(tx, ids)), (row) => row.id)),
+    recipientLimits: new Loader<LimitSubject, RecipientLimits>(
+      (subjects) => read((tx) => limitsOf(tx, subjects)),
+      subjectKey,
+    ),
+    outboundPolicy: new Loader((ids) => read((tx) => outboundPolicies(tx, ids))),
     delivery: new Loader(async (ids) => byKey(await read((tx) => getDeliveries(tx, ids)), (row) => row.id)),
     message: new Loader(async (ids) => byKey(await read((tx) => getMessages(tx, ids)), (row) => row.id)),
     events: new Loader(async (ids) => groupBy(await read((tx) => deliveryEvents(tx, ids)), (row) => row.deliveryId)),
@@ -81,11 +108,18 @@ export function createLoaders(read: Read): Loaders {
     incident: new Loader(async (ids) => byKey(await read((tx) => getIncidents(tx, ids)), (row) => row.id)),
     reportRun: new Loader(async (ids) => byKey(await read((tx) => getRuns(tx, ids)), (row) => row.id)),
     billingPlan: new Loader(async (ids) => byKey(await read((tx) => getPlans(tx, ids)), (row) => row.id)),
+    releaseRequest: new Loader(async (ids) => byKey(await read((tx) => getRequests(tx, ids)), (row) => row.id)),
+    detailFrom: new Loader(async () => {
+      const from = await read(detailFrom);
+      return new Map(from === null ? [] : [['', from]]);
+    }),
+    retention: new Loader(async (ids) => byKey(await read((tx) => retentionsOf(tx, ids)), (row) => row.clientId)),
     mapping: new Loader(async (ids) => byKey(await read((tx) => mappingsOf(tx, ids)), (row) => row.clientId)),
     subscriptions: new Loader(async (ids) =>
       groupBy(await read((tx) => subscriptionsOf(tx, ids)), (row) => row.clientId),
     ),
     usage: new Loader((keys) => read((tx) => usage(tx, keys)), usageKey),
+    servers: new Loader(async (ids) => groupBy(await read((tx) => serversOf(tx, ids)), (row) => row.clientId)),
     domains: new Loader(async (ids) => groupBy(await read((tx) => listDomains(tx, ids)), (row) => row.clientId)),
   };
 }

@@ -7,14 +7,20 @@ export type JobHandler = (data: JobData) => Promise<void>;
 /** The jobs of the schedule, and those that are asked for. The composition root hands in a function for each. */
 export const JOB_NAMES = [
   'monitor.watch',
+  'servers.probe',
   'mappings.watch',
   'tickets.sync',
   'reports.sweep',
+  'digests.sweep',
   'usage.snapshot',
   'billing.apply',
   'rollups.verify',
   'spool.sweep',
+  'outbound.sweep',
   'ledger.partitions',
+  'ledger.retention',
+  'quarantine.retention',
+  'edge.prune',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

@@ -19,6 +19,7 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 10,
     why: 'servers that fail, releases that do not arrive',
   },
+  { job: 'servers.probe', cron: '*/15 * * * * *', periodSeconds: 15, why: "clients' servers, each every 5 minutes" },
   {
     job: 'mappings.watch',
     cron: '0 23 3 * * *',
@@ -31,6 +32,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     cron: '*/30 * * * * *',
     periodSeconds: 30,
     why: 'reports that are due, and their copies in the PSA',
+  },
+  {
+    job: 'digests.sweep',
+    cron: '12 * * * * *',
+    periodSeconds: 60,
+    why: "digests of held mail, at each client's hours",
   },
   {
     job: 'usage.snapshot',
@@ -46,7 +53,26 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
   },
   { job: 'rollups.verify', cron: '0 7 * * * *', periodSeconds: 3_600, why: 'rollups against a recount of the ledger' },
   { job: 'spool.sweep', cron: '0 37 * * * *', periodSeconds: 3_600, why: 'files that no message refers to' },
+  {
+    job: 'outbound.sweep',
+    cron: '0 47 * * * *',
+    periodSeconds: 3_600,
+    why: 'counts and known recipients that are too old',
+  },
+  { job: 'edge.prune', cron: '0 17 * * * *', periodSeconds: 3_600, why: 'what gateways have no use for any more' },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
+  {
+    job: 'ledger.retention',
+    cron: '0 41 2 * * *',
+    periodSeconds: 86_400,
+    why: 'the detail of mail that is older than it is kept',
+  },
+  {
+    job: 'quarantine.retention',
+    cron: '0 17 * * * *',
+    periodSeconds: 3_600,
+    why: 'held mail and bodies that are older than their client keeps them',
+  },
 ];
 
 /** The id of a tick's job: the same on every node, so that the queue keeps one. BullMQ allows no colon in ids. */

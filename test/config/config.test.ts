@@ -33,6 +33,30 @@ test('every fault of the settings is listed at once', () => {
   );
 });
 
+test('DNS lists: zones with points or a refusal, bounded, and a fault for what is neither', () => {
+  const read = (env: object) => readConfig({ ...env }).dnsLists;
+  assert.deepEqual(read({}), []);
+  assert.deepEqual(read({ TOLLGATE_DNSBL: 'A.example, b.example=3,c.example=reject', TOLLGATE_DNSWL: 'w.example=2' }), [
+    { zone: 'a.example', points: 2, reject: false },
+    { zone: 'b.example', points: 3, reject: false },
+    { zone: 'c.example', points: 5, reject: true },
+    { zone: 'w.example', points: -2, reject: false },
+  ]);
+  for (const bad of [
+    'zone',
+    'a.example=',
+    'a.example=6',
+    'a.example=-1',
+    'a.example=x',
+    'a.example,a.example',
+    'a.example=1=2',
+  ])
+    assert.throws(() => read({ TOLLGATE_DNSBL: bad }), /TOLLGATE_DNSBL is zone=POINTS/, bad);
+  assert.throws(() => read({ TOLLGATE_DNSWL: 'a.example=reject' }), /TOLLGATE_DNSWL is zone=POINTS/);
+  const many = Array.from({ length: 11 }, (_, index) => `z${index}.example`).join(',');
+  assert.throws(() => read({ TOLLGATE_DNSBL: many }), /at most 10/);
+});
+
 test('the defaults stand, an empty variable is no setting, and two services can not share a port', () => {
   const config = readConfig({ HTTP_PORT: '' });
   assert.deepEqual(
@@ -80,4 +104,25 @@ test('the secret key is made once, readable by its owner only, and a given one m
   assert.equal((await stat(path.join(home, 'secret.key'))).mode & 0o777, 0o600);
   await assert.rejects(readSecrets(home, 'too short'), /TOLLGATE_SECRET_KEY/);
   assert.notDeepEqual(await readSecrets(home, 'ab'.repeat(32)), one);
+});
+
+test('the ARC settings belong together, and domains are domains', () => {
+  const arc = { TOLLGATE_ARC_DOMAIN: 'Gate.example', TOLLGATE_ARC_SELECTOR: 'A1', TOLLGATE_ARC_KEY: '/etc/arc.pem' };
+  assert.deepEqual(readConfig(arc).arc, { domain: 'gate.example', selector: 'a1', keyFile: '/etc/arc.pem' });
+  assert.equal(readConfig({}).arc, null);
+  const config = readConfig({ TOLLGATE_HOSTNAME: 'mx.gate.example' });
+  assert.deepEqual([config.srsDomain, config.spfInclude], ['mx.gate.example', null]);
+  assert.equal(readConfig({ TOLLGATE_SRS_DOMAIN: 'SRS.gate.example' }).srsDomain, 'srs.gate.example');
+  for (const [env, fault] of [
+    [{ ...arc, TOLLGATE_ARC_KEY: '' }, /^TOLLGATE_ARC_KEY is missing/],
+    [{ TOLLGATE_ARC_DOMAIN: 'gate.example' }, /TOLLGATE_ARC_SELECTOR is missing.*\n.*TOLLGATE_ARC_KEY is missing/],
+    [{ ...arc, TOLLGATE_ARC_SELECTOR: 'a b' }, /^TOLLGATE_ARC_SELECTOR is not a selector/],
+    [{ TOLLGATE_SRS_DOMAIN: 'x' }, /^TOLLGATE_SRS_DOMAIN is not a domain/],
+    [{ TOLLGATE_SPF_INCLUDE: 'a b' }, /^TOLLGATE_SPF_INCLUDE is not a domain/],
+  ] as const) {
+    assert.throws(
+      () => readConfig(env),
+      (error: unknown) => error instanceof AppError && fault.test(error.message),
+    );
+  }
 });

@@ -6,21 +6,22 @@ import { sql } from '../../src/db/sql.ts';
 import type { Commands } from '../../src/graphql/commands.ts';
 import { globalId } from '../../src/graphql/ids.ts';
 import { openDatabase } from '../support/db.ts';
-import { keyWith, openServer } from '../support/http.ts';
+import { keyWith, NO_COMMANDS, openServer } from '../support/http.ts';
 import { seedWorld } from '../support/world.ts';
 
 /** Commands that do the least that can be seen from outside, in the transaction that they are given. */
 function commands(calls: string[]): Commands {
   const note = (...parts: string[]) => calls.push(parts.join(' '));
   return {
+    ...NO_COMMANDS,
     async releaseDelivery(tx, id, actor) {
-      note('release', actor);
+      note('release', actor.name);
       const done = await tx.run(sql`
         update deliveries set disposition = 'queued' where id = ${id} and disposition = 'quarantined'`);
       return { released: done === 1 };
     },
     async discardDelivery(tx, id, actor) {
-      note('discard', actor);
+      note('discard', actor.name);
       await tx.run(sql`update deliveries set disposition = 'discarded' where id = ${id}`);
       throw new AppError('conflict', 'the delivery is not in quarantine');
     },
@@ -41,6 +42,10 @@ function commands(calls: string[]): Commands {
         values (${tx.partnerId}, ${id}, ${wanted.clientId}, ${wanted.report}, ${wanted.from}, ${wanted.to}, 'Europe/London', 1,
           'waiting', ${tx.now}, ${tx.now}, ${tx.now})`);
       return { id };
+    },
+    async sendDigest(caller, mailboxId) {
+      note('digest', caller.actor, mailboxId);
+      return { sent: true };
     },
     async createBillingPlan(_caller, usageDay, largeChanges) {
       note('plan', usageDay, String(largeChanges));

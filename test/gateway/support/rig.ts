@@ -7,7 +7,15 @@ import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { type Logger, silentLogger } from '../../../src/core/log.ts';
 import type { Pipeline } from '../../../src/core/message.ts';
 import type { Action, Verdict } from '../../../src/core/verdict.ts';
-import { createDelivery, createGateway, type Delivery, type GatewayConfig, Spool } from '../../../src/gateway/index.ts';
+import type { DeliveryDeps } from '../../../src/gateway/deliver.ts';
+import {
+  createDelivery,
+  createGateway,
+  type Delivery,
+  type GatewayConfig,
+  type Signing,
+  Spool,
+} from '../../../src/gateway/index.ts';
 import type { OwnPlace } from '../../../src/gateway/routes.ts';
 import { realDisk, type SpoolDisk } from '../../../src/gateway/spool.ts';
 import { type Resolver, zoneResolver } from '../../../src/mail/resolver.ts';
@@ -37,7 +45,8 @@ export const byLocalPart: Pipeline = {
         const verdict: Verdict = action === 'deliver' ? 'clean' : 'spam';
         return { verdict, action, score: 0, reasons: action === 'deliver' ? [] : [{ code: 'test.rule', detail: '' }] };
       }),
-      facts: { messageId: '<1@x>', fromAddress: 'bob@sender.example', fromName: '', subject: 'Hello', attachments: [] },
+      // Without Message-ID, so that the same mail sent twice is two messages.
+      facts: { messageId: '', fromAddress: 'bob@sender.example', fromName: '', subject: 'Hello', attachments: [] },
       authenticationResults: null,
     };
   },
@@ -51,21 +60,30 @@ export interface RigOptions {
   readonly logger?: Logger;
   readonly resolver?: Resolver;
   readonly mxPort?: number;
+  readonly delivery?: Partial<DeliveryDeps>;
+  readonly signing?: Signing;
   readonly random?: () => number;
   /** Of the first delivery worker. */
   readonly region?: string;
+  readonly delay?: (ms: number) => Promise<void>;
 }
+
+/** The key of rewritten senders in tests. */
+export const SRS = { domain: 'srs.tollgate.example', key: Buffer.alloc(32, 7) };
 
 /** A gateway with its database, spool and delivery worker (not started: tests drain). */
 export async function openRig(t: TestContext, options: RigOptions = {}) {
-  const { db, clock, owner, ownerUrl } = await openDatabase(t);
+  const { db, clock, owner, ownerUrl, before } = await openDatabase(t);
   const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-spool-'));
   const spool = await Spool.open(folder, options.disk ?? realDisk);
   const logger = options.logger ?? silentLogger;
   const config = { ...CONFIG, ...options.config };
   const resolver = options.resolver ?? zoneResolver({});
   const pipeline = options.pipeline ?? byLocalPart;
-  const gateway = createGateway({ db, clock, logger, spool, pipeline, resolver, config });
+  const gateway = createGateway({
+    ...{ db, clock, logger, spool, pipeline, resolver, config, srs: SRS },
+    ...(options.delay === undefined ? {} : { delay: options.delay }),
+  });
   const nodes: Delivery[] = [];
   const openNode = (nodeId: string, region: string | null, own: OwnPlace = {}) => {
     const node = createDelivery({
@@ -75,15 +93,18 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
       spool,
       resolver,
       config: { nodeId, hostName: config.hostName, allowPrivateHosts: ['127.0.0.1'], region, ...own },
+      srs: SRS,
+      ...(options.signing === undefined ? {} : { signing: options.signing }),
       ...(options.mxPort === undefined ? {} : { mxPort: options.mxPort }),
       ...(options.random === undefined ? {} : { random: options.random }),
+      ...options.delivery,
     });
     nodes.push(node);
     return node;
   };
   const delivery = openNode(config.nodeId, options.region ?? null);
   const where = await gateway.start();
-  t.after(async () => {
+  before(async () => {
     await gateway.stop(200);
     for (const node of nodes) await node.stop();
     await rm(folder, { recursive: true, force: true });
@@ -93,6 +114,7 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
     clock,
     owner,
     ownerUrl,
+    before,
     spool,
     folder,
     gateway,
@@ -113,8 +135,9 @@ export class Talker {
   readonly socket: Socket;
   #text = '';
 
-  constructor(to: number) {
-    this.socket = connect(to, '127.0.0.1');
+  /** `from`: the client's address, any of 127.0.0.0/8. */
+  constructor(to: number | Socket, from = '127.0.0.1') {
+    this.socket = typeof to === 'number' ? connect({ port: to, host: '127.0.0.1', localAddress: from }) : to;
     this.socket.setNoDelay(true);
     this.socket.on('error', () => undefined);
     this.socket.setEncoding('latin1');
@@ -125,8 +148,8 @@ export class Talker {
     this.socket.on('close', () => this.socket.emit('more'));
   }
 
-  static async open(to: number): Promise<Talker> {
-    const talker = new Talker(to);
+  static async open(to: number, from?: string): Promise<Talker> {
+    const talker = new Talker(to, from);
     await talker.reply();
     await talker.say('EHLO client.example');
     return talker;
