@@ -41,7 +41,7 @@ export async function outgoing(
 
 /** The fields of DKIM and ARC, as text; empty where nothing is to be signed. */
 async function signatures(signing: Signing, job: Job, now: Date, open: () => Promise<Readable>): Promise<string> {
-  if (job.direction === 'outbound' && (job.kind === 'mail' || job.kind === 'release')) {
+  if (job.direction === 'outbound' && (job.kind === 'mail' || job.kind === 'release' || job.kind === 'original')) {
     const keys = await signing.keysFor(job);
     return keys.length === 0 ? '' : (await dkimSignatures(await open(), keys, now)).join('');
   }
