@@ -6,9 +6,8 @@ import { dkimSignatures, type SigningKey } from '../mail/dkim.ts';
 import { cleanToken, formatField } from '../mail/format.ts';
 import { authenticationResultsField, EditHeaders, type HeaderEdits } from '../mail/headers.ts';
 import { receivedField } from '../mail/received.ts';
-import { stripAttachments } from '../mail/strip.ts';
 import type { Job } from './queue.ts';
-import { isOneOf } from './strip.ts';
+import { stripInThread } from './strip-thread.ts';
 
 const SPAM_TAG = '[SPAM]';
 
@@ -97,9 +96,7 @@ async function written(store: ContentStore, hostName: string, job: Job, recipien
 const isPlain = (job: Job) => job.kind === 'mail' || job.kind === 'forward';
 
 async function stripped(source: Readable, job: Job): Promise<Buffer> {
-  const { message, removed } = await stripAttachments(await buffer(source), (file) =>
-    isOneOf(job.strip, file.inspection),
-  );
+  const { message, removed } = await stripInThread(await buffer(source), job.strip);
   // Whole it must not go out: it was let through only without the file.
   if (removed.length === 0) throw new Error('the file to be taken out was not found again');
   return message;

@@ -72,6 +72,7 @@ export function inspected(over: Partial<Inspected> = {}): Inspected {
     subject: 'Minutes',
     isList: false,
     findings: [],
+    active: [],
     eicar: [],
     disguised: [],
     votes: [],
