@@ -35,6 +35,12 @@ export async function inspectContent(
   return { sniffedType, inspection: inspector.result() };
 }
 
+/** A message in pieces, and one that lies elsewhere: the whole is put together where no filter looks (RFC 2046 section 5.2). */
+const APART: Readonly<Record<string, string>> = {
+  'message/partial': 'message.partial',
+  'message/external-body': 'message.external_body',
+};
+
 const PATH_MAX = 1024;
 /** How many levels documents in documents may add to those of archives. */
 const DOCUMENT_DEPTH = 3;
@@ -110,6 +116,8 @@ class Inspector {
     this.#lookAtNames(names);
     const type = await sniffType(content);
     if (isProgramType(type)) this.#executable = true;
+    const apart = APART[contentType];
+    if (apart !== undefined) this.#suspicious.add(apart);
     if (hasEicar(content)) this.#eicar = true;
     if (isHtml(names, contentType, content) && hasHtmlSmuggling(pageText(content))) this.#htmlSmuggling = true;
     return this.#open(path, names, contentType, content, depth, type);
