@@ -6,7 +6,7 @@ import { findInline, hasBinhexMark } from './inline.ts';
 import { inspectName, normalizeName } from './names.ts';
 import { inspectOle, inspectOoxmlPart, walkOle } from './office.ts';
 import { inspectPdf } from './pdf.ts';
-import { walkSeven } from './seven.ts';
+import { innerName, walkSeven } from './seven.ts';
 import { isContainerType, isProgramType, sniffType } from './sniff.ts';
 import { isTar, walkTar } from './tar.ts';
 import { hasEicar, hasHtmlSmuggling, inspectRtf } from './threats.ts';
@@ -187,7 +187,7 @@ class Inspector {
     if (type === 'application/zip' || isZipBased(type)) return [zip];
     // A picture, program, film or other archive with a zip behind it opens as a zip.
     const behind = endsAsZip(content) ? [zip] : [];
-    if (type === 'application/gzip') return [(visitor) => walkGzip(content, budget, visitor), ...behind];
+    if (type === 'application/gzip') return [(visitor) => walkGzip(content, name, budget, visitor), ...behind];
     if (type === 'application/x-tar' || isTar(content)) {
       return [(visitor) => walkTar(content, budget, visitor), ...behind];
     }
@@ -236,13 +236,15 @@ class Inspector {
   }
 }
 
-async function walkGzip(content: Buffer, budget: Budget, visitor: Visitor): Promise<void> {
+async function walkGzip(content: Buffer, outer: string, budget: Budget, visitor: Visitor): Promise<void> {
   if (!budget.takeEntry()) return visitor.flag('archive.entries');
   const inner = inflate(content, 'gzip', budget, (code) => visitor.flag(code));
   const named = ((content[3] ?? 0) & 0x08) !== 0 && ((content[3] ?? 0) & 0x04) === 0;
   const end = named ? content.indexOf(0, 10) : -1;
-  const name = end > 10 ? decodeText(content.subarray(10, Math.min(end, 1034))) : 'content';
-  await visitor.member({ names: [name], content: inner, bytes: inner?.length ?? 0, encrypted: false });
+  // The header's name is not the one that most programs give to the file.
+  const names =
+    end > 10 ? [decodeText(content.subarray(10, Math.min(end, 1034))), innerName(outer)] : [innerName(outer)];
+  await visitor.member({ names: [...new Set(names)], content: inner, bytes: inner?.length ?? 0, encrypted: false });
 }
 
 /** A file that is BinHex as a whole (`application/mac-binhex40`, RFC 1741). */

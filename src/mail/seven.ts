@@ -103,9 +103,9 @@ async function showSingle(content: Buffer, name: string, budget: Budget, visitor
   await visitor.member({ names: [innerName(name)], content: found, bytes: found?.length ?? 0, encrypted: false });
 }
 
-/** `a.tar.xz` holds `a.tar`, `a.tbz2` holds a tar too. */
-function innerName(name: string): string {
-  const inner = name.replace(/\.t(?:xz|bz2?|zst|lz|z)$/i, '.tar').replace(/\.(?:xz|bz2?|lzma|lz|zst|z)$/i, '');
+/** The name that programs give to what a compressed file holds: `a.tar.xz` holds `a.tar`, `a.tbz2` holds a tar too. */
+export function innerName(name: string): string {
+  const inner = name.replace(/\.t(?:gz|xz|bz2?|zst|lz|z)$/i, '.tar').replace(/\.(?:gz|xz|bz2?|lzma|lz|zst|z)$/i, '');
   return inner === '' ? 'content' : inner.slice(-NAME_MAX);
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import test from 'node:test';
-import { gunzipSync } from 'node:zlib';
+import { gunzipSync, gzipSync } from 'node:zlib';
 import { packageRoot } from '../../src/config/root.ts';
 import { inspectContent } from '../../src/mail/archives.ts';
 import { ARCHIVE_LIMITS, Budget } from '../../src/mail/budget.ts';
@@ -147,4 +147,10 @@ test('a listing with a line break in a name does not fool the reader', () => {
     { path: 'a.exe', bytes: 5, folder: false, encrypted: false },
     { path: 'dir', bytes: 0, folder: true, encrypted: false },
   ]);
+});
+
+test('a compressed file without a name of its own is named as programs name it', async () => {
+  const script = gzipSync('x = 1');
+  assert.equal((await inspect(script, 'invoice.js.gz')).executable, true);
+  assert.equal((await inspect(script, 'invoice.txt.gz')).executable, false);
 });
