@@ -2,7 +2,7 @@ import { printable } from '../core/address.ts';
 import type { Envelope, MessageFacts } from '../core/message.ts';
 import type { ParsedMail } from '../mail/types.ts';
 import type { Inspected, MessageStage } from './stage.ts';
-import { disguisedOf, eicarOf, findingsOf } from './stages/attachments.ts';
+import { activeOf, disguisedOf, eicarOf, findingsOf } from './stages/attachments.ts';
 
 const ATTACHMENTS_MAX = 100;
 
@@ -15,6 +15,7 @@ export function inspect(mail: ParsedMail, envelope: Envelope, stages: readonly M
     subject: printable(mail.subject, 500),
     isList: mail.headers.some(({ name }) => name === 'list-id' || name === 'list-post'),
     findings: findingsOf(mail).slice(0, ATTACHMENTS_MAX),
+    active: activeOf(mail),
     eicar: eicarOf(mail).slice(0, ATTACHMENTS_MAX),
     disguised: disguisedOf(mail).slice(0, ATTACHMENTS_MAX),
     votes: stages.map((stage) => stage({ mail, envelope })),

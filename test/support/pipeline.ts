@@ -72,6 +72,7 @@ export function inspected(over: Partial<Inspected> = {}): Inspected {
     subject: 'Minutes',
     isList: false,
     findings: [],
+    active: [],
     eicar: [],
     disguised: [],
     votes: [],
@@ -89,6 +90,7 @@ export const NOTHING: Inspection = {
   macro: false,
   encrypted: false,
   suspicious: [],
+  active: [],
   eicar: false,
   htmlSmuggling: false,
 };
