@@ -115,7 +115,9 @@ create table deliveries (
   release_due_at timestamp with time zone,
   remote_reply text,
   dsn_notify text,
-  dsn_orcpt text
+  dsn_orcpt text,
+  original_state text,
+  original_at timestamp with time zone
 );
 create table delivery_attempts (
   partner_id uuid not null,
@@ -713,6 +715,7 @@ alter table correspondents add constraint correspondents_correspondent_check CHE
 alter table correspondents add constraint correspondents_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table correspondents add constraint correspondents_pkey PRIMARY KEY (partner_id, client_id, correspondent);
 alter table deliveries add constraint deliveries_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
+alter table deliveries add constraint deliveries_original_state_check CHECK ((original_state = ANY (ARRAY['held'::text, 'requested'::text, 'released'::text, 'failed'::text, 'discarded'::text])));
 alter table deliveries add constraint deliveries_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table deliveries add constraint deliveries_partner_id_message_id_fkey FOREIGN KEY (partner_id, message_id) REFERENCES messages(partner_id, id) ON DELETE CASCADE;
 alter table deliveries add constraint deliveries_pkey PRIMARY KEY (partner_id, id);
@@ -767,11 +770,11 @@ alter table learned_examples add constraint learned_examples_partner_id_client_i
 alter table learned_examples add constraint learned_examples_partner_id_feedback_id_fkey FOREIGN KEY (partner_id, feedback_id) REFERENCES message_feedback(partner_id, id) ON DELETE CASCADE;
 alter table learned_examples add constraint learned_examples_pkey PRIMARY KEY (partner_id, feedback_id);
 alter table ledger add constraint ledger_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
-alter table ledger add constraint ledger_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'rejected'::text, 'refused'::text, 'quarantined'::text, 'deferred'::text, 'delivered'::text, 'bounced'::text, 'expired'::text, 'discarded'::text, 'release_requested'::text])));
+alter table ledger add constraint ledger_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'rejected'::text, 'refused'::text, 'quarantined'::text, 'deferred'::text, 'delivered'::text, 'bounced'::text, 'expired'::text, 'discarded'::text, 'release_requested'::text, 'original_released'::text, 'original_failed'::text])));
 alter table ledger add constraint ledger_pkey PRIMARY KEY (partner_id, id, occurred_at);
 alter table ledger_default add constraint ledger_default_pkey PRIMARY KEY (partner_id, id, occurred_at);
 alter table ledger_default add constraint ledger_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
-alter table ledger_default add constraint ledger_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'rejected'::text, 'refused'::text, 'quarantined'::text, 'deferred'::text, 'delivered'::text, 'bounced'::text, 'expired'::text, 'discarded'::text, 'release_requested'::text])));
+alter table ledger_default add constraint ledger_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'rejected'::text, 'refused'::text, 'quarantined'::text, 'deferred'::text, 'delivered'::text, 'bounced'::text, 'expired'::text, 'discarded'::text, 'release_requested'::text, 'original_released'::text, 'original_failed'::text])));
 alter table list_entries add constraint list_entries_check CHECK (((mailbox_id IS NULL) OR (client_id IS NOT NULL)));
 alter table list_entries add constraint list_entries_kind_check CHECK ((kind = ANY (ARRAY['allow'::text, 'block'::text])));
 alter table list_entries add constraint list_entries_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
@@ -834,7 +837,7 @@ alter table psa_mappings add constraint psa_mappings_partner_id_connection_id_fk
 alter table psa_mappings add constraint psa_mappings_pkey PRIMARY KEY (partner_id, client_id);
 alter table psa_mappings add constraint psa_mappings_state_check CHECK ((state = ANY (ARRAY['ok'::text, 'needs_attention'::text])));
 alter table queue add constraint queue_check CHECK (((held_at IS NULL) = (held_reason IS NULL)));
-alter table queue add constraint queue_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'release'::text, 'dsn'::text, 'forward'::text, 'return'::text])));
+alter table queue add constraint queue_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'release'::text, 'dsn'::text, 'forward'::text, 'return'::text, 'original'::text])));
 alter table queue add constraint queue_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
 alter table queue add constraint queue_pkey PRIMARY KEY (partner_id, delivery_id);
 alter table region_strategies add constraint region_strategies_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
@@ -908,6 +911,8 @@ CREATE INDEX correspondents_age ON public.correspondents USING btree (last_seen)
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
 CREATE INDEX deliveries_held ON public.deliveries USING btree (accepted_at) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
+CREATE INDEX deliveries_originals ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (original_state = 'held'::text);
+CREATE INDEX deliveries_originals_failed ON public.deliveries USING btree (original_at) WHERE (original_state = 'failed'::text);
 CREATE INDEX deliveries_outbound_malware ON public.deliveries USING btree (accepted_at) WHERE ((direction = 'outbound'::text) AND (verdict = 'malware'::text));
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_quarantine_mailbox ON public.deliveries USING btree (partner_id, mailbox_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);

@@ -102,6 +102,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
   htmlparser2: ['src/mail'],
   'sanitize-html': ['src/mail'],
   'file-type': ['src/mail'],
+  '7z-wasm': ['src/mail'],
 };
 
 const root = packageRoot();

@@ -4,6 +4,7 @@ import type { Direction, Disposition, Verdict } from './verdict.ts';
  * What can happen to a delivery. `accepted` starts it; the kinds that follow in FINAL end it.
  * `refused` is about a recipient that never became a delivery (unknown, over a limit).
  * `rejected` is a delivery that was decided before 250 and answered 5xx: it starts and ends at once.
+ * `original_released` and `original_failed` say how the release of a stripped delivery's original ended; they end no delivery.
  */
 export const EVENT_KINDS = [
   'accepted',
@@ -16,6 +17,8 @@ export const EVENT_KINDS = [
   'expired',
   'discarded',
   'release_requested',
+  'original_released',
+  'original_failed',
 ] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 

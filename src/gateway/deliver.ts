@@ -9,6 +9,7 @@ import type { SystemDb } from '../db/db.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { Resolver } from '../mail/resolver.ts';
 import type { SrsSettings } from '../mail/srs.ts';
+import { holdOriginals, ORIGINAL_REASON, type OriginalOutcome, settleOriginals } from '../quarantine/originals.ts';
 import { type Attempt, recordAttempts } from './attempts.ts';
 import { bounceFor } from './bounce.ts';
 import { writeMessages } from './commit.ts';
@@ -278,7 +279,11 @@ async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[
       outcomes.filter((one) => one.end === 'deferred'),
     );
     const ours = outcomes.filter((one) => ended.has(one.job.deliveryId) || waiting.has(one.job.deliveryId));
-    await updateDeliveries(tx, ours);
+    // An original comes after a delivery that has ended, and changes nothing of how it ended.
+    const [originals, deliveries] = [ours.filter(isOriginal), ours.filter((one) => !isOriginal(one))];
+    await updateDeliveries(tx, deliveries);
+    await holdOriginals(tx, stripped(deliveries));
+    await settleOriginals(tx, originals.flatMap(settled));
     await recordAttempts(
       tx,
       { id: deps.config.nodeId, region: deps.config.region ?? null },
@@ -292,7 +297,9 @@ async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[
     await countSecondChances(tx, second.length, second.filter(({ job }) => delivered.has(job.recipient)).length);
     // The first deferral is an event, later ones are not: n deferrals are one deferred recipient.
     const told = ours.filter(
-      (one) => one.end !== 'deferred' || (one.job.disposition !== 'deferred' && one.job.kind !== 'release'),
+      (one) =>
+        one.end !== 'deferred' ||
+        (one.job.disposition !== 'deferred' && one.job.kind !== 'release' && !isOriginal(one)),
     );
     await appendEvents(
       tx,
@@ -465,13 +472,27 @@ function outcomeOf(job: Job, result: RelayResult, now: Date): Outcome {
   return { job, end: 'deferred', disposition: 'deferred', reply: text, dueAt };
 }
 
+const isOriginal = ({ job }: Outcome): boolean => job.kind === 'original';
+
+/** The deliveries of these outcomes that went out without their files. */
+function stripped(outcomes: readonly Outcome[]): Job[] {
+  return outcomes
+    .filter(({ job, disposition }) => job.kind === 'mail' && disposition === 'stripped')
+    .map(({ job }) => job);
+}
+
+function settled({ job: { partnerId, deliveryId }, end, reply }: Outcome): OriginalOutcome[] {
+  return end === 'deferred' ? [] : [{ partnerId, deliveryId, arrived: end === 'delivered', reply }];
+}
+
 function eventOf({ job, end, disposition }: Outcome, now: Date, node: string, reasons: readonly string[]): LedgerEvent {
+  const isOriginal = job.kind === 'original';
   return {
     id: newId(),
     partnerId: job.partnerId,
     clientId: job.clientId,
     occurredAt: now,
-    kind: end,
+    kind: isOriginal ? (end === 'delivered' ? 'original_released' : 'original_failed') : end,
     direction: job.direction,
     messageId: job.messageId,
     deliveryId: job.deliveryId,
@@ -480,8 +501,8 @@ function eventOf({ job, end, disposition }: Outcome, now: Date, node: string, re
     domain: job.ownDomain,
     sender: job.sender,
     verdict: job.verdict as Verdict,
-    disposition: disposition as Disposition,
-    reasons,
+    disposition: isOriginal ? 'stripped' : (disposition as Disposition),
+    reasons: isOriginal ? [ORIGINAL_REASON] : reasons,
     bytes: job.bytes,
     leads: 0,
     latencyMs: Math.max(0, now.getTime() - job.acceptedAt.getTime()),

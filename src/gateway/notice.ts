@@ -26,7 +26,7 @@ export interface Noticed {
   readonly bytes: number;
   readonly receivedAt: Date;
   readonly direction: 'inbound' | 'outbound';
-  readonly kind: 'mail' | 'release' | 'dsn' | 'forward' | 'return';
+  readonly kind: 'mail' | 'release' | 'dsn' | 'forward' | 'return' | 'original';
   readonly dsnRet: 'FULL' | 'HDRS' | null;
   readonly dsnEnvid: string | null;
   readonly dsnNotify: string | null;

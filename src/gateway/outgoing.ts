@@ -6,9 +6,8 @@ import { dkimSignatures, type SigningKey } from '../mail/dkim.ts';
 import { cleanToken, formatField } from '../mail/format.ts';
 import { authenticationResultsField, EditHeaders, type HeaderEdits } from '../mail/headers.ts';
 import { receivedField } from '../mail/received.ts';
-import { stripAttachments } from '../mail/strip.ts';
 import type { Job } from './queue.ts';
-import { isOneOf } from './strip.ts';
+import { stripInThread } from './strip-thread.ts';
 
 const SPAM_TAG = '[SPAM]';
 
@@ -41,7 +40,7 @@ export async function outgoing(
 
 /** The fields of DKIM and ARC, as text; empty where nothing is to be signed. */
 async function signatures(signing: Signing, job: Job, now: Date, open: () => Promise<Readable>): Promise<string> {
-  if (job.direction === 'outbound' && (job.kind === 'mail' || job.kind === 'release')) {
+  if (job.direction === 'outbound' && (job.kind === 'mail' || job.kind === 'release' || job.kind === 'original')) {
     const keys = await signing.keysFor(job);
     return keys.length === 0 ? '' : (await dkimSignatures(await open(), keys, now)).join('');
   }
@@ -97,9 +96,7 @@ async function written(store: ContentStore, hostName: string, job: Job, recipien
 const isPlain = (job: Job) => job.kind === 'mail' || job.kind === 'forward';
 
 async function stripped(source: Readable, job: Job): Promise<Buffer> {
-  const { message, removed } = await stripAttachments(await buffer(source), (file) =>
-    isOneOf(job.strip, file.inspection),
-  );
+  const { message, removed } = await stripInThread(await buffer(source), job.strip);
   // Whole it must not go out: it was let through only without the file.
   if (removed.length === 0) throw new Error('the file to be taken out was not found again');
   return message;

@@ -20,7 +20,7 @@ export interface Job {
   readonly domain: string;
   /** The protected domain that the events belong to. */
   readonly ownDomain: string;
-  readonly kind: 'mail' | 'release' | 'dsn' | 'forward' | 'return';
+  readonly kind: 'mail' | 'release' | 'dsn' | 'forward' | 'return' | 'original';
   readonly direction: 'inbound' | 'outbound';
   readonly transform: Transform;
   /** What a `strip` takes out. */

@@ -190,7 +190,7 @@ export interface DeliveryBalance {
   readonly accepted: number;
   /** By current disposition; `queued` and `deferred` are those still under way. */
   readonly byDisposition: ReadonlyMap<Disposition, number>;
-  /** Rows of the queue: must be the sum of `queued` and `deferred`. */
+  /** Rows of the queue but for originals, whose deliveries have ended: must be the sum of `queued` and `deferred`. */
   readonly queued: number;
 }
 
@@ -205,7 +205,7 @@ export async function deliveryBalance(tx: Tx, partnerId: string, clientId: strin
               and e.occurred_at >= (select coalesce(max(f.whole_from), '-infinity') from retention_floor f)) as accepted,
            (select count(*) from queue q
             join deliveries o on o.partner_id = q.partner_id and o.id = q.delivery_id
-            where q.partner_id = ${partnerId} and q.client_id = ${clientId}
+            where q.partner_id = ${partnerId} and q.client_id = ${clientId} and q.kind <> 'original'
               and o.accepted_at >= (select coalesce(max(f.whole_from), '-infinity') from retention_floor f)) as queued,
            (select coalesce(jsonb_object_agg(s.disposition, s.n), '{}')
             from (select d.disposition, count(*) as n from deliveries d

@@ -2,10 +2,14 @@ import { Budget, type Member, type Visitor } from './budget.ts';
 import { walkEncodedMultipart, walkMessage } from './embedded.ts';
 import { decodeText } from './fields.ts';
 import { inflate } from './inflate.ts';
+import { findInline, hasBinhexMark } from './inline.ts';
 import { inspectName, normalizeName } from './names.ts';
-import { isOpaqueType, isProgramType, sniffType } from './sniff.ts';
+import { inspectOle, inspectOoxmlPart, walkOle } from './office.ts';
+import { inspectPdf } from './pdf.ts';
+import { innerName, walkSeven } from './seven.ts';
+import { isContainerType, isProgramType, sniffType } from './sniff.ts';
 import { isTar, walkTar } from './tar.ts';
-import { hasEicar, hasHtmlSmuggling, inspectOle, inspectOoxmlPart, inspectPdf, inspectRtf } from './threats.ts';
+import { hasEicar, hasHtmlSmuggling, inspectRtf } from './threats.ts';
 import { walkTnef } from './tnef.ts';
 import type { Inspection } from './types.ts';
 import { endsAsZip, walkZip } from './zip.ts';
@@ -31,7 +35,15 @@ export async function inspectContent(
   return { sniffedType, inspection: inspector.result() };
 }
 
+/** A message in pieces, and one that lies elsewhere: the whole is put together where no filter looks (RFC 2046 section 5.2). */
+const APART: Readonly<Record<string, string>> = {
+  'message/partial': 'message.partial',
+  'message/external-body': 'message.external_body',
+};
+
 const PATH_MAX = 1024;
+/** How many levels documents in documents may add to those of archives. */
+const DOCUMENT_DEPTH = 3;
 
 /** The inspection of a file that has nothing in it. */
 export const NOTHING_FOUND: Inspection = {
@@ -40,6 +52,7 @@ export const NOTHING_FOUND: Inspection = {
   macro: false,
   encrypted: false,
   suspicious: [],
+  active: [],
   eicar: false,
   htmlSmuggling: false,
 };
@@ -52,6 +65,7 @@ export function mergeInspections(a: Inspection, b: Inspection): Inspection {
     macro: a.macro || b.macro,
     encrypted: a.encrypted || b.encrypted,
     suspicious: [...new Set([...a.suspicious, ...b.suspicious])],
+    active: [...new Set([...a.active, ...b.active])],
     eicar: a.eicar || b.eicar,
     htmlSmuggling: a.htmlSmuggling || b.htmlSmuggling,
   };
@@ -67,6 +81,7 @@ class Inspector {
   readonly #budget: Budget;
   readonly #entries: FoundEntry[] = [];
   readonly #suspicious = new Set<string>();
+  readonly #active = new Set<string>();
   #executable = false;
   #macro = false;
   #encrypted = false;
@@ -84,6 +99,7 @@ class Inspector {
       macro: this.#macro,
       encrypted: this.#encrypted,
       suspicious: [...this.#suspicious].sort(),
+      active: [...this.#active].sort(),
       eicar: this.#eicar,
       htmlSmuggling: this.#htmlSmuggling,
     };
@@ -100,9 +116,10 @@ class Inspector {
     this.#lookAtNames(names);
     const type = await sniffType(content);
     if (isProgramType(type)) this.#executable = true;
-    if (isOpaqueType(type)) this.#suspicious.add('archive.opaque');
+    const apart = APART[contentType];
+    if (apart !== undefined) this.#suspicious.add(apart);
     if (hasEicar(content)) this.#eicar = true;
-    if (isHtml(names, contentType, content) && hasHtmlSmuggling(decodeText(content))) this.#htmlSmuggling = true;
+    if (isHtml(names, contentType, content) && hasHtmlSmuggling(pageText(content))) this.#htmlSmuggling = true;
     return this.#open(path, names, contentType, content, depth, type);
   }
 
@@ -125,43 +142,57 @@ class Inspector {
     type: string | null,
   ): Promise<string | null> {
     const inner = `${path}${normalizeName(names[0] ?? '') || 'unnamed'}/`;
-    if (type === 'application/x-ole-storage' || (type?.startsWith('application/x-cfb') ?? false)) {
+    if (isOle(type)) {
       const found = inspectOle(content);
       this.#macro ||= found.macro;
       this.#encrypted ||= found.encrypted;
+      this.#executable ||= found.program === true;
       for (const code of found.suspicious) this.#suspicious.add(code);
     }
     if (type === 'application/rtf') for (const code of inspectRtf(content)) this.#suspicious.add(code);
-    if (type === 'application/pdf') for (const code of inspectPdf(content)) this.#suspicious.add(code);
 
-    const walks = this.#walkersFor(contentType, content, type);
+    const visitor: Visitor = {
+      flag: (code) => this.#suspicious.add(code),
+      member: (member) => this.#member(inner, member, depth + 1),
+    };
+    // Documents are no archives: what they embed is looked at, and what is in that counts as one level deeper.
+    if (depth < this.#budget.limits.depth + DOCUMENT_DEPTH) {
+      if (isOle(type)) await walkOle(content, this.#budget, visitor);
+      if (type === 'application/pdf') await this.#pdf(content, visitor);
+      if (hasBinhexMark(content)) await walkBinhex(content, this.#budget, visitor);
+    } else if (isOle(type) || type === 'application/pdf') this.#suspicious.add('archive.depth');
+    const walks = this.#walkersFor(contentType, content, type, normalizeName(names[0] ?? ''));
     if (walks.length === 0) return type;
     if (depth >= this.#budget.limits.depth) {
       this.#suspicious.add('archive.depth');
       return type;
     }
     const before = this.#entries.length;
-    const visitor: Visitor = {
-      flag: (code) => this.#suspicious.add(code),
-      member: (member) => this.#member(inner, member, depth + 1),
-    };
     for (const walk of walks) await walk(visitor);
-    return refine(
-      type,
-      this.#entries.slice(before).map((entry) => entry.path.slice(inner.length)),
-    );
+    const paths = this.#entries.slice(before).map((entry) => entry.path.slice(inner.length));
+    // Java and Android programs, and add-ons of browsers.
+    if (type !== null && paths.some((one) => /^META-INF\/MANIFEST\.MF$/i.test(one))) this.#executable = true;
+    return refine(type, paths);
   }
 
   /** What the content opens as; two things when it is made to be both. */
-  #walkersFor(contentType: string, content: Buffer, type: string | null): ((visitor: Visitor) => Promise<void>)[] {
+  #walkersFor(
+    contentType: string,
+    content: Buffer,
+    type: string | null,
+    name: string,
+  ): ((visitor: Visitor) => Promise<void>)[] {
     const budget = this.#budget;
     const zip = (visitor: Visitor) => walkZip(content, budget, visitor);
     if (type === 'application/zip' || isZipBased(type)) return [zip];
     // A picture, program, film or other archive with a zip behind it opens as a zip.
     const behind = endsAsZip(content) ? [zip] : [];
-    if (type === 'application/gzip') return [(visitor) => walkGzip(content, budget, visitor), ...behind];
+    if (type === 'application/gzip') return [(visitor) => walkGzip(content, name, budget, visitor), ...behind];
     if (type === 'application/x-tar' || isTar(content)) {
       return [(visitor) => walkTar(content, budget, visitor), ...behind];
+    }
+    if (type !== null && isContainerType(type)) {
+      return [(visitor) => walkSeven(content, type, name, budget, visitor), ...behind];
     }
     if (type === 'application/ms-tnef') return [(visitor) => walkTnef(content, budget, visitor), ...behind];
     if (contentType === 'message/rfc822' || contentType === 'message/global') {
@@ -171,6 +202,12 @@ class Inspector {
       return [(visitor) => walkEncodedMultipart(content, budget, visitor), ...behind];
     }
     return behind;
+  }
+
+  async #pdf(content: Buffer, visitor: Visitor): Promise<void> {
+    const found = await inspectPdf(content, this.#budget, visitor);
+    for (const code of found.active) this.#active.add(code);
+    for (const code of found.suspicious) this.#suspicious.add(code);
   }
 
   async #member(path: string, member: Member, depth: number): Promise<void> {
@@ -199,13 +236,23 @@ class Inspector {
   }
 }
 
-async function walkGzip(content: Buffer, budget: Budget, visitor: Visitor): Promise<void> {
+async function walkGzip(content: Buffer, outer: string, budget: Budget, visitor: Visitor): Promise<void> {
   if (!budget.takeEntry()) return visitor.flag('archive.entries');
   const inner = inflate(content, 'gzip', budget, (code) => visitor.flag(code));
   const named = ((content[3] ?? 0) & 0x08) !== 0 && ((content[3] ?? 0) & 0x04) === 0;
   const end = named ? content.indexOf(0, 10) : -1;
-  const name = end > 10 ? decodeText(content.subarray(10, Math.min(end, 1034))) : 'content';
-  await visitor.member({ names: [name], content: inner, bytes: inner?.length ?? 0, encrypted: false });
+  // The header's name is not the one that most programs give to the file.
+  const names =
+    end > 10 ? [decodeText(content.subarray(10, Math.min(end, 1034))), innerName(outer)] : [innerName(outer)];
+  await visitor.member({ names: [...new Set(names)], content: inner, bytes: inner?.length ?? 0, encrypted: false });
+}
+
+/** A file that is BinHex as a whole (`application/mac-binhex40`, RFC 1741). */
+async function walkBinhex(content: Buffer, budget: Budget, visitor: Visitor): Promise<void> {
+  for (const file of findInline(content, 10)) {
+    if (!budget.takeEntry() || !budget.takeRead(file.content.length)) return visitor.flag('archive.entries');
+    await visitor.member({ names: [file.name], content: file.content, bytes: file.content.length, encrypted: false });
+  }
 }
 
 /** The path in the archive, each step normalised as a name. */
@@ -215,6 +262,10 @@ function safePath(name: string): string {
     .filter((step) => step !== '')
     .join('/')
     .slice(-PATH_MAX);
+}
+
+function isOle(type: string | null): boolean {
+  return type === 'application/x-ole-storage' || (type?.startsWith('application/x-cfb') ?? false);
 }
 
 function isZipBased(type: string | null): boolean {
@@ -230,6 +281,11 @@ function isHtml(names: readonly string[], contentType: string, content: Buffer):
   if (/html|svg|xml/.test(contentType)) return true;
   if (names.some((name) => /\.(?:x?html?|shtml?|svg|mht|mhtml|xml|hta)$/i.test(normalizeName(name)))) return true;
   return /^\s*(?:<!doctype html|<html|<svg|<script|<head|<body)/i.test(content.toString('latin1', 0, 1024));
+}
+
+/** As a browser reads it, which a byte order mark tells that it is UTF-16. */
+function pageText(content: Buffer): string {
+  return content[0] === 0xff && content[1] === 0xfe ? content.toString('utf16le') : decodeText(content);
 }
 
 /** Names the Office types apart, by the part that each must have. */

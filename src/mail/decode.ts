@@ -94,7 +94,7 @@ export function findUuencoded(text: Buffer, max: number): Uuencoded[] {
 }
 
 function beginName(line: string): string | null {
-  return /^begin(?:-base64)? [0-7]{3,4} ([^\r\n]+)/.exec(line)?.[1]?.trim() ?? null;
+  return /^begin [0-7]{3,4} ([^\r\n]+)/.exec(line)?.[1]?.trim() ?? null;
 }
 
 /** One line of uuencoded data; null when it is not one. */

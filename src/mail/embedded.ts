@@ -37,7 +37,7 @@ async function showParts(content: Buffer, parts: readonly Part[], budget: Budget
   for (const [index, part] of parts.entries()) {
     for (const leaf of leavesOf(content, part, index)) {
       if (!budget.takeEntry() || !budget.takeRead(leaf.content.length)) return visitor.flag('archive.entries');
-      if (leaf.uuencoded) visitor.flag('message.uuencode');
+      if (leaf.inline !== null) visitor.flag(`message.${leaf.inline}`);
       await visitor.member({
         names: leaf.names,
         content: leaf.content,

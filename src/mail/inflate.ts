@@ -1,7 +1,7 @@
-import { gunzipSync, inflateRawSync } from 'node:zlib';
+import { constants, gunzipSync, inflateRawSync, inflateSync } from 'node:zlib';
 import type { Budget } from './budget.ts';
 
-const RATIO_FROM = 1_048_576;
+export const RATIO_FROM = 1_048_576;
 
 /**
  * Inflates within the budget. Null, and a flag, when the data is damaged or would come out too large: zlib stops at the
@@ -9,7 +9,7 @@ const RATIO_FROM = 1_048_576;
  */
 export function inflate(
   compressed: Buffer,
-  kind: 'raw' | 'gzip',
+  kind: 'raw' | 'gzip' | 'zlib',
   budget: Budget,
   flag: (code: string) => void,
 ): Buffer | null {
@@ -25,7 +25,13 @@ export function inflate(
   }
   try {
     const options = { maxOutputLength: bound };
-    const content = kind === 'raw' ? inflateRawSync(compressed, options) : gunzipSync(compressed, options);
+    // What follows a stream of a PDF up to the keyword is no fault, and a cut one is read by viewers.
+    const content =
+      kind === 'raw'
+        ? inflateRawSync(compressed, options)
+        : kind === 'gzip'
+          ? gunzipSync(compressed, options)
+          : inflateSync(compressed, { ...options, finishFlush: constants.Z_SYNC_FLUSH });
     budget.inflatedUsed += content.length;
     return content;
   } catch (error) {

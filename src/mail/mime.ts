@@ -21,6 +21,8 @@ export interface Part {
   readonly names: readonly string[];
   /** Transfer encodings in force; more than one when the header contradicts itself. */
   readonly encodings: readonly string[];
+  /** Bytes that belong to no part, taken for one because there is a file in them. */
+  readonly stray?: true;
 }
 
 export interface Structure {

@@ -87,7 +87,7 @@ export function inspectName(raw: string): NameFindings {
   const name = normalizeName(raw);
   const extension = extensionOf(name);
   const before = extensionOf(name.slice(0, -(extension.length + 1)));
-  const dangerous = DANGEROUS_EXTENSIONS.has(extension);
+  const dangerous = DANGEROUS_EXTENSIONS.has(extension) || otherReadings(raw).some(isDangerous);
   const risky = dangerous || MACRO_EXTENSIONS.has(extension);
   return {
     name,
@@ -97,6 +97,20 @@ export function inspectName(raw: string): NameFindings {
     doubleExtension: risky && (DECOY.has(before) || /\s{5,}\.?[^.]*$/.test(name)),
     disguised: OVERRIDE.test(raw) || (risky && BIDI.test(raw)) || raw.includes('\u0000') || /::?\$/.test(raw),
   };
+}
+
+/** As a program reads it that undoes percent signs, and as one whose strings end at a NUL. */
+function otherReadings(raw: string): string[] {
+  const tail = raw.slice(-4 * NAME_MAX);
+  const decoded = tail.includes('%')
+    ? tail.replace(/%([0-9a-f]{2})/gi, (_all, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+    : tail;
+  const ended = decoded.slice(0, decoded.includes('\0') ? decoded.indexOf('\0') : undefined);
+  return [decoded, ended].filter((one) => one !== tail);
+}
+
+function isDangerous(raw: string): boolean {
+  return DANGEROUS_EXTENSIONS.has(extensionOf(normalizeName(raw)));
 }
 
 /** Turns Latin letters round: no honest name needs it. */

@@ -12,7 +12,7 @@ import { collectAttachments, type ShownAttachment } from './attachments.ts';
 import { ARCHIVE_LIMITS, type ArchiveLimits, Budget } from './budget.ts';
 import { decodeText, fieldValue, headerEnd, splitFields } from './fields.ts';
 import { readHtml } from './html.ts';
-import { type Leaf, leavesOf } from './leaves.ts';
+import { type Leaf, leavesOf, strayLeaves } from './leaves.ts';
 import { decodeWords, walkStructure } from './mime.ts';
 import { normalizeName } from './names.ts';
 import { hasEicar, hasHtmlSmuggling } from './threats.ts';
@@ -56,7 +56,10 @@ export async function parseMail(source: Buffer | string, limits: ParseLimits = P
   const mail = await parseWithLibrary(message);
   const structure = walkStructure(message);
   const anomalies = new Set(structure.anomalies);
-  const all = structure.parts.flatMap((part, index) => leavesOf(message, part, index));
+  const all = [
+    ...structure.parts.flatMap((part, index) => leavesOf(message, part, index)),
+    ...strayLeaves(message, structure),
+  ];
   const leaves = all.slice(0, MAX_LEAVES);
   if (all.length > leaves.length) anomalies.add('too_many_parts');
   for (const leaf of leaves) for (const anomaly of anomaliesOf(leaf)) anomalies.add(anomaly);
@@ -147,8 +150,14 @@ function readDate(found: Date | undefined, headers: readonly HeaderField[]): Dat
 function anomaliesOf(leaf: Leaf): string[] {
   const found: string[] = [];
   const { part } = leaf;
-  if (leaf.uuencoded) found.push('uuencode');
-  if (!leaf.uuencoded && part.names.length > 0 && part.disposition === '' && leaf.contentType.startsWith('text/')) {
+  if (leaf.inline !== null) found.push(leaf.inline);
+  if (part.stray === true) found.push('file_outside_parts');
+  if (
+    leaf.inline === null &&
+    part.names.length > 0 &&
+    part.disposition === '' &&
+    leaf.contentType.startsWith('text/')
+  ) {
     found.push('text_part_with_name');
   }
   if (part.types.includes('message/partial')) found.push('message_partial');

@@ -1,4 +1,5 @@
 import { fileTypeFromBuffer } from 'file-type';
+import { SCRIPT_TYPES, sniffScript } from './scripts.ts';
 
 const OLE = Buffer.from('d0cf11e0a1b11ae1', 'hex');
 
@@ -27,8 +28,8 @@ const PROGRAMS: readonly Magic[] = [
   magic('application/onenote', 0, 'e4525c7b8cd8a74daeb15378d02996d3', 'hex'),
 ];
 
-/** Containers that we recognise but cannot list. */
-const OPAQUE: readonly Magic[] = [
+/** Containers without a walker of our own: 7-Zip lists them, or nobody does. */
+const CONTAINERS: readonly Magic[] = [
   magic('application/x-rar-compressed', 0, 'Rar!\u001a\u0007'),
   magic('application/x-7z-compressed', 0, '377abcaf271c', 'hex'),
   magic('application/x-xz', 0, 'fd377a585a00', 'hex'),
@@ -81,8 +82,12 @@ export function sniffMagic(content: Buffer): string | null {
     return 'application/x-shellscript';
   }
   if (isBzip2(content)) return 'application/x-bzip2';
-  if (isDiskImage(content)) return 'application/x-apple-diskimage';
-  for (const table of [PROGRAMS, DOCUMENTS, OPAQUE]) {
+  if (/^07070[127][0-9A-Fa-f]{60}/.test(content.toString('latin1', 0, 80))) return 'application/x-cpio';
+  const image = diskImage(content);
+  if (image !== null) return image;
+  const script = sniffScript(content);
+  if (script !== null) return script;
+  for (const table of [PROGRAMS, DOCUMENTS, CONTAINERS]) {
     for (const entry of table) if (has(content, entry)) return entry.type;
   }
   return null;
@@ -99,28 +104,46 @@ function isBzip2(content: Buffer): boolean {
   return /^BZh[1-9]$/.test(content.toString('latin1', 0, 4)) && (mark === '314159265359' || mark === '177245385090');
 }
 
-/** A disk image of macOS has its mark in the last 512 bytes. */
-function isDiskImage(content: Buffer): boolean {
-  return content.length >= 512 && content.toString('latin1', content.length - 512, content.length - 508) === 'koly';
+/** Images whose mark lies at the end (macOS, a fixed VHD), and those of a disk or of one file system as it is. */
+function diskImage(content: Buffer): string | null {
+  if (content.length < 512) return null;
+  const end = content.length - 512;
+  if (content.toString('latin1', end, end + 4) === 'koly') return 'application/x-apple-diskimage';
+  if (content.toString('latin1', end, end + 8) === 'conectix') return 'application/x-vhd';
+  if (content[510] !== 0x55 || content[511] !== 0xaa) return null;
+  const jump = (content[0] === 0xeb && content[2] === 0x90) || content[0] === 0xe9;
+  const system = content.toString('latin1', 3, 11) === 'NTFS    ' || /^FAT/.test(content.toString('latin1', 54, 57));
+  const fat32 = /^FAT32/.test(content.toString('latin1', 82, 87));
+  return jump && (system || fat32) ? 'application/x-disk-image' : null;
 }
 
 const PROGRAM_TYPES = new Set([
   ...PROGRAMS.map((entry) => entry.type),
   'application/x-msdownload',
   'application/x-shellscript',
+  ...SCRIPT_TYPES,
+  // What a double click mounts as a drive, past the mark of the web: refused whatever is on it, as Gmail does.
+  'application/x-iso9660-image',
+  'application/x-vhd',
+  'application/x-vhdx',
+  'application/x-vmdk',
+  'application/x-disk-image',
+  'application/x-apple-diskimage',
 ]);
-const OPAQUE_TYPES = new Set([
-  ...OPAQUE.map((entry) => entry.type),
+const CONTAINER_TYPES = new Set([
+  ...CONTAINERS.map((entry) => entry.type),
   'application/x-bzip2',
   'application/x-apple-diskimage',
+  'application/x-disk-image',
+  'application/x-cpio',
 ]);
 
 export function isProgramType(type: string | null): boolean {
   return type !== null && PROGRAM_TYPES.has(type);
 }
 
-export function isOpaqueType(type: string | null): boolean {
-  return type !== null && OPAQUE_TYPES.has(type);
+export function isContainerType(type: string): boolean {
+  return CONTAINER_TYPES.has(type);
 }
 
 /** Our own table first, then file-type on the first 64 KiB; null when the content says nothing. Never throws. */

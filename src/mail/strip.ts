@@ -2,7 +2,7 @@ import { describeAttachment } from './attachments.ts';
 import { Budget } from './budget.ts';
 import { cleanText } from './format.ts';
 import { editHeader } from './headers.ts';
-import { leavesOf } from './leaves.ts';
+import { type Leaf, leavesOf, strayLeaves } from './leaves.ts';
 import { type Part, walkStructure } from './mime.ts';
 import type { ParsedAttachment } from './types.ts';
 
@@ -26,22 +26,27 @@ export async function stripAttachments(
 ): Promise<StrippedMessage> {
   const budget = new Budget();
   const found: { part: Part; names: string[] }[] = [];
-  for (const [index, part] of walkStructure(message).parts.entries()) {
+  const structure = walkStructure(message);
+  const look = async (part: Part, leaves: readonly Leaf[]) => {
     const names: string[] = [];
-    for (const leaf of leavesOf(message, part, index)) {
+    for (const leaf of leaves) {
       if (leaf.isBody) continue;
       const file = await describeAttachment({ ...leaf, other: null }, budget);
       if (unwanted(file)) names.push(file.name);
     }
     if (names.length > 0) found.push({ part, names });
-  }
+  };
+  for (const [index, part] of structure.parts.entries()) await look(part, leavesOf(message, part, index));
+  for (const leaf of strayLeaves(message, structure)) await look(leaf.part, [leaf]);
   const pieces: Buffer[] = [];
   const removed: string[] = [];
   let at = 0;
   for (const { part, names } of found.toSorted((a, b) => a.part.headerStart - b.part.headerStart)) {
     removed.push(...names);
     if (part.headerStart < at) continue;
-    pieces.push(message.subarray(at, part.headerStart), replacement(message, part, notice(names)));
+    // Outside of all parts there is no place for a notice: the bytes go.
+    const instead = part.stray === true ? Buffer.alloc(0) : replacement(message, part, notice(names));
+    pieces.push(message.subarray(at, part.headerStart), instead);
     at = part.bodyEnd;
   }
   pieces.push(message.subarray(at));

@@ -14,19 +14,44 @@ const PAYLOAD = 1000;
 
 /**
  * HTML that builds a file in the browser, past every attachment filter: a long literal (base64, hex or a list of numbers),
- * something that decodes it, and something that saves it. All three are needed: each alone is common. Linear.
+ * something that decodes it, and something that saves it or writes a page with it. All three are needed: each alone is common.
+ * Without a script: a link with `download` to a `data:` address that is a file. Linear.
  */
 export function hasHtmlSmuggling(html: string): boolean {
   const text = html.slice(0, SMUGGLE_MAX);
-  if (!/<script|onload\s*=|onerror\s*=|javascript:/i.test(text)) return false;
-  const decodes = /\batob\s*\(|fromCharCode|Uint8Array|TextDecoder|decodeURIComponent|unescape\s*\(|charCodeAt/i.test(
-    text,
-  );
-  const saves =
-    /\bnew\s+(?:window\.)?(?:Blob|File)\s*\(|msSaveOrOpenBlob|msSaveBlob|createObjectURL|\.download\s*=|\bdownload=|data:application|\.setAttribute\s*\(\s*["']download|document\.write|\beval\s*\(/i.test(
+  if (hasDataDownload(text)) return true;
+  if (!/<script|\son[a-z]{3,20}\s*=|javascript:/i.test(text)) return false;
+  const decodes =
+    /\batob\b|fromCharCode|fromCodePoint|Uint8Array|TextDecoder|decodeURIComponent|unescape\s*\(|charCodeAt|parseInt\s*\(|WebAssembly|data:application/i.test(
       text,
     );
-  return decodes && saves && longestLiteral(text) >= PAYLOAD;
+  const saves =
+    /\bnew\s+(?:window\.)?(?:Blob|File)\s*\(|\[\s*["']Blob["']\s*\]|msSaveOrOpenBlob|msSaveBlob|createObjectURL|\.download\s*=|\bdownload\s*=|\[\s*["']download["']\s*\]|\.setAttribute\s*\(\s*["']download|document\.write|\.(?:inner|outer)HTML\s*=|\.srcdoc\s*=|\beval\s*\(|new\s+Function\s*\(|WebAssembly\.(?:instantiate|compile)/i.test(
+      text,
+    );
+  return decodes && saves && longestLiteral(withoutImages(text)) >= PAYLOAD;
+}
+
+/** `<a download href="data:application/zip;base64,...">`: a click saves the file. */
+function hasDataDownload(text: string): boolean {
+  const link = /<a\s[^>]{0,400}?\bhref\s*=\s*["']?\s*data:([a-z0-9.+/-]{0,100})/gi;
+  for (let match = link.exec(text); match !== null; match = link.exec(text)) {
+    const end = text.indexOf('>', match.index);
+    if (end < 0) return false;
+    link.lastIndex = Math.max(end, link.lastIndex);
+    const tag = `${text.slice(match.index, Math.min(end, match.index + 600))} ${text.slice(Math.max(match.index, end - 400), end)}`;
+    const isShown = /^(?:image|font|text\/css)/i.test(match[1] ?? '');
+    if (!isShown && end - match.index >= PAYLOAD && /\sdownload(?=[\s=>]|$)/i.test(tag)) return true;
+  }
+  return false;
+}
+
+/** Pictures and fonts in the page are long literals too; the ones that a script takes apart are not marked as such. */
+function withoutImages(text: string): string {
+  return text.replace(
+    /data:(?:image\/(?!svg)|font\/|application\/(?:x-)?font)[a-z0-9.+-]{0,40};base64,[A-Za-z0-9+/=\s]*/gi,
+    '',
+  );
 }
 
 /** The longest run of characters that base64, hex or number lists consist of; line ends and joins do not end it. */
@@ -40,6 +65,7 @@ function longestLiteral(text: string): number {
       (code >= 0x30 && code <= 0x39) ||
       (code >= 0x41 && code <= 0x5a) ||
       (code >= 0x61 && code <= 0x7a) ||
+      code === 0x25 ||
       code === 0x2b ||
       code === 0x2f ||
       code === 0x3d ||
@@ -58,50 +84,6 @@ function longestLiteral(text: string): number {
   return longest;
 }
 
-const UTF16 = (text: string) => Buffer.from(text, 'utf16le');
-const VBA_PROJECT = UTF16('_VBA_PROJECT');
-const ENCRYPTED_PACKAGE = UTF16('EncryptedPackage');
-const OLE_NATIVE = UTF16('\u0001Ole10Native');
-const WORKBOOK = [UTF16('Workbook'), UTF16('Book')];
-const EQUATION_CLSID = Buffer.from('02ce020000000000c000000000000046', 'hex');
-
-export interface OfficeFindings {
-  readonly macro: boolean;
-  readonly encrypted: boolean;
-  readonly suspicious: readonly string[];
-}
-
-/**
- * What an OLE compound file (doc, xls, ppt, msi, encrypted OOXML) holds, by the names in its directory (UTF-16, MS-CFB
- * section 2.6.1) and, for the macros of Excel 4, by its sheet records (MS-XLS section 2.4.28).
- */
-export function inspectOle(content: Buffer): OfficeFindings {
-  const suspicious: string[] = [];
-  if (content.includes(OLE_NATIVE)) suspicious.push('ole.package');
-  if (content.includes(EQUATION_CLSID)) suspicious.push('ole.equation');
-  const isWorkbook = WORKBOOK.some((name) => content.includes(name));
-  return {
-    macro: content.includes(VBA_PROJECT) || (isWorkbook && hasMacroSheet(content)),
-    encrypted: content.includes(ENCRYPTED_PACKAGE),
-    suspicious,
-  };
-}
-
-/** A BoundSheet8 record whose type is 1: a macro sheet of Excel 4. */
-function hasMacroSheet(content: Buffer): boolean {
-  for (let at = content.indexOf(BOUND_SHEET); at >= 0; at = content.indexOf(BOUND_SHEET, at + 1)) {
-    if (at + 12 > content.length) return false;
-    const length = content.readUInt16LE(at + 2);
-    const [hidden = 9, type, name = 0] = [content[at + 8], content[at + 9], content[at + 10]];
-    if ((hidden & 3) < 3 && hidden < 4 && type === 1 && name > 0 && name <= 31) {
-      if (length === 8 + name || length === 8 + 2 * name) return true;
-    }
-  }
-  return false;
-}
-
-const BOUND_SHEET = Buffer.from([0x85, 0x00]);
-
 /** RTF that carries objects which run on opening, as Word reads it: control words may be split by anything. */
 export function inspectRtf(content: Buffer): readonly string[] {
   const text = content.toString('latin1', 0, Math.min(content.length, SMUGGLE_MAX));
@@ -110,31 +92,4 @@ export function inspectRtf(content: Buffer): readonly string[] {
   if (/\\objdata/i.test(text)) found.push('rtf.object');
   if (/\\\*\\template\s+https?:/i.test(text)) found.push('office.remote_template');
   return found;
-}
-
-/** A PDF that starts a program. */
-export function inspectPdf(content: Buffer): readonly string[] {
-  return content.includes('/Launch') && /\/S\s*\/Launch\b/.test(content.toString('latin1', 0, SMUGGLE_MAX))
-    ? ['pdf.launch']
-    : [];
-}
-
-/** A part of an OOXML package that says macro, by its path or by what it holds. */
-export function inspectOoxmlPart(path: string, content: Buffer | null): OfficeFindings {
-  const lower = path.toLowerCase();
-  const suspicious: string[] = [];
-  let macro = /(?:^|\/)vbaproject\.bin$|(?:^|\/)(?:macrosheets|intlmacrosheets)\//.test(lower);
-  if (content !== null && lower.endsWith('[content_types].xml'))
-    macro ||= /macroenabled/i.test(content.toString('latin1', 0, 262_144));
-  if (content !== null && lower.endsWith('.rels')) {
-    const text = content.toString('latin1', 0, 262_144);
-    if (
-      /attachedTemplate"/i.test(text) &&
-      /TargetMode="External"/i.test(text) &&
-      /Target="(?:https?|file|\\\\)/i.test(text)
-    ) {
-      suspicious.push('office.remote_template');
-    }
-  }
-  return { macro, encrypted: false, suspicious };
 }

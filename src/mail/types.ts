@@ -65,6 +65,8 @@ export interface Inspection {
   readonly encrypted: boolean;
   /** Headers disagree, bounds exceeded, trailing data: what an attacker does and a packer does not. */
   readonly suspicious: readonly string[];
+  /** What a document does by itself though honest ones do it too: `pdf.javascript`, `pdf.embedded_file`, `pdf.launch`. */
+  readonly active: readonly string[];
   /** The EICAR test file, here or inside. */
   readonly eicar: boolean;
   readonly htmlSmuggling: boolean;

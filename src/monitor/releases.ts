@@ -69,10 +69,10 @@ async function toldOf(tx: SystemTx, releases: readonly OverdueRelease[]): Promis
 
 async function resolveArrived(tx: SystemTx): Promise<number> {
   const arrived = await tx.rows<{ partnerId: string; clientId: string; subject: string; endedAt: Date }>(sql`
-    select i.partner_id as "partnerId", i.client_id as "clientId", i.subject, d.ended_at as "endedAt"
+    select i.partner_id as "partnerId", i.client_id as "clientId", i.subject, coalesce(d.original_at, d.ended_at) as "endedAt"
     from incidents i
     join deliveries d on d.partner_id = i.partner_id and d.id = i.subject::uuid
-    where i.rule = ${RULE} and i.state = 'open' and d.disposition = 'released'`);
+    where i.rule = ${RULE} and i.state = 'open' and (d.disposition = 'released' or d.original_state = 'released')`);
   for (const { endedAt, ...key } of arrived) {
     await resolveIncident(tx, { ...key, rule: RULE, resolution: `The message arrived at ${endedAt.toISOString()}.` });
   }

@@ -6,7 +6,7 @@ import { bounded, featuresOnce } from './learned.ts';
 import type { ContentModel } from './model.ts';
 import { linksOf } from './rules/links.ts';
 import type { Inspected, MessageStage } from './stage.ts';
-import { disguisedOf, eicarOf, findingsOf } from './stages/attachments.ts';
+import { activeOf, disguisedOf, eicarOf, findingsOf } from './stages/attachments.ts';
 import { marginOf } from './stages/content.ts';
 
 const ATTACHMENTS_MAX = 100;
@@ -28,6 +28,7 @@ export function inspect(
     subject: printable(mail.subject, 500),
     isList: mail.headers.some(({ name }) => name === 'list-id' || name === 'list-post'),
     findings: findingsOf(mail).slice(0, ATTACHMENTS_MAX),
+    active: activeOf(mail),
     eicar: eicarOf(mail).slice(0, ATTACHMENTS_MAX),
     disguised: disguisedOf(mail).slice(0, ATTACHMENTS_MAX),
     votes: stages.map((stage) => stage({ mail, envelope })),

@@ -10,6 +10,9 @@ export interface MessageInput {
   readonly envelope: Envelope;
 }
 
+/** Signs that honest documents have too: points, no class. */
+export type ActiveCode = 'attachment.pdf_javascript' | 'attachment.pdf_embedded_file' | 'attachment.pdf_launch';
+
 /** What the worker thread hands back: small, whatever the size of the message. */
 export interface Inspected {
   readonly facts: MessageFacts;
@@ -19,6 +22,8 @@ export interface Inspected {
   /** The message names a mailing list (RFC 2919). */
   readonly isList: boolean;
   readonly findings: readonly Finding[];
+  /** What attached documents do by themselves, once each: `code` is a symbol of the attachments stage. */
+  readonly active: readonly { readonly code: ActiveCode; readonly name: string }[];
   /** Names of attachments that are malware without doubt. */
   readonly eicar: readonly string[];
   readonly disguised: readonly string[];

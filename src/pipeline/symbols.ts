@@ -118,6 +118,9 @@ export const SYMBOLS = {
   ),
   'attachment.suspicious_archive': row('attachments', 0, 'Holds an archive made to mislead scanners', 'policy'),
   'attachment.html_smuggling': row('attachments', 3, 'Holds a web page that builds a file by itself', 'policy'),
+  'attachment.pdf_javascript': row('attachments', 1, 'Holds a PDF with a script'),
+  'attachment.pdf_embedded_file': row('attachments', 0.2, 'Holds a PDF with files in it'),
+  'attachment.pdf_launch': row('attachments', 3, 'Holds a PDF that starts a program'),
   'malware.eicar': row('attachments', 0, 'Holds the EICAR test file', 'malware'),
   'malware.disguised_executable': row('attachments', 0, 'Holds a program that pretends to be a document', 'malware'),
 

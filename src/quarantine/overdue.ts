@@ -28,15 +28,20 @@ const PAGE = 500;
 export async function overdueReleases(tx: SystemTx, after: string | null = null): Promise<OverdueRelease[]> {
   return tx.rows<OverdueRelease>(sql`
     select d.partner_id as "partnerId", d.client_id as "clientId", d.id as "deliveryId", d.recipient, m.sender, m.subject,
-           d.disposition, d.released_by as "releasedBy", d.released_at as "releasedAt", coalesce(q.attempts, 0) as attempts,
+           case d.original_state when 'requested' then 'queued' when 'failed' then 'bounced' else d.disposition end as disposition,
+           d.released_by as "releasedBy", d.released_at as "releasedAt", coalesce(q.attempts, 0) as attempts,
            coalesce(q.last_reply, d.remote_reply) as "lastReply"
     from (
       select l.* from deliveries l
-      where l.release_due_at <= ${tx.now} and l.disposition in ('queued', 'deferred') and l.released_by is not null
+      where l.release_due_at <= ${tx.now} and (l.disposition in ('queued', 'deferred') or l.original_state = 'requested')
+        and l.released_by is not null
       union all
       select f.* from deliveries f
       where f.released_by is not null and f.disposition in ('bounced', 'expired')
-        and f.ended_at >= ${new Date(tx.now.getTime() - FAILED_WITHIN_MS)}) as d
+        and f.ended_at >= ${new Date(tx.now.getTime() - FAILED_WITHIN_MS)}
+      union all
+      select o.* from deliveries o
+      where o.original_state = 'failed' and o.original_at >= ${new Date(tx.now.getTime() - FAILED_WITHIN_MS)}) as d
     join messages m on m.partner_id = d.partner_id and m.id = d.message_id
     left join queue q on q.partner_id = d.partner_id and q.delivery_id = d.id
     where ${after}::uuid is null or d.id > ${after}::uuid

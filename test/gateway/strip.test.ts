@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { resolvePolicy } from '../../src/accounts/policy.ts';
 import type { FilterClass, Pipeline } from '../../src/core/message.ts';
 import { stripDecision } from '../../src/gateway/strip.ts';
+import { stripInThread } from '../../src/gateway/strip-thread.ts';
 import { parseMail } from '../../src/mail/parse.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { byLocalPart, openRig, openSink, Talker } from './support/rig.ts';
@@ -32,6 +33,15 @@ test('only the classes that the policy strips are named; what cannot be taken ou
   assert.equal(stripDecision(decisionOf('executable', 'html_smuggling'), policy).action, 'quarantine');
   assert.equal(stripDecision(decisionOf('macro'), policy).action, 'quarantine');
   assert.equal(stripDecision({ ...decisionOf('executable'), action: 'deliver' }, policy).reasons.length, 1);
+});
+
+test('files are taken out in a thread, which is ended when it takes too long', async () => {
+  const whole = Buffer.from(MESSAGE);
+  const { message, removed } = await stripInThread(whole, ['executable']);
+  assert.deepEqual(removed, ['tool.exe']);
+  assert.ok(!message.includes(program));
+  assert.deepEqual((await stripInThread(whole, ['macro'])).removed, []);
+  await assert.rejects(stripInThread(whole, ['executable'], 0), /too long/);
 });
 
 const program = Buffer.from(`MZ${'\0'.repeat(58)}\x40\0\0\0PE\0\0${'\0'.repeat(200)}`, 'latin1').toString('base64');

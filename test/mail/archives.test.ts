@@ -135,12 +135,7 @@ const HOSTILE: readonly [string, () => Buffer, string, boolean][] = [
   ],
   ['7z', () => Buffer.concat([Buffer.from('377abcaf271c0004', 'hex'), Buffer.alloc(40)]), 'archive.opaque', false],
   ['rar', () => Buffer.from('Rar!\u001a\u0007\u0001\u0000whatever', 'latin1'), 'archive.opaque', false],
-  [
-    'iso',
-    () => Buffer.concat([Buffer.alloc(0x8001), Buffer.from('CD001'), Buffer.alloc(100)]),
-    'archive.opaque',
-    false,
-  ],
+  ['iso', () => Buffer.concat([Buffer.alloc(0x8001), Buffer.from('CD001'), Buffer.alloc(100)]), 'archive.opaque', true],
 ];
 
 for (const [title, make, code, executable] of HOSTILE) {

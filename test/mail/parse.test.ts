@@ -328,14 +328,37 @@ test('winmail.dat is opened; partial and external messages are named', async () 
     ['winmail.dat/evil.exe'],
   );
   assert.ok(isProgram(mail));
+  const field = (tag: number, value: Buffer) => {
+    const head = Buffer.alloc(12);
+    head.writeUInt32LE(tag);
+    head.writeUInt32LE(1, 4);
+    head.writeUInt32LE(value.length, 8);
+    return Buffer.concat([head, value]);
+  };
+  const renamed = Buffer.concat([
+    Buffer.from('789f3e220100', 'hex'),
+    record(0x9002, Buffer.alloc(14)),
+    record(0x8010, Buffer.from('good.txt\0')),
+    record(0x800f, Buffer.from('x')),
+    record(0x9005, field(0x3707001f, Buffer.from('evil.exe\0', 'utf16le'))),
+  ]);
+  assert.ok(isProgram(await parseMail(withPart(attached('winmail.dat'), renamed))));
+  const message = Buffer.concat([
+    Buffer.from('789f3e220100', 'hex'),
+    record(0x9002, Buffer.alloc(14)),
+    record(0x9005, field(0x3701000d, Buffer.concat([Buffer.alloc(16), tnef]))),
+  ]);
+  assert.ok(isProgram(await parseMail(withPart(attached('winmail.dat'), message))));
   const partial = await parseMail(
     crlf('From: a@b.example', 'Content-Type: message/partial; id=1; number=1; total=2', '', 'x'),
   );
   assert.ok(partial.anomalies.includes('message_partial'));
+  assert.deepEqual(partial.attachments[0]?.inspection.suspicious, ['message.partial']);
   const external = await parseMail(
     withPart(['Content-Type: message/external-body; access-type=URL; URL="http://x.example/a.exe"'], Buffer.from('x')),
   );
   assert.ok(external.anomalies.includes('external_body'));
+  assert.deepEqual(external.attachments[0]?.inspection.suspicious, ['message.external_body']);
 });
 
 test('EICAR and smuggling in the body itself', async () => {

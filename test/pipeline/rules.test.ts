@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import type { ParsedMail } from '../../src/mail/types.ts';
 import { isOneEditApart, skeleton } from '../../src/pipeline/domains.ts';
-import { attachmentsStage, disguisedOf, findingsOf } from '../../src/pipeline/stages/attachments.ts';
+import { activeOf, attachmentsStage, disguisedOf, findingsOf } from '../../src/pipeline/stages/attachments.ts';
 import { rulesStage } from '../../src/pipeline/stages/rules.ts';
 import { attachment, envelope, inspected, parsedMail, recipient, recipientInput } from '../support/pipeline.ts';
 
@@ -132,6 +132,23 @@ test('bodies that hide', () => {
   assert.ok(
     !html('https://x.test', 'x', { html: '<script type="application/ld+json">{}</script>' }).includes('rules.script'),
   );
+});
+
+test('what a PDF does by itself gives points and no class', () => {
+  const mail = parsedMail({
+    attachments: [
+      attachment('a.pdf', { active: ['pdf.embedded_file', 'pdf.javascript'] }),
+      attachment('b.pdf', { active: ['pdf.javascript', 'pdf.launch'] }),
+    ],
+  });
+  assert.deepEqual(findingsOf(mail), []);
+  const vote = attachmentsStage(recipientInput({ inspected: inspected({ active: activeOf(mail) }) }));
+  assert.deepEqual(
+    vote.reasons.map((one) => `${one.code} ${one.detail}`),
+    ['attachment.pdf_embedded_file a.pdf', 'attachment.pdf_javascript a.pdf', 'attachment.pdf_launch b.pdf'],
+  );
+  assert.equal(vote.verdict, undefined);
+  assert.ok(Math.abs(vote.score - 4.2) < 0.001);
 });
 
 test('attachments: one symbol per class, the client decides, a disguised program is malware', () => {

@@ -72,6 +72,7 @@ export function inspected(over: Partial<Inspected> = {}): Inspected {
     subject: 'Minutes',
     isList: false,
     findings: [],
+    active: [],
     eicar: [],
     disguised: [],
     votes: [],
@@ -92,6 +93,7 @@ export const NOTHING: Inspection = {
   macro: false,
   encrypted: false,
   suspicious: [],
+  active: [],
   eicar: false,
   htmlSmuggling: false,
 };

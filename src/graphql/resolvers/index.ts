@@ -5,6 +5,7 @@ import { digestResolvers } from './digests.ts';
 import { heldResolvers } from './held.ts';
 import { incidentResolvers } from './incidents.ts';
 import { commandMutations } from './mutations.ts';
+import { originalResolvers } from './originals.ts';
 import { outboundResolvers } from './outbound.ts';
 import { outboundMutations } from './outbound-mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
@@ -40,6 +41,7 @@ export const resolvers: Resolvers = merge([
   statisticsResolvers,
   traceResolvers,
   quarantineResolvers,
+  originalResolvers,
   heldResolvers,
   quarantineMutations,
   incidentResolvers,

@@ -1,5 +1,5 @@
 import type { ParsedAttachment, ParsedMail } from '../../mail/types.ts';
-import type { Finding, RecipientStage } from '../stage.ts';
+import type { ActiveCode, Finding, Inspected, RecipientStage } from '../stage.ts';
 import { type Hit, hit, voteOf } from '../votes.ts';
 
 /** The classes by which a client chooses, found from what is inside; the worker runs this once per message. */
@@ -18,6 +18,24 @@ export function findingsOf(mail: ParsedMail): Finding[] {
   }
   if (mail.body.htmlSmuggling) findings.push({ class: 'html_smuggling', name: 'message text', detail: '' });
   return findings;
+}
+
+const ACTIVE: Readonly<Record<string, ActiveCode>> = {
+  'pdf.javascript': 'attachment.pdf_javascript',
+  'pdf.embedded_file': 'attachment.pdf_embedded_file',
+  'pdf.launch': 'attachment.pdf_launch',
+};
+
+/** What documents do by themselves, each once with the first attachment that does it. */
+export function activeOf(mail: ParsedMail): Inspected['active'] {
+  const found = new Map<ActiveCode, string>();
+  for (const { name, inspection } of mail.attachments) {
+    for (const sign of inspection.active) {
+      const code = ACTIVE[sign];
+      if (code !== undefined && !found.has(code)) found.set(code, name);
+    }
+  }
+  return [...found].map(([code, name]) => ({ code, name }));
 }
 
 /** Names of the attachments that hold the EICAR test file. */
@@ -49,6 +67,7 @@ const DOCUMENT_NAMES = new Set([
 export const attachmentsStage: RecipientStage = ({ inspected, recipient }) => {
   const hits: Hit[] = inspected.eicar.slice(0, 1).map((name) => hit('malware.eicar', name));
   for (const name of inspected.disguised.slice(0, 1)) hits.push(hit('malware.disguised_executable', name));
+  for (const { code, name } of inspected.active) hits.push(hit(code, name));
   const seen = new Set<string>();
   for (const finding of inspected.findings) {
     if (seen.has(finding.class)) continue;
