@@ -104,14 +104,16 @@ export function noteHistory(tx: SystemTx, messages: readonly AcceptedMessage[]):
   return writeSeen(tx, [...seen.values()], ids);
 }
 
-/** Null: says nothing of the correspondent. */
-function signOf({ envelope }: AcceptedMessage, { decision, disposition }: AcceptedDelivery): keyof Counts | null {
-  if (envelope.direction === 'outbound') {
-    return decision.verdict === 'clean' && disposition === 'queued' ? 'sent' : null;
-  }
+/** Null: says nothing of the correspondent. What is held for a person to look at does not yet. */
+function signOf({ envelope }: AcceptedMessage, { decision, disposition, held }: AcceptedDelivery): keyof Counts | null {
+  const isClean = decision.verdict === 'clean' && held === null && PASSED.has(disposition);
+  if (envelope.direction === 'outbound') return isClean ? 'sent' : null;
   if (UNWANTED.has(decision.verdict)) return 'spam';
-  return decision.verdict === 'clean' && disposition === 'queued' ? 'received' : null;
+  return isClean ? 'received' : null;
 }
+
+/** `delivered`: gone on to where the mailbox's mail is forwarded. */
+const PASSED: ReadonlySet<string> = new Set(['queued', 'delivered']);
 
 type Counts = Pick<Seen, 'received' | 'sent' | 'spam'>;
 

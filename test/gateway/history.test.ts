@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { setLimits } from '../../src/accounts/outbound-limits.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import type { Pipeline, PipelineInput, PipelineResult } from '../../src/core/message.ts';
 import { correspondentHistory, pruneHistory } from '../../src/gateway/index.ts';
@@ -73,7 +74,7 @@ test('clean mail makes its sender known, one sign a message; unwanted mail makes
 });
 
 test('mail that goes out makes its recipients known, and its Message-ID an answer of theirs; a hijacked account does not', async (t) => {
-  const { look, submit } = await openHistory(t);
+  const { look, submit, db, partner, clientId } = await openHistory(t);
   assert.match(await submit(['carl@far.example', 'dora@far.example']), /^250/);
   assert.deepEqual(counts(await look('carl@far.example')), [0, 1, 0]);
   assert.deepEqual(counts(await look('dora@far.example')), [0, 1, 0]);
@@ -82,6 +83,10 @@ test('mail that goes out makes its recipients known, and its Message-ID an answe
   await submit(['frank@far.example'], { verdict: 'spam', messageId: '<2@acme.example>' });
   assert.deepEqual(counts(await look('frank@far.example', ['<2@acme.example>'])), [0, 0, 0]);
   assert.equal((await look('frank@far.example', ['<2@acme.example>'])).isReply, false);
+  const limits = { clientId, mailboxId: null, firstTimeRecipientsPerDay: 1, actor: 'test' };
+  await db.tenant(partner.id, (tx) => setLimits(tx, limits));
+  assert.match(await submit(['gina@far.example', 'hugo@far.example'], { messageId: '<3@acme.example>' }), /^250/);
+  assert.deepEqual(counts(await look('gina@far.example')), [0, 0, 0], 'held over a limit');
 });
 
 test('addresses are kept as hashes with a salt of the client, and rule 10: a tenant sees its own', async (t) => {
