@@ -1,4 +1,5 @@
 CREATE OR REPLACE FUNCTION public.current_partner() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $function$ select nullif(current_setting('app.partner', true), '')::uuid $function$ ;
+CREATE OR REPLACE FUNCTION public.queue_direction() RETURNS trigger LANGUAGE plpgsql AS $function$ begin select d.direction into new.direction from deliveries d where d.partner_id = new.partner_id and d.id = new.delivery_id; return new; end $function$ ;
 
 create table addresses (
   partner_id uuid not null,
@@ -83,6 +84,16 @@ create table deliveries (
   released_by text,
   release_due_at timestamp with time zone,
   remote_reply text
+);
+create table destination_backoff (
+  destination text not null,
+  reason text not null,
+  failures integer not null,
+  parked_until timestamp with time zone,
+  epoch integer not null,
+  slots integer,
+  slots_at timestamp with time zone,
+  since timestamp with time zone not null
 );
 create table domains (
   partner_id uuid not null,
@@ -263,7 +274,10 @@ create table queue (
   expires_at timestamp with time zone not null,
   lease_owner text,
   lease_until timestamp with time zone,
-  last_reply text
+  last_reply text,
+  direction text not null,
+  waiting boolean not null default false,
+  destination text
 );
 create table report_runs (
   partner_id uuid not null,
@@ -443,6 +457,8 @@ alter table deliveries add constraint deliveries_partner_id_client_id_fkey FOREI
 alter table deliveries add constraint deliveries_partner_id_message_id_fkey FOREIGN KEY (partner_id, message_id) REFERENCES messages(partner_id, id) ON DELETE CASCADE;
 alter table deliveries add constraint deliveries_pkey PRIMARY KEY (partner_id, id);
 alter table deliveries add constraint deliveries_transform_check CHECK ((transform = ANY (ARRAY['none'::text, 'tag'::text, 'strip'::text])));
+alter table destination_backoff add constraint destination_backoff_pkey PRIMARY KEY (destination);
+alter table destination_backoff add constraint destination_backoff_reason_check CHECK ((reason = ANY (ARRAY['no_answer'::text, 'closing'::text, 'too_many'::text, 'refusing'::text])));
 alter table domains add constraint domains_name_check CHECK ((name = lower(name)));
 alter table domains add constraint domains_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table domains add constraint domains_pkey PRIMARY KEY (partner_id, name);
@@ -488,6 +504,7 @@ alter table psa_mappings add constraint psa_mappings_partner_id_client_id_fkey F
 alter table psa_mappings add constraint psa_mappings_partner_id_connection_id_fkey FOREIGN KEY (partner_id, connection_id) REFERENCES psa_connections(partner_id, id) ON DELETE CASCADE;
 alter table psa_mappings add constraint psa_mappings_pkey PRIMARY KEY (partner_id, client_id);
 alter table psa_mappings add constraint psa_mappings_state_check CHECK ((state = ANY (ARRAY['ok'::text, 'needs_attention'::text])));
+alter table queue add constraint queue_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table queue add constraint queue_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'release'::text, 'dsn'::text])));
 alter table queue add constraint queue_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
 alter table queue add constraint queue_pkey PRIMARY KEY (partner_id, delivery_id);
@@ -538,6 +555,7 @@ CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, me
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
 CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
+CREATE INDEX destination_backoff_parked ON public.destination_backoff USING btree (parked_until);
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
 CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
 CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
@@ -561,7 +579,9 @@ CREATE INDEX messages_content ON public.messages USING btree (content_id);
 CREATE INDEX messages_received ON public.messages USING btree (partner_id, received_at DESC);
 CREATE INDEX psa_mappings_connection ON public.psa_mappings USING btree (partner_id, connection_id);
 CREATE INDEX queue_client ON public.queue USING btree (partner_id, client_id);
-CREATE INDEX queue_due ON public.queue USING btree (due_at);
+CREATE INDEX queue_destination ON public.queue USING btree (destination, attempts, queued_at) WHERE (destination IS NOT NULL);
+CREATE INDEX queue_ready ON public.queue USING btree (partner_id, client_id, direction, domain, due_at) WHERE ((NOT waiting) AND (lease_until IS NULL));
+CREATE INDEX queue_wait ON public.queue USING btree (COALESCE(lease_until, due_at)) WHERE (waiting OR (lease_until IS NOT NULL));
 CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'rendering'::text]));
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
 CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
@@ -674,6 +694,7 @@ grant delete, insert, select, update on clients to tollgate_app;
 grant delete, insert, select, update on clients to tollgate_system;
 grant delete, insert, select, update on deliveries to tollgate_app;
 grant delete, insert, select, update on deliveries to tollgate_system;
+grant delete, insert, select, update on destination_backoff to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;
 grant delete, insert, select, update on domains to tollgate_system;
 grant delete, insert, select, update on group_members to tollgate_app;

@@ -1,7 +1,7 @@
 import type { FilterClass } from '../core/message.ts';
 import type { Reason } from '../core/verdict.ts';
 import type { SystemTx } from '../db/db.ts';
-import { sql } from '../db/sql.ts';
+import { type Sql, sql } from '../db/sql.ts';
 import type { Transform } from './acceptance.ts';
 import { stripClasses } from './strip.ts';
 
@@ -29,6 +29,8 @@ export interface Job {
   /** Tries so far, this one included. */
   readonly attempts: number;
   readonly queuedAt: Date;
+  /** When it is given up at the latest. */
+  readonly expiresAt: Date;
   readonly acceptedAt: Date;
   readonly bytes: number;
   readonly helo: string;
@@ -40,28 +42,158 @@ export interface Job {
 
 const LEASE_MS = 900_000;
 
-/** Leases rows that are due and free. Other workers skip them until the lease ends, which a worker that died leaves behind. */
-export async function claim(tx: SystemTx, owner: string, limit: number): Promise<Job[]> {
-  const until = new Date(tx.now.getTime() + LEASE_MS);
-  const rows = await tx.rows<Omit<Job, 'strip'> & { reasons: readonly Reason[] }>(sql`
-    with due as (
-      select q.partner_id, q.delivery_id from queue q
-      where q.due_at <= ${tx.now} and (q.lease_until is null or q.lease_until < ${tx.now})
-      order by q.due_at, q.queued_at limit ${limit} for update skip locked),
+/** Whose turn it is: a client's mail in one direction. */
+export interface Lane {
+  readonly partnerId: string;
+  readonly clientId: string;
+  readonly direction: Job['direction'];
+}
+
+/** How much a claim takes at most, and where it goes on in the circle of lanes. */
+export interface Want {
+  readonly lanes: number;
+  /** Recipient domains of a lane, and rows of each of them. */
+  readonly domains: number;
+  readonly rows: number;
+  /** The lane that had the last turn. */
+  readonly after: Lane | null;
+  /** The domain that had the last turn in a lane, by laneKey. */
+  readonly afterDomains: ReadonlyMap<string, string>;
+  /** Lanes (laneKey) and domains of lanes (laneKey, space, domain) that are passed over. */
+  readonly fullLanes: readonly string[];
+  readonly fullDomains: readonly string[];
+}
+
+/** From the beginning, and nothing passed over. */
+export const ANY = { after: null, afterDomains: new Map<string, string>(), fullLanes: [], fullDomains: [] };
+
+export const laneKey = ({ clientId, direction }: Omit<Lane, 'partnerId'>): string => `${clientId} ${direction}`;
+
+type Row = Omit<Job, 'strip'> & { readonly reasons: readonly Reason[] };
+
+/**
+ * Leases rows that are ready and free, lane by lane and domain by domain, in the order of their due times. Other workers skip
+ * them until the lease ends, which a worker that died leaves behind.
+ */
+export async function claim(tx: SystemTx, owner: string, want: Want): Promise<Job[]> {
+  const rows = await tx.rows<Row>(claimStatement(tx.now, owner, want));
+  return rows.map(({ reasons, ...row }) => ({ ...row, strip: row.transform === 'strip' ? stripClasses(reasons) : [] }));
+}
+
+/**
+ * Steps through the index queue_ready from lane to lane, and in each from domain to domain, beginning behind those that had
+ * the last turn: what it reads grows with what it takes, not with what waits. That more may be taken is decided by `taken`.
+ */
+export function claimStatement(now: Date, owner: string, want: Want): Sql {
+  const until = new Date(now.getTime() + LEASE_MS);
+  const { lanes, domains, rows, fullLanes, fullDomains } = want;
+  const after = want.after ?? { partnerId: NO_ID, clientId: NO_ID, direction: '' };
+  const cursors = [...want.afterDomains];
+  return sql`
+    with recursive walk as (
+      (select s.partner_id, s.client_id, s.direction, s.again from (
+        (select q.partner_id, q.client_id, q.direction, false as again from queue q
+         where not q.waiting and q.lease_until is null
+           and (q.partner_id, q.client_id, q.direction) > (${after.partnerId}::uuid, ${after.clientId}::uuid, ${after.direction}::text)
+         order by q.partner_id, q.client_id, q.direction limit 1)
+        union all
+        (select q.partner_id, q.client_id, q.direction, true from queue q
+         where not q.waiting and q.lease_until is null
+           and (q.partner_id, q.client_id, q.direction) <= (${after.partnerId}::uuid, ${after.clientId}::uuid, ${after.direction}::text)
+         order by q.partner_id, q.client_id, q.direction limit 1)) as s
+       order by s.again limit 1)
+      union all
+      select n.partner_id, n.client_id, n.direction, n.again from walk w cross join lateral (
+        select s.partner_id, s.client_id, s.direction, s.again from (
+          (select q.partner_id, q.client_id, q.direction, w.again from queue q
+           where not q.waiting and q.lease_until is null
+             and (q.partner_id, q.client_id, q.direction) > (w.partner_id, w.client_id, w.direction)
+             and (not w.again
+               or (q.partner_id, q.client_id, q.direction) <= (${after.partnerId}::uuid, ${after.clientId}::uuid, ${after.direction}::text))
+           order by q.partner_id, q.client_id, q.direction limit 1)
+          union all
+          (select q.partner_id, q.client_id, q.direction, true from queue q
+           where not w.again and not q.waiting and q.lease_until is null
+             and (q.partner_id, q.client_id, q.direction) <= (${after.partnerId}::uuid, ${after.clientId}::uuid, ${after.direction}::text)
+           order by q.partner_id, q.client_id, q.direction limit 1)) as s
+        order by s.again limit 1) as n),
+    lanes as (
+      select w.partner_id, w.client_id, w.direction, w.client_id || ' ' || w.direction as name
+      from walk w where w.client_id || ' ' || w.direction <> all(${fullLanes}::text[]) limit ${lanes}),
+    due as (
+      select r.partner_id, r.delivery_id
+      from lanes l
+      left join unnest(${cursors.map(([name]) => name)}::text[], ${cursors.map(([, domain]) => domain)}::text[])
+        as c (name, domain) on c.name = l.name
+      cross join lateral (
+        with recursive step as (
+          (select s.domain, s.again from (
+            (select q.domain, false as again from queue q
+             where q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction
+               and not q.waiting and q.lease_until is null and q.domain > coalesce(c.domain, '')
+             order by q.domain limit 1)
+            union all
+            (select q.domain, true from queue q
+             where q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction
+               and not q.waiting and q.lease_until is null and q.domain <= coalesce(c.domain, '')
+             order by q.domain limit 1)) as s
+           order by s.again limit 1)
+          union all
+          select n.domain, n.again from step t cross join lateral (
+            select s.domain, s.again from (
+              (select q.domain, t.again from queue q
+               where q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction
+                 and not q.waiting and q.lease_until is null and q.domain > t.domain
+                 and (not t.again or q.domain <= coalesce(c.domain, ''))
+               order by q.domain limit 1)
+              union all
+              (select q.domain, true from queue q
+               where not t.again and q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction
+                 and not q.waiting and q.lease_until is null and q.domain <= coalesce(c.domain, '')
+               order by q.domain limit 1)) as s
+            order by s.again limit 1) as n)
+        select t.domain from step t where l.name || ' ' || t.domain <> all(${fullDomains}::text[]) limit ${domains}) as d
+      cross join lateral (
+        select q.partner_id, q.delivery_id from queue q
+        where q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction and q.domain = d.domain
+          and not q.waiting and q.lease_until is null and q.due_at <= ${now}
+          -- Whatever else a row needs to be sent from this node belongs here.
+        order by q.due_at limit ${rows} for update skip locked) as r),
     taken as (
-      update queue q set lease_owner = ${owner}, lease_until = ${until}, attempts = q.attempts + 1
+      update queue q set lease_owner = ${owner}, lease_until = ${until}
       from due where q.partner_id = due.partner_id and q.delivery_id = due.delivery_id
       returning q.*)
     select q.partner_id as "partnerId", q.delivery_id as "deliveryId", q.client_id as "clientId", q.message_id as "messageId",
            d.mailbox_id as "mailboxId", q.content_id as "contentId", q.sender, q.recipient, q.domain, d.domain as "ownDomain",
-           q.kind, d.direction, d.transform, d.reasons, d.verdict, d.disposition, q.attempts, q.queued_at as "queuedAt",
-           d.accepted_at as "acceptedAt", m.bytes, m.helo, m.remote_address as "remoteAddress", m.tls,
-           m.received_at as "receivedAt", m.authentication_results as "authenticationResults"
+           q.kind, q.direction, d.transform, d.reasons, d.verdict, d.disposition, q.attempts + 1 as attempts,
+           q.queued_at as "queuedAt", q.expires_at as "expiresAt", d.accepted_at as "acceptedAt", m.bytes, m.helo,
+           m.remote_address as "remoteAddress", m.tls, m.received_at as "receivedAt",
+           m.authentication_results as "authenticationResults"
     from taken q
     join deliveries d on d.partner_id = q.partner_id and d.id = q.delivery_id
     join messages m on m.partner_id = q.partner_id and m.id = q.message_id
-    order by q.queued_at`);
-  return rows.map(({ reasons, ...row }) => ({ ...row, strip: row.transform === 'strip' ? stripClasses(reasons) : [] }));
+    order by q.queued_at, q.delivery_id`;
+}
+
+const NO_ID = '00000000-0000-0000-0000-000000000000';
+
+/** Makes rows ready whose time has come or whose holder's lease has ended, at most `limit`. Answers their number. */
+export function wakeDue(tx: SystemTx, limit: number): Promise<number> {
+  return tx.run(sql`
+    with due as (
+      select q.partner_id, q.delivery_id from queue q
+      where (q.waiting or q.lease_until is not null) and coalesce(q.lease_until, q.due_at) <= ${tx.now}
+      order by coalesce(q.lease_until, q.due_at) limit ${limit} for update skip locked)
+    update queue q set waiting = q.due_at > ${tx.now}, destination = null, lease_owner = null, lease_until = null
+    from due where q.partner_id = due.partner_id and q.delivery_id = due.delivery_id`);
+}
+
+/** Gives back rows that were leased and not tried. */
+export function giveBack(tx: SystemTx, owner: string, jobs: readonly Job[]): Promise<number> {
+  return tx.run(sql`
+    update queue q set lease_owner = null, lease_until = null
+    from unnest(${jobs.map((one) => one.partnerId)}::uuid[], ${jobs.map((one) => one.deliveryId)}::uuid[]) as e (partner_id, id)
+    where q.partner_id = e.partner_id and q.delivery_id = e.id and q.lease_owner = ${owner}`);
 }
 
 /** Gives back what a process of this node held when it was killed. */
@@ -86,6 +218,10 @@ export interface Outcome {
   readonly reply: string;
   /** For `deferred`. */
   readonly dueAt: Date | null;
+  /** For `deferred`: the destination whose return makes it due before that. */
+  readonly waitsFor?: string;
+  /** It was not tried, since its destination is parked: that is no attempt. */
+  readonly untried?: true;
 }
 
 /**
@@ -105,10 +241,13 @@ export async function removeEnded(tx: SystemTx, owner: string, ended: readonly O
 export async function postpone(tx: SystemTx, owner: string, deferred: readonly Outcome[]): Promise<Set<string>> {
   if (deferred.length === 0) return new Set();
   const rows = await tx.rows<{ id: string }>(sql`
-    update queue q set due_at = e.due_at, last_reply = e.reply, lease_owner = null, lease_until = null
+    update queue q set due_at = e.due_at, waiting = true, last_reply = e.reply, attempts = e.attempts,
+      destination = e.destination, lease_owner = null, lease_until = null
     from unnest(${deferred.map((one) => one.job.partnerId)}::uuid[], ${deferred.map((one) => one.job.deliveryId)}::uuid[],
-                ${deferred.map((one) => one.dueAt)}::timestamptz[], ${deferred.map((one) => one.reply)}::text[])
-      as e (partner_id, id, due_at, reply)
+                ${deferred.map((one) => one.dueAt)}::timestamptz[], ${deferred.map((one) => one.reply)}::text[],
+                ${deferred.map((one) => one.job.attempts - (one.untried === true ? 1 : 0))}::int[],
+                ${deferred.map((one) => one.waitsFor ?? null)}::text[])
+      as e (partner_id, id, due_at, reply, attempts, destination)
     where q.partner_id = e.partner_id and q.delivery_id = e.id and q.lease_owner = ${owner}
     returning q.delivery_id as id`);
   return new Set(rows.map((row) => row.id));

@@ -21,6 +21,10 @@ export interface RelayResult {
   readonly replies: ReadonlyMap<string, RelayReply>;
   /** Not null: no server answered, or it broke off. */
   readonly failure: string | null;
+  /** No session could be opened. */
+  readonly unreached?: true;
+  /** Our own failure, which says nothing of the server. */
+  readonly ours?: true;
 }
 
 export interface Parcel {
@@ -77,7 +81,7 @@ export class Relay {
       return this.#finish(key, kept, first);
     } catch (error) {
       kept?.connection.close();
-      return failed(parcel, error);
+      return { ...failed(parcel, error), unreached: true };
     }
   }
 
@@ -152,9 +156,12 @@ export class Relay {
     try {
       message = await parcel.open();
     } catch (error) {
-      // Our own failure, which says nothing of the server.
       const text = `4.3.0 ${error instanceof Error ? error.message : 'the message could not be read'}`;
-      return { replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])), failure: null };
+      return {
+        replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])),
+        failure: null,
+        ours: true,
+      };
     }
     const envelope = {
       from: parcel.sender,
