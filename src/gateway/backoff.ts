@@ -121,7 +121,8 @@ export function wakeDestinations(tx: SystemTx, batch: number): Promise<number> {
         where q.destination = due.destination and q.waiting and q.lease_until is null
         order by q.attempts, q.queued_at limit due.take for update skip locked) as r)
     update queue q set waiting = false, destination = null, due_at = ${tx.now}
-    from woken w where q.partner_id = w.partner_id and q.delivery_id = w.delivery_id`);
+    from unnest((select array_agg(partner_id) from woken), (select array_agg(delivery_id) from woken)) as e (partner_id, id)
+    where q.partner_id = e.partner_id and q.delivery_id = e.id`);
 }
 
 /** Forgets destinations that nothing waits for: open and whole again, or parked with their pause long over. */

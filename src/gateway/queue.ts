@@ -161,7 +161,9 @@ export function claimStatement(now: Date, owner: string, want: Want): Sql {
         order by q.due_at limit ${rows} for update skip locked) as r),
     taken as (
       update queue q set lease_owner = ${owner}, lease_until = ${until}
-      from due where q.partner_id = due.partner_id and q.delivery_id = due.delivery_id
+      -- As arrays: the planner takes them for few, and looks the rows up instead of reading the table.
+      from unnest((select array_agg(partner_id) from due), (select array_agg(delivery_id) from due)) as e (partner_id, id)
+      where q.partner_id = e.partner_id and q.delivery_id = e.id
       returning q.*)
     select q.partner_id as "partnerId", q.delivery_id as "deliveryId", q.client_id as "clientId", q.message_id as "messageId",
            d.mailbox_id as "mailboxId", q.content_id as "contentId", q.sender, q.recipient, q.domain, d.domain as "ownDomain",
@@ -185,7 +187,8 @@ export function wakeDue(tx: SystemTx, limit: number): Promise<number> {
       where (q.waiting or q.lease_until is not null) and coalesce(q.lease_until, q.due_at) <= ${tx.now}
       order by coalesce(q.lease_until, q.due_at) limit ${limit} for update skip locked)
     update queue q set waiting = q.due_at > ${tx.now}, destination = null, lease_owner = null, lease_until = null
-    from due where q.partner_id = due.partner_id and q.delivery_id = due.delivery_id`);
+    from unnest((select array_agg(partner_id) from due), (select array_agg(delivery_id) from due)) as e (partner_id, id)
+    where q.partner_id = e.partner_id and q.delivery_id = e.id`);
 }
 
 /** Gives back rows that were leased and not tried. */
