@@ -213,7 +213,8 @@ async function deliverGroup(worker: Worker, group: Group): Promise<boolean> {
     const gate = gates.get(key);
     const change = gate?.open === true ? destinations.note(key, gate, sign, deps.clock.now()) : null;
     if (change !== null) changes.push(change);
-    return sign === 'ok' || sign === 'soft' || sign === 'nothing' ? undefined : key;
+    const isTrouble = sign !== 'ok' && sign !== 'soft' && sign !== 'nothing';
+    return isTrouble && destinations.isParked(key) ? key : undefined;
   };
   const { result, states, waitsFor, parked } = await trySend(worker, group, enter, leave);
   const now = deps.clock.now();
@@ -320,7 +321,8 @@ async function trySend(
     if (key !== undefined) {
       const { partnerId, clientId } = first;
       states.push({ partnerId, clientId, host, port, error: result.failure?.slice(0, 500) ?? null });
-      waitsFor = leave(key, signOf(result)) ?? waitsFor;
+      // The last one counts: where a server answers, mail does not wait for a better one's return.
+      waitsFor = leave(key, signOf(result));
     }
     if (result.failure === null) break;
   }

@@ -80,6 +80,10 @@ export class Destinations {
       this.#keep({ ...state, failures: 0, parkedUntil: null, epoch: state.epoch + 1 });
       return { does: 'open', destination: key, epoch: state.epoch };
     }
+    if (sign === 'soft' && entered.isProbe && state?.reason !== 'refusing') {
+      // It answers again, if only to this message; refusals in a row are counted from here.
+      return this.note(key, entered, 'ok', now);
+    }
     if (sign === 'soft' && !entered.isProbe) {
       const soft = (this.#soft.get(key) ?? 0) + 1;
       this.#soft.set(key, soft);
@@ -99,6 +103,11 @@ export class Destinations {
     };
     this.#keep(next);
     return { does: 'park', state: next, since: now, epoch: entered.epoch };
+  }
+
+  /** Whether it is in trouble, so that its rows may wait for its return. */
+  isParked(key: string): boolean {
+    return isParked(this.#states.get(key));
   }
 
   /** The changes have been written, or could not be: the table is the truth again. */

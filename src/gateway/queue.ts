@@ -69,15 +69,34 @@ export const ANY = { after: null, afterDomains: new Map<string, string>(), fullL
 
 export const laneKey = ({ clientId, direction }: Omit<Lane, 'partnerId'>): string => `${clientId} ${direction}`;
 
-type Row = Omit<Job, 'strip'> & { readonly reasons: readonly Reason[] };
+interface Row extends Omit<Job, 'strip' | 'deliveryId'> {
+  /** Null: nothing was taken. */
+  readonly deliveryId: string | null;
+  readonly reasons: readonly Reason[];
+  readonly lastLane: string | null;
+}
+
+export interface Turn {
+  readonly jobs: readonly Job[];
+  /** The lane that the circle has come to, whether it had anything to take or not; null: no lane had its turn. */
+  readonly last: Lane | null;
+}
 
 /**
  * Leases rows that are ready and free, lane by lane and domain by domain, in the order of their due times. Other workers skip
  * them until the lease ends, which a worker that died leaves behind.
  */
-export async function claim(tx: SystemTx, owner: string, want: Want): Promise<Job[]> {
+export async function claim(tx: SystemTx, owner: string, want: Want): Promise<Turn> {
   const rows = await tx.rows<Row>(claimStatement(tx.now, owner, want));
-  return rows.map(({ reasons, ...row }) => ({ ...row, strip: row.transform === 'strip' ? stripClasses(reasons) : [] }));
+  const [partnerId = '', clientId = '', direction] = rows[0]?.lastLane?.split(' ') ?? [];
+  const last: Lane | null =
+    direction === 'inbound' || direction === 'outbound' ? { partnerId, clientId, direction } : null;
+  const jobs = rows.flatMap(({ reasons, lastLane: _, deliveryId, ...row }) =>
+    deliveryId === null
+      ? []
+      : [{ ...row, deliveryId, strip: row.transform === 'strip' ? stripClasses(reasons) : [] } as Job],
+  );
+  return { jobs, last };
 }
 
 /**
@@ -170,10 +189,11 @@ export function claimStatement(now: Date, owner: string, want: Want): Sql {
            q.kind, q.direction, d.transform, d.reasons, d.verdict, d.disposition, q.attempts + 1 as attempts,
            q.queued_at as "queuedAt", q.expires_at as "expiresAt", d.accepted_at as "acceptedAt", m.bytes, m.helo,
            m.remote_address as "remoteAddress", m.tls, m.received_at as "receivedAt",
-           m.authentication_results as "authenticationResults"
-    from taken q
-    join deliveries d on d.partner_id = q.partner_id and d.id = q.delivery_id
-    join messages m on m.partner_id = q.partner_id and m.id = q.message_id
+           m.authentication_results as "authenticationResults", turn.last_lane as "lastLane"
+    from (select (array_agg(l.partner_id || ' ' || l.name))[count(*)] as last_lane from lanes l) as turn
+    left join taken q on true
+    left join deliveries d on d.partner_id = q.partner_id and d.id = q.delivery_id
+    left join messages m on m.partner_id = q.partner_id and m.id = q.message_id
     order by q.queued_at, q.delivery_id`;
 }
 

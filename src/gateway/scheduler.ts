@@ -12,9 +12,11 @@ import { Slots } from './slots.ts';
 const WAKE_BATCH = 1_000;
 /** What one claim takes of a lane: domains, and rows of each. A lane holds at most `LANE_ROWS` rows that wait for a slot. */
 const DOMAINS = 4;
-const ROWS = 25;
+const ROWS = 100;
 const LANE_ROWS = 200;
 const CURSORS_MAX = 10_000;
+/** Claims in a row that take nothing, before the next look: lanes whose rows are for other nodes are passed by. */
+const EMPTY_MAX = 10;
 const EVERYTHING = { ...ANY, lanes: 1_000, domains: 1_000, rows: 1_000 };
 const DRAIN_ROWS = 10_000;
 /** Rows that have waited for a slot for longer than this are given back, so that their lease does not end under way. */
@@ -52,6 +54,7 @@ export class Scheduler<G extends Parcelled> {
   readonly #slots: Slots;
   readonly #afterDomains = new Map<string, string>();
   #after: Lane | null = null;
+  #empty = 0;
   #running: Promise<void> | null = null;
   #isDirty = false;
   #isLooking = false;
@@ -108,7 +111,7 @@ export class Scheduler<G extends Parcelled> {
       const ends: Promise<number>[] = [];
       let rows = 0;
       while (rows < DRAIN_ROWS) {
-        const jobs = await db.system((tx) => claim(tx, owner, EVERYTHING));
+        const { jobs } = await db.system((tx) => claim(tx, owner, EVERYTHING));
         if (jobs.length === 0) break;
         rows += jobs.length;
         ends.push((await this.#place(jobs)).tried);
@@ -132,7 +135,7 @@ export class Scheduler<G extends Parcelled> {
         // The end of whatever holds the slots wakes us.
         if (this.#slots.free === 0) break;
         this.#isDirty = false;
-        if ((await this.#fill()) > 0) this.#isDirty = true;
+        if (await this.#fill()) this.#isDirty = true;
       } catch (error) {
         const facts = { err: error, code: errorCode(error) };
         this.#deps.logger.warn(facts, 'the queue could not be worked on, it is tried again');
@@ -157,8 +160,8 @@ export class Scheduler<G extends Parcelled> {
     return rows >= WAKE_BATCH;
   }
 
-  /** One claim for the slots that are free; answers the number of rows. */
-  async #fill(): Promise<number> {
+  /** One claim for the slots that are free; answers whether another may find something. */
+  async #fill(): Promise<boolean> {
     const { db, owner } = this.#deps;
     const lanes = this.#slots.lanes();
     const want = {
@@ -170,11 +173,16 @@ export class Scheduler<G extends Parcelled> {
       fullLanes: lanes.filter((name) => this.#slots.isLaneFull(name, LANE_ROWS)),
       fullDomains: lanes.flatMap((name) => this.#slots.domains(name).map((domain) => `${name} ${domain}`)),
     };
-    const jobs = await db.system((tx) => claim(tx, owner, want));
-    this.#remember(jobs);
+    const { jobs, last } = await db.system((tx) => claim(tx, owner, want));
+    this.#after = last ?? this.#after;
+    this.#empty = jobs.length > 0 || last === null ? 0 : this.#empty + 1;
+    this.#rememberDomains(jobs);
     await this.#place(jobs);
     this.#slots.pump();
-    return jobs.length;
+    if (jobs.length > 0) return true;
+    const isMore = last !== null && this.#empty < EMPTY_MAX;
+    if (!isMore) this.#empty = 0;
+    return isMore;
   }
 
   /** Hands rows to the slots. `tried` comes when all of them have ended: how many were tried. */
@@ -217,12 +225,8 @@ export class Scheduler<G extends Parcelled> {
     return false;
   }
 
-  /** Where the next claim goes on: behind the lane, and in each lane behind the domain, that came last in the circle. */
-  #remember(jobs: readonly Job[]): void {
-    const lanes = new Map(jobs.map((job) => [`${job.partnerId} ${laneKey(job)}`, job]));
-    const at = this.#after === null ? '' : `${this.#after.partnerId} ${laneKey(this.#after)}`;
-    const last = lastInCircle([...lanes.keys()], at);
-    if (last !== undefined) this.#after = lanes.get(last) ?? this.#after;
+  /** Where the next claim goes on in each lane: behind the domain that came last in its circle. */
+  #rememberDomains(jobs: readonly Job[]): void {
     if (this.#afterDomains.size > CURSORS_MAX) this.#afterDomains.clear();
     for (const [name, rows] of groupBy(jobs, laneKey)) {
       const domains = [...new Set(rows.map((job) => job.domain))];

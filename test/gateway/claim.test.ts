@@ -11,6 +11,7 @@ import {
   type Lane,
   laneKey,
   postpone,
+  type Turn,
   type Want,
   wakeDue,
 } from '../../src/gateway/queue.ts';
@@ -32,20 +33,24 @@ async function openQueue(t: TestContext, clients: number) {
 
 const WANT = { ...ANY, lanes: 100, domains: 4, rows: 25 };
 
+async function take(db: Database, owner: string, want: Want) {
+  return (await db.system((tx) => claim(tx, owner, want))).jobs;
+}
+
 test('a claim gives every client its turn, whatever one of them has queued before', async (t) => {
   const { db, clock, clientIds, fill } = await openQueue(t, 8);
   const [flood = '', ...others] = clientIds;
   await fill({ clientIds: [flood], rows: 5_000 });
   clock.advance(60_000);
   await fill({ clientIds: others, rows: others.length * 3 });
-  const jobs = await db.system((tx) => claim(tx, 'one', WANT));
+  const jobs = await take(db, 'one', WANT);
   const of = (id: string) => jobs.filter((job) => job.clientId === id).length;
   assert.deepEqual([of(flood), ...others.map(of)], [25, ...others.map(() => 3)]);
   assert.ok(jobs.every((job) => job.attempts === 1));
 });
 
 test('claims go round: lanes, directions of a client, and domains of a lane', async (t) => {
-  const { db, clientIds, fill } = await openQueue(t, 4);
+  const { db, owner, clock, clientIds, fill } = await openQueue(t, 4);
   await fill({ clientIds, rows: 40 });
   await fill({
     clientIds: clientIds.slice(0, 1),
@@ -57,13 +62,27 @@ test('claims go round: lanes, directions of a client, and domains of a lane', as
   let after: Lane | null = null;
   for (let round = 0; round < 10; round += 1) {
     const want: Want = { ...WANT, after, lanes: 1, rows: 1, domains: 1 };
-    const [job] = await db.system((tx) => claim(tx, 'one', want));
+    const [job] = await take(db, 'one', want);
     assert.ok(job !== undefined);
     seen.push(laneKey(job));
     after = job;
   }
   assert.equal(new Set(seen.slice(0, 5)).size, 5, 'five lanes before the first comes again');
   assert.deepEqual(seen.slice(5), seen.slice(0, 5));
+
+  // Lanes that have nothing to take have had their turn all the same.
+  await owner.query(`update queue set due_at = $1`, [new Date(clock.now().getTime() + 60_000)]);
+  const turns = new Set<string>();
+  let last: Lane | null = null;
+  for (let round = 0; round < 5; round += 1) {
+    const turn: Turn = await db.system((tx) => claim(tx, 'one', { ...WANT, after: last, lanes: 1 }));
+    assert.deepEqual(turn.jobs, []);
+    assert.ok(turn.last !== null);
+    turns.add(laneKey(turn.last));
+    last = turn.last;
+  }
+  assert.equal(turns.size, 5);
+  await owner.query(`update queue set due_at = $1`, [clock.now()]);
 
   const lane = `${clientIds[0]} outbound`;
   const others = clientIds.map((id) => `${id} inbound`);
@@ -76,7 +95,7 @@ test('claims go round: lanes, directions of a client, and domains of a lane', as
       rows: 1,
       afterDomains: new Map([[lane, domain]]),
     };
-    return (await db.system((tx) => claim(tx, 'one', want))).map((job) => job.domain);
+    return (await take(db, 'one', want)).map((job) => job.domain);
   };
   assert.deepEqual(await domainAfter(''), ['a.example']);
   assert.deepEqual(await domainAfter('a.example'), ['b.example']);
@@ -92,21 +111,18 @@ test('a row is taken once, by one worker; not before its time, and again after t
   await fill({ clientIds, rows: 90 });
   await fill({ clientIds, rows: 30, waitMinutes: 10 });
   const all = { ...WANT, rows: 1_000 };
-  const [one, two] = await Promise.all([
-    db.system((tx) => claim(tx, 'one', { ...all, rows: 10 })),
-    db.system((tx) => claim(tx, 'two', all)),
-  ]);
+  const [one, two] = await Promise.all([take(db, 'one', { ...all, rows: 10 }), take(db, 'two', all)]);
   assert.equal(new Set([...one, ...two].map((job) => job.deliveryId)).size, one.length + two.length);
-  const rest = await db.system((tx) => claim(tx, 'one', all));
+  const rest = await take(db, 'one', all);
   assert.equal(one.length + two.length + rest.length, 90);
   clock.advance(600_000 + 1_000);
   assert.equal(await db.system((tx) => wakeDue(tx, 20)), 20, 'in bounded steps');
   assert.equal(await db.system((tx) => wakeDue(tx, 1_000)), 10);
-  assert.equal((await db.system((tx) => claim(tx, 'one', all))).length, 30);
+  assert.equal((await take(db, 'one', all)).length, 30);
   clock.advance(300_000);
   assert.equal(await db.system((tx) => wakeDue(tx, 1_000)), 90, 'what the first claims held');
   await db.system((tx) => giveBack(tx, 'two', two));
-  assert.equal((await db.system((tx) => claim(tx, 'three', all))).length, 90);
+  assert.equal((await take(db, 'three', all)).length, 90);
 });
 
 /** What the queue's statements read: rows by index, and whole scans. */
@@ -169,7 +185,7 @@ test('the cost of scheduling is flat: 100,000 deferred rows and 1,000 clients ar
 test('a deferral keeps its time, its destination and its count; a parked row has no attempt', async (t) => {
   const { db, owner, clock, clientIds, fill } = await openQueue(t, 1);
   await fill({ clientIds, rows: 2 });
-  const [tried, parked] = await db.system((tx) => claim(tx, 'one', WANT));
+  const [tried, parked] = await take(db, 'one', WANT);
   assert.ok(tried !== undefined && parked !== undefined);
   const dueAt = new Date(clock.now().getTime() + 60_000);
   const common = { end: 'deferred' as const, disposition: 'deferred', reply: 'later', dueAt };

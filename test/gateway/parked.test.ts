@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { type TestContext, test } from 'node:test';
+import { replaceRoutes } from '../../src/accounts/routes.ts';
 import { silentLogger } from '../../src/core/log.ts';
+import { partnerId } from '../../src/core/tenant.ts';
 import { signOf, slotsOf } from '../../src/gateway/backoff.ts';
 import { createDelivery } from '../../src/gateway/index.ts';
 import { zoneResolver } from '../../src/mail/resolver.ts';
@@ -217,6 +219,36 @@ test('a message that breaks the session of its server does not stop the others',
   assert.deepEqual(await backoff(), []);
   assert.ok(poisoned >= 1);
   assert.equal(server.seen.messages, 6);
+});
+
+test('a second server that answers: mail does not wait for the first one to return', async (t) => {
+  const says: Says = (step, text) => (step === 'RCPT' ? '451 4.7.1 Greylisted' : takesAll(step, text));
+  const { rig, server, queue, clientIds } = await openParked(t, refuses);
+  const second = await openRaw(t, says);
+  const partner = partnerId((await rig.owner.query('select partner_id as id from clients')).rows[0]?.id);
+  const relays = [server.port, second.port].map((port) => ({ host: '127.0.0.1', port }));
+  await rig.db.tenant(partner, (tx) => replaceRoutes(tx, clientIds[0] ?? '', relays));
+  await queue(1);
+  assert.equal(await rig.delivery.drainOnce(), 1);
+  const { rows } = await rig.owner.query('select destination, due_at from queue');
+  assert.deepEqual(rows, [{ destination: null, due_at: new Date(rig.clock.now().getTime() + 300 * SECOND) }]);
+  assert.deepEqual([server.seen.connections, second.seen.connections], [1, 1]);
+  await queue(1);
+  assert.equal(await rig.delivery.drainOnce(), 1, 'the parked one is passed over');
+  assert.deepEqual([server.seen.connections, second.seen.connections], [1, 2]);
+  // A probe that is answered, with a refusal of its message only, finds the server back.
+  const { rows: before } = await rig.owner.query(
+    'select count(*)::int as n from destination_backoff where failures > 0',
+  );
+  assert.equal(before[0]?.n, 1);
+  await server.close();
+  await openRaw(t, says, server.port);
+  rig.clock.advance(300 * SECOND);
+  await rig.delivery.drainOnce();
+  const { rows: after } = await rig.owner.query(
+    'select count(*)::int as n from destination_backoff where failures > 0',
+  );
+  assert.equal(after[0]?.n, 0);
 });
 
 test('a slow destination holds its bound; the rest of the mail does not wait for it', async (t) => {

@@ -199,7 +199,7 @@ async function play(db: Database, clients: readonly Client[], one: Step): Promis
     await db.system((tx) => appendEvents(tx, [makeEvent({ ...common, ...nothing, occurredAt: tx.now })]));
   } else if (one.does === 'try') {
     const owner = `owner ${one.owner}`;
-    const jobs = await db.system(async (tx) => {
+    const { jobs } = await db.system(async (tx) => {
       await wakeDue(tx, 1_000);
       return claim(tx, owner, { ...ANY, lanes: one.ends.length, domains: 1, rows: 1 });
     });
