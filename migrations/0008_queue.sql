@@ -27,10 +27,10 @@ create trigger queue_direction before insert on queue for each row when (new.dir
   execute function queue_direction();
 alter table queue alter column direction set not null;
 
--- Rows that may go now and that nobody holds: clients, their destinations, and each one's oldest are found by stepping
+-- Rows that may go now, that no worker has and no person holds: clients, their destinations, and each one's oldest are found by stepping
 -- through this index, whatever else waits.
 create index queue_ready on queue (partner_id, client_id, direction, domain, due_at)
-  where not waiting and lease_until is null;
+  where not waiting and lease_until is null and held_at is null;
 -- Rows whose time or whose holder's lease comes to an end.
 create index queue_wait on queue (coalesce(lease_until, due_at)) where waiting or lease_until is not null;
 create index queue_destination on queue (destination, attempts, queued_at) where destination is not null;
@@ -58,3 +58,5 @@ create table destination_backoff (
 );
 create index destination_backoff_parked on destination_backoff (parked_until);
 grant select, insert, update, delete on destination_backoff to tollgate_system;
+-- Who flushes a client's queue wants its destinations probed now.
+grant select (destination, parked_until), update (parked_until) on destination_backoff to tollgate_app;

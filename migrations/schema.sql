@@ -1,5 +1,6 @@
 CREATE OR REPLACE FUNCTION public.current_partner() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $function$ select nullif(current_setting('app.partner', true), '')::uuid $function$ ;
 CREATE OR REPLACE FUNCTION public.queue_direction() RETURNS trigger LANGUAGE plpgsql AS $function$ begin select d.direction into new.direction from deliveries d where d.partner_id = new.partner_id and d.id = new.delivery_id; return new; end $function$ ;
+CREATE OR REPLACE FUNCTION public.region_allows(partner uuid, client uuid, delivery uuid, node_region text) RETURNS boolean LANGUAGE sql STABLE AS $function$ select coalesce( (select coalesce(region_allows.node_region = any(s.regions), false) from region_strategies s where s.partner_id = region_allows.partner and s.client_id = region_allows.client and (s.domain is null or s.domain = (select d.domain from deliveries d where d.partner_id = region_allows.partner and d.id = region_allows.delivery)) order by s.domain nulls last limit 1), true) $function$ ;
 
 create table addresses (
   partner_id uuid not null,
@@ -83,7 +84,32 @@ create table deliveries (
   released_at timestamp with time zone,
   released_by text,
   release_due_at timestamp with time zone,
-  remote_reply text
+  remote_reply text,
+  dsn_notify text,
+  dsn_orcpt text
+);
+create table delivery_attempts (
+  partner_id uuid not null,
+  delivery_id uuid not null,
+  id uuid not null,
+  at timestamp with time zone not null,
+  node text not null,
+  node_region text,
+  host text not null,
+  address text,
+  port integer not null,
+  region text,
+  tls_version text,
+  tls_cipher text,
+  tls_verified boolean,
+  code integer not null,
+  reply text not null,
+  duration_ms integer not null,
+  path text not null default 'direct'::text
+);
+create table delivery_counters (
+  name text not null,
+  value bigint not null default 0
 );
 create table destination_backoff (
   destination text not null,
@@ -94,6 +120,19 @@ create table destination_backoff (
   slots integer,
   slots_at timestamp with time zone,
   since timestamp with time zone not null
+);
+create table dkim_keys (
+  partner_id uuid not null,
+  client_id uuid not null,
+  id uuid not null,
+  domain text not null,
+  selector text not null,
+  algorithm text not null,
+  private_key bytea not null,
+  public_key text not null,
+  created_at timestamp with time zone not null,
+  activated_at timestamp with time zone,
+  retired_at timestamp with time zone
 );
 create table domains (
   partner_id uuid not null,
@@ -196,7 +235,9 @@ create table mailboxes (
   kind text not null,
   status text not null default 'active'::text,
   created_at timestamp with time zone not null,
-  updated_at timestamp with time zone not null
+  updated_at timestamp with time zone not null,
+  forward_to text,
+  forward_keep boolean not null default true
 );
 create table messages (
   partner_id uuid not null,
@@ -216,7 +257,18 @@ create table messages (
   sha256 bytea not null,
   authentication_results text,
   received_at timestamp with time zone not null,
-  node text not null
+  node text not null,
+  dsn_ret text,
+  dsn_envid text,
+  smtp_utf8 boolean not null default false
+);
+create table mta_sts_policies (
+  domain text not null,
+  policy_id text not null,
+  mode text not null,
+  mx text[] not null,
+  fetched_at timestamp with time zone not null,
+  expires_at timestamp with time zone not null
 );
 create table node_beats (
   node text not null,
@@ -225,6 +277,11 @@ create table node_beats (
   flushed_through timestamp with time zone not null,
   state text not null
 );
+create table node_regions (
+  node text not null,
+  region text not null,
+  seen_at timestamp with time zone not null
+);
 create table nodes (
   id text not null,
   role text not null,
@@ -232,6 +289,29 @@ create table nodes (
   heartbeat_at timestamp with time zone not null,
   flushed_through timestamp with time zone not null,
   state text not null
+);
+create table outbound_counts (
+  partner_id uuid not null,
+  scope text not null,
+  scope_id uuid not null,
+  bucket timestamp with time zone not null,
+  recipients bigint not null,
+  first_time bigint not null
+);
+create table outbound_known (
+  partner_id uuid not null,
+  scope text not null,
+  scope_id uuid not null,
+  recipient bytea not null,
+  seen_on date not null
+);
+create table outbound_limits (
+  partner_id uuid not null,
+  client_id uuid,
+  mailbox_id uuid,
+  recipients_per_hour integer,
+  first_time_per_day integer,
+  updated_at timestamp with time zone not null
 );
 create table partners (
   id uuid not null,
@@ -275,9 +355,21 @@ create table queue (
   lease_owner text,
   lease_until timestamp with time zone,
   last_reply text,
+  notice_due_at timestamp with time zone,
+  held_at timestamp with time zone,
+  held_reason text,
   direction text not null,
   waiting boolean not null default false,
   destination text
+);
+create table region_strategies (
+  partner_id uuid not null,
+  client_id uuid not null,
+  id uuid not null,
+  domain text,
+  regions text[] not null,
+  recipient_servers boolean not null default false,
+  created_at timestamp with time zone not null
 );
 create table report_runs (
   partner_id uuid not null,
@@ -393,13 +485,32 @@ create table routes (
   port integer not null,
   priority integer not null default 10,
   tls text not null default 'opportunistic'::text,
-  created_at timestamp with time zone not null
+  created_at timestamp with time zone not null,
+  kind text not null default 'relay'::text,
+  weight integer not null default 1,
+  region text
 );
 create table schema_migrations (
   version integer not null,
   name text not null,
   checksum text not null,
   applied_at timestamp with time zone not null default now()
+);
+create table server_probes (
+  partner_id uuid not null,
+  client_id uuid not null,
+  host text not null,
+  port integer not null,
+  state text,
+  since timestamp with time zone,
+  strikes integer not null default 0,
+  silent boolean not null default false,
+  latency_ms integer,
+  banner text,
+  certificate_until timestamp with time zone,
+  last_error text,
+  checked_at timestamp with time zone,
+  due_at timestamp with time zone not null
 );
 create table submission_credentials (
   partner_id uuid not null,
@@ -410,6 +521,13 @@ create table submission_credentials (
   secret bytea not null,
   created_at timestamp with time zone not null,
   revoked_at timestamp with time zone
+);
+create table submission_networks (
+  partner_id uuid not null,
+  client_id uuid not null,
+  id uuid not null,
+  network cidr not null,
+  created_at timestamp with time zone not null
 );
 create table subscriptions (
   partner_id uuid not null,
@@ -457,8 +575,17 @@ alter table deliveries add constraint deliveries_partner_id_client_id_fkey FOREI
 alter table deliveries add constraint deliveries_partner_id_message_id_fkey FOREIGN KEY (partner_id, message_id) REFERENCES messages(partner_id, id) ON DELETE CASCADE;
 alter table deliveries add constraint deliveries_pkey PRIMARY KEY (partner_id, id);
 alter table deliveries add constraint deliveries_transform_check CHECK ((transform = ANY (ARRAY['none'::text, 'tag'::text, 'strip'::text])));
+alter table delivery_attempts add constraint delivery_attempts_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table delivery_attempts add constraint delivery_attempts_path_check CHECK ((path = ANY (ARRAY['direct'::text, 'second_chance'::text])));
+alter table delivery_attempts add constraint delivery_attempts_pkey PRIMARY KEY (partner_id, delivery_id, id);
+alter table delivery_counters add constraint delivery_counters_pkey PRIMARY KEY (name);
 alter table destination_backoff add constraint destination_backoff_pkey PRIMARY KEY (destination);
 alter table destination_backoff add constraint destination_backoff_reason_check CHECK ((reason = ANY (ARRAY['no_answer'::text, 'closing'::text, 'too_many'::text, 'refusing'::text])));
+alter table dkim_keys add constraint dkim_keys_algorithm_check CHECK ((algorithm = ANY (ARRAY['rsa-sha256'::text, 'ed25519-sha256'::text])));
+alter table dkim_keys add constraint dkim_keys_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table dkim_keys add constraint dkim_keys_partner_id_domain_fkey FOREIGN KEY (partner_id, domain) REFERENCES domains(partner_id, name) ON DELETE CASCADE;
+alter table dkim_keys add constraint dkim_keys_partner_id_domain_selector_key UNIQUE (partner_id, domain, selector);
+alter table dkim_keys add constraint dkim_keys_pkey PRIMARY KEY (partner_id, id);
 alter table domains add constraint domains_name_check CHECK ((name = lower(name)));
 alter table domains add constraint domains_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table domains add constraint domains_pkey PRIMARY KEY (partner_id, name);
@@ -485,16 +612,36 @@ alter table list_entries add constraint list_entries_partner_id_fkey FOREIGN KEY
 alter table list_entries add constraint list_entries_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table list_entries add constraint list_entries_pattern_check CHECK ((pattern = lower(pattern)));
 alter table list_entries add constraint list_entries_pkey PRIMARY KEY (partner_id, id);
+alter table mailboxes add constraint mailboxes_forward_to_check CHECK ((forward_to = lower(forward_to)));
 alter table mailboxes add constraint mailboxes_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'shared'::text, 'resource'::text, 'group'::text, 'contact'::text])));
 alter table mailboxes add constraint mailboxes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table mailboxes add constraint mailboxes_pkey PRIMARY KEY (partner_id, id);
 alter table mailboxes add constraint mailboxes_status_check CHECK ((status = ANY (ARRAY['active'::text, 'blocked'::text, 'deleted'::text])));
 alter table messages add constraint messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
+alter table messages add constraint messages_dsn_ret_check CHECK ((dsn_ret = ANY (ARRAY['FULL'::text, 'HDRS'::text])));
 alter table messages add constraint messages_pkey PRIMARY KEY (partner_id, id);
+alter table mta_sts_policies add constraint mta_sts_policies_domain_check CHECK (((length(domain) >= 1) AND (length(domain) <= 255)));
+alter table mta_sts_policies add constraint mta_sts_policies_mode_check CHECK ((mode = ANY (ARRAY['enforce'::text, 'testing'::text, 'none'::text])));
+alter table mta_sts_policies add constraint mta_sts_policies_pkey PRIMARY KEY (domain);
 alter table node_beats add constraint node_beats_pkey PRIMARY KEY (node, xid);
 alter table node_beats add constraint node_beats_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
+alter table node_regions add constraint node_regions_pkey PRIMARY KEY (node);
 alter table nodes add constraint nodes_pkey PRIMARY KEY (id);
 alter table nodes add constraint nodes_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
+alter table outbound_counts add constraint outbound_counts_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table outbound_counts add constraint outbound_counts_pkey PRIMARY KEY (partner_id, scope, scope_id, bucket);
+alter table outbound_counts add constraint outbound_counts_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'client'::text, 'partner'::text])));
+alter table outbound_known add constraint outbound_known_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table outbound_known add constraint outbound_known_pkey PRIMARY KEY (partner_id, scope, scope_id, recipient);
+alter table outbound_known add constraint outbound_known_recipient_check CHECK ((length(recipient) = 16));
+alter table outbound_known add constraint outbound_known_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'client'::text])));
+alter table outbound_limits add constraint outbound_limits_check CHECK (((mailbox_id IS NULL) OR (client_id IS NOT NULL)));
+alter table outbound_limits add constraint outbound_limits_first_time_per_day_check CHECK ((first_time_per_day >= 0));
+alter table outbound_limits add constraint outbound_limits_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table outbound_limits add constraint outbound_limits_partner_id_client_id_mailbox_id_key UNIQUE NULLS NOT DISTINCT (partner_id, client_id, mailbox_id);
+alter table outbound_limits add constraint outbound_limits_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table outbound_limits add constraint outbound_limits_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table outbound_limits add constraint outbound_limits_recipients_per_hour_check CHECK ((recipients_per_hour >= 0));
 alter table partners add constraint partners_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)));
 alter table partners add constraint partners_pkey PRIMARY KEY (id);
 alter table psa_connections add constraint psa_connections_kind_check CHECK ((kind = ANY (ARRAY['connectwise'::text, 'autotask'::text])));
@@ -504,10 +651,14 @@ alter table psa_mappings add constraint psa_mappings_partner_id_client_id_fkey F
 alter table psa_mappings add constraint psa_mappings_partner_id_connection_id_fkey FOREIGN KEY (partner_id, connection_id) REFERENCES psa_connections(partner_id, id) ON DELETE CASCADE;
 alter table psa_mappings add constraint psa_mappings_pkey PRIMARY KEY (partner_id, client_id);
 alter table psa_mappings add constraint psa_mappings_state_check CHECK ((state = ANY (ARRAY['ok'::text, 'needs_attention'::text])));
+alter table queue add constraint queue_check CHECK (((held_at IS NULL) = (held_reason IS NULL)));
 alter table queue add constraint queue_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
-alter table queue add constraint queue_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'release'::text, 'dsn'::text])));
+alter table queue add constraint queue_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'release'::text, 'dsn'::text, 'forward'::text, 'return'::text])));
 alter table queue add constraint queue_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
 alter table queue add constraint queue_pkey PRIMARY KEY (partner_id, delivery_id);
+alter table region_strategies add constraint region_strategies_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table region_strategies add constraint region_strategies_pkey PRIMARY KEY (partner_id, id);
+alter table region_strategies add constraint region_strategies_regions_check CHECK (((cardinality(regions) >= 1) AND (cardinality(regions) <= 16)));
 alter table report_runs add constraint report_runs_document_state_check CHECK ((document_state = ANY (ARRAY['none'::text, 'wanted'::text, 'sending'::text, 'sent'::text, 'failed'::text])));
 alter table report_runs add constraint report_runs_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table report_runs add constraint report_runs_partner_id_client_id_report_period_from_period__key UNIQUE (partner_id, client_id, report, period_from, period_to, version);
@@ -527,15 +678,25 @@ alter table rollup_watermarks add constraint rollup_watermarks_state_check CHECK
 alter table route_health add constraint route_health_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table route_health add constraint route_health_pkey PRIMARY KEY (partner_id, client_id, host, port);
 alter table route_health add constraint route_health_state_check CHECK ((state = ANY (ARRAY['up'::text, 'down'::text])));
+alter table routes add constraint routes_host CHECK ((((kind = 'mx'::text) AND (region IS NULL)) OR ((kind = 'relay'::text) AND (host <> ''::text))));
+alter table routes add constraint routes_kind_check CHECK ((kind = ANY (ARRAY['relay'::text, 'mx'::text])));
 alter table routes add constraint routes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table routes add constraint routes_pkey PRIMARY KEY (partner_id, id);
 alter table routes add constraint routes_port_check CHECK (((port >= 1) AND (port <= 65535)));
+alter table routes add constraint routes_region_check CHECK ((region ~ '^[a-z0-9][a-z0-9-]{0,31}$'::text));
 alter table routes add constraint routes_tls_check CHECK ((tls = ANY (ARRAY['none'::text, 'opportunistic'::text, 'required'::text])));
+alter table routes add constraint routes_weight_check CHECK (((weight >= 1) AND (weight <= 1000)));
 alter table schema_migrations add constraint schema_migrations_pkey PRIMARY KEY (version);
+alter table server_probes add constraint server_probes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table server_probes add constraint server_probes_pkey PRIMARY KEY (partner_id, client_id, host, port);
+alter table server_probes add constraint server_probes_port_check CHECK (((port >= 1) AND (port <= 65535)));
+alter table server_probes add constraint server_probes_state_check CHECK ((state = ANY (ARRAY['up'::text, 'slow'::text, 'failing'::text, 'down'::text])));
 alter table submission_credentials add constraint submission_credentials_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table submission_credentials add constraint submission_credentials_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table submission_credentials add constraint submission_credentials_pkey PRIMARY KEY (partner_id, id);
 alter table submission_credentials add constraint submission_credentials_username_check CHECK ((username = lower(username)));
+alter table submission_networks add constraint submission_networks_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table submission_networks add constraint submission_networks_pkey PRIMARY KEY (partner_id, id);
 alter table subscriptions add constraint subscriptions_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table subscriptions add constraint subscriptions_partner_id_connection_id_fkey FOREIGN KEY (partner_id, connection_id) REFERENCES psa_connections(partner_id, id) ON DELETE CASCADE;
 alter table subscriptions add constraint subscriptions_pkey PRIMARY KEY (partner_id, client_id, product);
@@ -550,12 +711,16 @@ CREATE UNIQUE INDEX api_keys_id ON public.api_keys USING btree (id);
 CREATE INDEX audit_at ON public.audit USING btree (partner_id, at DESC);
 CREATE UNIQUE INDEX billing_plans_applying ON public.billing_plans USING btree (partner_id) WHERE (state = 'applying'::text);
 CREATE INDEX billing_plans_list ON public.billing_plans USING btree (partner_id, created_at DESC, id DESC);
+CREATE INDEX clients_return ON public.clients USING btree ("right"((id)::text, 10));
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
+CREATE INDEX deliveries_outbound_malware ON public.deliveries USING btree (accepted_at) WHERE ((direction = 'outbound'::text) AND (verdict = 'malware'::text));
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
 CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
 CREATE INDEX destination_backoff_parked ON public.destination_backoff USING btree (parked_until);
+CREATE UNIQUE INDEX dkim_keys_active ON public.dkim_keys USING btree (partner_id, domain, algorithm) WHERE ((activated_at IS NOT NULL) AND (retired_at IS NULL));
+CREATE INDEX dkim_keys_client ON public.dkim_keys USING btree (partner_id, client_id);
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
 CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
 CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
@@ -577,16 +742,25 @@ CREATE INDEX mailboxes_client ON public.mailboxes USING btree (partner_id, clien
 CREATE INDEX mailboxes_updated ON public.mailboxes USING btree (partner_id, client_id, updated_at);
 CREATE INDEX messages_content ON public.messages USING btree (content_id);
 CREATE INDEX messages_received ON public.messages USING btree (partner_id, received_at DESC);
+CREATE INDEX outbound_counts_bucket ON public.outbound_counts USING btree (bucket);
+CREATE INDEX outbound_known_seen ON public.outbound_known USING btree (seen_on);
+CREATE INDEX outbound_limits_client ON public.outbound_limits USING btree (partner_id, client_id);
+CREATE INDEX outbound_limits_mailbox ON public.outbound_limits USING btree (partner_id, mailbox_id);
 CREATE INDEX psa_mappings_connection ON public.psa_mappings USING btree (partner_id, connection_id);
 CREATE INDEX queue_client ON public.queue USING btree (partner_id, client_id);
 CREATE INDEX queue_destination ON public.queue USING btree (destination, attempts, queued_at) WHERE (destination IS NOT NULL);
-CREATE INDEX queue_ready ON public.queue USING btree (partner_id, client_id, direction, domain, due_at) WHERE ((NOT waiting) AND (lease_until IS NULL));
+CREATE INDEX queue_held ON public.queue USING btree (partner_id, client_id, held_at, delivery_id) WHERE (held_at IS NOT NULL);
+CREATE INDEX queue_notice ON public.queue USING btree (notice_due_at) WHERE (notice_due_at IS NOT NULL);
+CREATE INDEX queue_ready ON public.queue USING btree (partner_id, client_id, direction, domain, due_at) WHERE ((NOT waiting) AND (lease_until IS NULL) AND (held_at IS NULL));
 CREATE INDEX queue_wait ON public.queue USING btree (COALESCE(lease_until, due_at)) WHERE (waiting OR (lease_until IS NOT NULL));
+CREATE UNIQUE INDEX region_strategies_of ON public.region_strategies USING btree (partner_id, client_id, COALESCE(domain, ''::text));
 CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'rendering'::text]));
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
 CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
 CREATE INDEX routes_client ON public.routes USING btree (partner_id, client_id);
+CREATE INDEX server_probes_due ON public.server_probes USING btree (due_at);
 CREATE UNIQUE INDEX submission_credentials_username ON public.submission_credentials USING btree (username);
+CREATE INDEX submission_networks_client ON public.submission_networks USING btree (partner_id, client_id);
 CREATE INDEX subscriptions_connection ON public.subscriptions USING btree (partner_id, connection_id);
 CREATE UNIQUE INDEX subscriptions_line ON public.subscriptions USING btree (partner_id, connection_id, contract_id, line_id);
 
@@ -604,6 +778,10 @@ create policy system on clients for ALL to tollgate_system using (true) with che
 create policy tenant on clients for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on deliveries for ALL to tollgate_system using (true) with check (true);
 create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on delivery_attempts for ALL to tollgate_system using (true) with check (true);
+create policy tenant on delivery_attempts for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on dkim_keys for ALL to tollgate_system using (true) with check (true);
+create policy tenant on dkim_keys for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on domains for ALL to tollgate_system using (true) with check (true);
 create policy tenant on domains for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on group_members for ALL to tollgate_system using (true) with check (true);
@@ -618,6 +796,12 @@ create policy system on mailboxes for ALL to tollgate_system using (true) with c
 create policy tenant on mailboxes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on messages for ALL to tollgate_system using (true) with check (true);
 create policy tenant on messages for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on outbound_counts for ALL to tollgate_system using (true) with check (true);
+create policy tenant on outbound_counts for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on outbound_known for ALL to tollgate_system using (true) with check (true);
+create policy tenant on outbound_known for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on outbound_limits for ALL to tollgate_system using (true) with check (true);
+create policy tenant on outbound_limits for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on partners for ALL to tollgate_system using (true) with check (true);
 create policy tenant on partners for ALL to tollgate_app using ((id = current_partner())) with check ((id = current_partner()));
 create policy system on psa_connections for ALL to tollgate_system using (true) with check (true);
@@ -626,6 +810,8 @@ create policy system on psa_mappings for ALL to tollgate_system using (true) wit
 create policy tenant on psa_mappings for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on queue for ALL to tollgate_system using (true) with check (true);
 create policy tenant on queue for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on region_strategies for ALL to tollgate_system using (true) with check (true);
+create policy tenant on region_strategies for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on report_runs for ALL to tollgate_system using (true) with check (true);
 create policy tenant on report_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_late for ALL to tollgate_system using (true) with check (true);
@@ -642,8 +828,12 @@ create policy system on route_health for ALL to tollgate_system using (true) wit
 create policy tenant on route_health for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on routes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on routes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on server_probes for ALL to tollgate_system using (true) with check (true);
+create policy tenant on server_probes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on submission_credentials for ALL to tollgate_system using (true) with check (true);
 create policy tenant on submission_credentials for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on submission_networks for ALL to tollgate_system using (true) with check (true);
+create policy tenant on submission_networks for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on subscriptions for ALL to tollgate_system using (true) with check (true);
 create policy tenant on subscriptions for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on usage_snapshots for ALL to tollgate_system using (true) with check (true);
@@ -656,6 +846,8 @@ alter table billing_lines force row level security;
 alter table billing_plans force row level security;
 alter table clients force row level security;
 alter table deliveries force row level security;
+alter table delivery_attempts force row level security;
+alter table dkim_keys force row level security;
 alter table domains force row level security;
 alter table group_members force row level security;
 alter table incidents force row level security;
@@ -664,10 +856,14 @@ alter table ledger_default force row level security;
 alter table list_entries force row level security;
 alter table mailboxes force row level security;
 alter table messages force row level security;
+alter table outbound_counts force row level security;
+alter table outbound_known force row level security;
+alter table outbound_limits force row level security;
 alter table partners force row level security;
 alter table psa_connections force row level security;
 alter table psa_mappings force row level security;
 alter table queue force row level security;
+alter table region_strategies force row level security;
 alter table report_runs force row level security;
 alter table rollup_late force row level security;
 alter table rollup_mailboxes force row level security;
@@ -676,7 +872,9 @@ alter table rollup_senders force row level security;
 alter table rollup_traffic force row level security;
 alter table route_health force row level security;
 alter table routes force row level security;
+alter table server_probes force row level security;
 alter table submission_credentials force row level security;
+alter table submission_networks force row level security;
 alter table subscriptions force row level security;
 alter table usage_snapshots force row level security;
 
@@ -694,7 +892,12 @@ grant delete, insert, select, update on clients to tollgate_app;
 grant delete, insert, select, update on clients to tollgate_system;
 grant delete, insert, select, update on deliveries to tollgate_app;
 grant delete, insert, select, update on deliveries to tollgate_system;
+grant select on delivery_attempts to tollgate_app;
+grant delete, insert, select, update on delivery_attempts to tollgate_system;
+grant select, update on delivery_counters to tollgate_system;
 grant delete, insert, select, update on destination_backoff to tollgate_system;
+grant delete, insert, select, update on dkim_keys to tollgate_app;
+grant delete, insert, select, update on dkim_keys to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;
 grant delete, insert, select, update on domains to tollgate_system;
 grant delete, insert, select, update on group_members to tollgate_app;
@@ -709,10 +912,19 @@ grant delete, insert, select, update on mailboxes to tollgate_app;
 grant delete, insert, select, update on mailboxes to tollgate_system;
 grant delete, insert, select, update on messages to tollgate_app;
 grant delete, insert, select, update on messages to tollgate_system;
+grant delete, insert, select, update on mta_sts_policies to tollgate_system;
 grant select on node_beats to tollgate_app;
 grant delete, insert, select, update on node_beats to tollgate_system;
+grant select on node_regions to tollgate_app;
+grant delete, insert, select, update on node_regions to tollgate_system;
 grant select on nodes to tollgate_app;
 grant delete, insert, select, update on nodes to tollgate_system;
+grant select on outbound_counts to tollgate_app;
+grant delete, insert, select, update on outbound_counts to tollgate_system;
+grant select on outbound_known to tollgate_app;
+grant delete, insert, select, update on outbound_known to tollgate_system;
+grant delete, insert, select, update on outbound_limits to tollgate_app;
+grant delete, insert, select, update on outbound_limits to tollgate_system;
 grant select, update on partners to tollgate_app;
 grant delete, insert, select, update on partners to tollgate_system;
 grant delete, insert, select, update on psa_connections to tollgate_app;
@@ -721,6 +933,8 @@ grant delete, insert, select, update on psa_mappings to tollgate_app;
 grant delete, insert, select, update on psa_mappings to tollgate_system;
 grant delete, insert, select, update on queue to tollgate_app;
 grant delete, insert, select, update on queue to tollgate_system;
+grant delete, insert, select, update on region_strategies to tollgate_app;
+grant delete, insert, select, update on region_strategies to tollgate_system;
 grant delete, insert, select, update on report_runs to tollgate_app;
 grant delete, insert, select, update on report_runs to tollgate_system;
 grant select on retention_floor to tollgate_app;
@@ -743,8 +957,12 @@ grant delete, insert, select, update on route_health to tollgate_app;
 grant delete, insert, select, update on route_health to tollgate_system;
 grant delete, insert, select, update on routes to tollgate_app;
 grant delete, insert, select, update on routes to tollgate_system;
+grant select on server_probes to tollgate_app;
+grant delete, insert, select, update on server_probes to tollgate_system;
 grant delete, insert, select, update on submission_credentials to tollgate_app;
 grant delete, insert, select, update on submission_credentials to tollgate_system;
+grant delete, insert, select, update on submission_networks to tollgate_app;
+grant delete, insert, select, update on submission_networks to tollgate_system;
 grant delete, insert, select, update on subscriptions to tollgate_app;
 grant delete, insert, select, update on subscriptions to tollgate_system;
 grant select on usage_snapshots to tollgate_app;

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createPsaFactory } from '../integrations/index.ts';
 import { getConnection } from './accounts/connections.ts';
+import { readCertificate } from './config/certificate.ts';
 import type { Config } from './config/config.ts';
 import { packageRoot } from './config/root.ts';
 import type { Secrets } from './config/secrets.ts';
@@ -9,7 +10,15 @@ import { type Clock, systemClock } from './core/clock.ts';
 import { type Logger, silentLogger } from './core/log.ts';
 import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
-import { createDelivery, createGateway, type Delivery, type Gateway, Spool } from './gateway/index.ts';
+import {
+  createDelivery,
+  createGateway,
+  type Delivery,
+  type Gateway,
+  Spool,
+  serverProbe,
+  watchCertificate,
+} from './gateway/index.ts';
 import { createHttp, type Http } from './http/server.ts';
 import { type JobHandlers, type JobName, runJob } from './jobs/handlers.ts';
 import { installJobs } from './jobs/install.ts';
@@ -22,6 +31,7 @@ import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.
 import { createPipeline } from './pipeline/create.ts';
 import { rollOnce } from './rollups/build.ts';
 import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
+import { makeSigning } from './wiring-outbound.ts';
 
 /** What a test or the demo puts in the place of a part. */
 export interface AppOverrides {
@@ -52,6 +62,7 @@ export interface Ready {
 
 const ROLL_MS = 500;
 const BEAT_MS = 500;
+const REVIVE_MS = 500;
 const JOB_CONCURRENCY = 4;
 const GRACE_MS = 2_000;
 const PARTITION_DAYS = 7;
@@ -83,6 +94,10 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
 
   const start = async (): Promise<Ready> => {
     await mkdir(reportFolder, { recursive: true, mode: 0o700 });
+    const revive = async () => {
+      if (await store.revive()) logger.error({}, 'the embedded PostgreSQL had ended and was started again');
+    };
+    parts.loop('database', REVIVE_MS, revive, logger);
     await ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS);
     db.observe(watermark);
     await watermark.beat();
@@ -92,21 +107,41 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const spool = await Spool.open(config.contentDir);
     const queue = await openJobs(store, config, logger);
     parts.add(() => queue.close());
-    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder };
+    const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
+    const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+    const probe = serverProbe({ resolver, hostName: config.hostName, allowPrivateHosts: config.allowPrivateHosts });
+    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder, probe, secrets, resolver };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
     if (config.roles.includes('gateway')) {
-      const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
-      const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+      const signing = await makeSigning(wired);
+      const srs = { domain: config.srsDomain, key: secrets.srsKey };
       const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
       parts.add(() => pipeline.close());
-      const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config });
+      const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config, signing, srs });
       await delivery.start();
       parts.add(() => delivery.stop());
-      const gateway: Gateway = createGateway({ db, clock, logger, spool, pipeline, config });
+      const { certificate } = config;
+      const tls = certificate === null ? null : readCertificate(certificate);
+      const gateway: Gateway = createGateway({
+        db,
+        clock,
+        logger,
+        spool,
+        pipeline,
+        resolver,
+        config: { ...config, tls },
+        srs,
+      });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));
+      if (certificate !== null) {
+        const files = [certificate.certFile, certificate.keyFile];
+        const use = gateway.useCertificate.bind(gateway);
+        const stopWatch = watchCertificate({ files, read: () => readCertificate(certificate), use, logger });
+        parts.add(async () => stopWatch());
+      }
     }
     if (config.roles.includes('worker')) {
       const run = handlers;

@@ -4,7 +4,9 @@ import { accountCommands } from './cli/accounts.ts';
 import type { Command, Values } from './cli/command.ts';
 import { domainCommands } from './cli/domain.ts';
 import { createLogger } from './cli/logger.ts';
+import { outboundCliCommands } from './cli/outbound.ts';
 import { printResult } from './cli/print.ts';
+import { routeCommands } from './cli/routes.ts';
 import { runDemo, runServe } from './cli/run.ts';
 import { readConfig } from './config/config.ts';
 import { packageVersion } from './config/root.ts';
@@ -16,7 +18,7 @@ import { openStore } from './db/store.ts';
 /** sysexits.h, and graphile-worker's 57 for a schema that is newer than the program. */
 const EXIT = { ok: 0, failed: 1, usage: 64, config: 78, newer: 57 } as const;
 
-const COMMANDS: readonly Command[] = [...accountCommands, ...domainCommands];
+const COMMANDS: readonly Command[] = [...accountCommands, ...outboundCliCommands, ...routeCommands, ...domainCommands];
 
 type Env = Readonly<Record<string, string | undefined>>;
 

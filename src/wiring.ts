@@ -11,22 +11,29 @@ import { approvePlan, createPlan } from './billing/plan.ts';
 import { usageOf } from './billing/read.ts';
 import { takeSnapshot } from './billing/usage.ts';
 import type { Config } from './config/config.ts';
+import type { Secrets } from './config/secrets.ts';
 import type { Clock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
 import { isId, newId } from './core/id.ts';
 import type { Logger } from './core/log.ts';
+import type { ServerProbe } from './core/probe.ts';
 import type { Psa } from './core/psa.ts';
-import type { TenantTx } from './db/db.ts';
+import type { SystemTx, TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
-import type { Spool } from './gateway/index.ts';
+import { hurry } from './gateway/flush.ts';
+import { type RouteState, recordHealth } from './gateway/health.ts';
+import { flushClient, forgetOldCounts, type Spool } from './gateway/index.ts';
 import type { Commands } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
+import type { Resolver } from './mail/resolver.ts';
 import { watchMappings } from './monitor/mappings.ts';
+import { watchOutbound } from './monitor/outbound.ts';
+import { probeServers } from './monitor/probes.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
 import { watchServers } from './monitor/servers.ts';
@@ -36,6 +43,7 @@ import { verify } from './rollups/verify.ts';
 import { resolveIncidentById } from './tickets/incidents.ts';
 import { incidentsBetween } from './tickets/read.ts';
 import { syncTickets } from './tickets/sync.ts';
+import { outboundCommands } from './wiring-outbound.ts';
 
 /** What the wiring joins; made by app.ts. */
 export interface Wired {
@@ -46,7 +54,10 @@ export interface Wired {
   readonly spool: Spool;
   readonly queue: JobQueue;
   readonly reportFolder: string;
+  readonly probe: ServerProbe;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
+  readonly secrets: Secrets;
+  readonly resolver: Resolver;
 }
 
 const PARTITION_DAYS = 7;
@@ -58,11 +69,23 @@ export function makeHandlers(wired: Wired): JobHandlers {
   const { config, store, clock, logger, spool, psaFor } = wired;
   const { db } = store;
   const files = reportFiles(wired.reportFolder);
+  let isProbing = false;
   return {
     'monitor.watch': async () => {
       await watchServers(db, clock, config.serverDownSeconds);
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
+      await watchOutbound(db);
+    },
+    // One round at a time: many servers that say nothing must not take the places of other jobs.
+    'servers.probe': async () => {
+      if (isProbing) return;
+      isProbing = true;
+      try {
+        await probeServers({ db, probe: wired.probe, recordHealth: recordHealthAndWake });
+      } finally {
+        isProbing = false;
+      }
     },
     'mappings.watch': async () => {
       await watchMappings({ db, psaFor, logger });
@@ -107,8 +130,16 @@ export function makeHandlers(wired: Wired): JobHandlers {
     'spool.sweep': async () => {
       await spool.sweep(db, clock);
     },
+    'outbound.sweep': async () => {
+      await db.system(forgetOldCounts);
+    },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };
+}
+
+/** What a probe saw of a server is known to delivery too: mail that waits for it is due when it is back. */
+async function recordHealthAndWake(tx: SystemTx, state: RouteState): Promise<void> {
+  if (await recordHealth(tx, state)) await hurry(tx, state.clientId);
 }
 
 /** What reports take from the domains that they may not import. */
@@ -122,16 +153,22 @@ export function makeCommands(wired: Wired): Commands {
   const { config, store, clock, logger, psaFor, queue } = wired;
   const { db } = store;
   return {
+    ...outboundCommands(wired),
     // Whether this caller may let malware out was decided by its scopes before.
     releaseDelivery: (tx, id, actor) => releaseDelivery(tx, id, actor, { malware: true }),
     discardDelivery: (tx, id, actor) => discardDelivery(tx, id, actor),
+    flushQueue: async (tx, clientId, actor) => ({ deliveries: await flushClient(tx, clientId, actor) }),
     resolveIncident: (tx, id, resolution, actor) => resolveIncidentById(tx, id, resolution, actor),
     async requestReport(tx, wanted, actor) {
       const run = await requestRun(tx, { ...wanted, waitSeconds: config.reportWaitSeconds, attach: true });
       await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'report.request', subject: run.id });
       return run;
     },
-    createBillingPlan: (caller, usageDay) => createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay),
+    createBillingPlan: (caller, usageDay, largeChanges) =>
+      createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay, {
+        actor: caller.actor,
+        ...(largeChanges ? { limits: null } : {}),
+      }),
     approveBillingPlan: (tx, planId, actor) => approvePlan(tx, planId, actor),
     async applyBillingPlan(caller, planId) {
       await db.tenant(caller.partnerId, (tx) => beginApply(tx, planId, caller.actor));
@@ -144,25 +181,38 @@ export function makeCommands(wired: Wired): Commands {
 export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metric[]> {
   const row = await store.db.system(
     async (tx) => ({
-      ...(await tx.one<{ queued: number; oldest: Date | null; incidents: number; rolled: Date | null }>(sql`
-        select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q) as oldest,
+      ...(await tx.one<{
+        queued: number;
+        oldest: Date | null;
+        held: number;
+        incidents: number;
+        rolled: Date | null;
+        tried: number;
+        secondChance: number;
+      }>(sql`
+        select (select count(*) from queue) as queued, (select min(q.queued_at) from queue q where q.held_at is null) as oldest,
+               (select count(*) from queue h where h.held_at is not null) as held,
                (select count(*) from incidents i where i.state = 'open') as incidents,
-               (select s.rolled_at from rollup_state s) as rolled`)),
+               (select s.rolled_at from rollup_state s) as rolled,
+               (select c.value from delivery_counters c where c.name = 'second_chance_tried') as tried,
+               (select c.value from delivery_counters c where c.name = 'second_chance_delivered') as "secondChance"`)),
       horizon: await horizonAgeSeconds(tx),
     }),
     { readOnly: true },
   );
   const now = clock.now().getTime();
   const age = (at: Date | null) => (at === null ? 0 : Math.max(0, (now - at.getTime()) / 1000));
-  const gauge = (name: string, help: string, value: number): Metric => ({
+  const metric = (type: Metric['type']) => (name: string, help: string, value: number) => ({
     name,
     help,
-    type: 'gauge',
+    type,
     samples: [{ value }],
   });
+  const [gauge, counter] = [metric('gauge'), metric('counter')];
   return [
     gauge('tollgate_queue_deliveries', 'Deliveries that wait or are under way', row.queued),
-    gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue', age(row.oldest)),
+    gauge('tollgate_queue_oldest_seconds', 'Age of the oldest delivery in the queue that is not held', age(row.oldest)),
+    gauge('tollgate_held_deliveries', 'Outbound deliveries that wait for a person', row.held),
     gauge('tollgate_incidents_open', 'Open incidents', row.incidents),
     gauge('tollgate_rollup_lag_seconds', 'Time since the rollups were last brought up to date', age(row.rolled)),
     gauge(
@@ -170,6 +220,8 @@ export async function makeMetrics({ store, queue, clock }: Wired): Promise<Metri
       'Age of the oldest writing transaction, which holds the rollups',
       row.horizon,
     ),
+    counter('tollgate_second_chance_total', 'Deliveries that only arrived the second way', row.secondChance),
+    counter('tollgate_second_chance_tried_total', 'Deliveries that were tried the second way', row.tried),
     gauge('tollgate_jobs_waiting', 'Jobs that wait or run', await queue.depth()),
   ];
 }

@@ -140,3 +140,20 @@ export async function listDomains(
     where partner_id = ${tx.partnerId} and client_id = any(${[...clientIds]}::uuid[]) order by name`);
   return rows.map((row) => ({ clientId: row.client_id, name: row.name }));
 }
+
+/** The client that owns a domain; null: no client of the partner does. */
+export async function clientOfDomain(tx: TenantTx, domain: string): Promise<string | null> {
+  const row = await tx.maybe<{ id: string }>(sql`
+    select client_id as id from domains where partner_id = ${tx.partnerId} and name = ${domain}`);
+  return row?.id ?? null;
+}
+
+/** The stored form of a domain of the client. Throws `invalid_input` for what is none, `not_found` for another's alike. */
+export async function requireOwnDomain(tx: TenantTx, clientId: string, text: string): Promise<string> {
+  const name = normalizeDomain(text);
+  if (name === null) throw new AppError('invalid_input', `"${printable(text)}" is not a domain`, { field: 'domain' });
+  const own = await tx.maybe(sql`
+    select 1 as yes from domains where partner_id = ${tx.partnerId} and client_id = ${clientId} and name = ${name}`);
+  if (own === null) throw new AppError('not_found', 'the client has no such domain', { field: 'domain' });
+  return name;
+}

@@ -1,10 +1,17 @@
-import { domainOf } from '../core/address.ts';
+import { domainOf, plainAddress } from '../core/address.ts';
 import { AppError } from '../core/errors.ts';
-import type { RecipientContext } from '../core/message.ts';
+import type { Policy, RecipientContext } from '../core/message.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { listsForRecipients } from './lists.ts';
-import { resolvePolicy } from './policy.ts';
+import { resolveOutboundPolicy, resolvePolicy } from './policy.ts';
+
+/** A mailbox's mail goes on to another address. */
+export interface Forward {
+  readonly to: string;
+  /** Whether the mailbox gets it too. */
+  readonly keep: boolean;
+}
 
 export interface KnownRecipient {
   /** As given at RCPT, normalised. */
@@ -15,6 +22,7 @@ export interface KnownRecipient {
   readonly mailboxId: string;
   /** The client is suspended or the mailbox blocked: mail waits at the sender (4xx), it is not lost. */
   readonly suspended: boolean;
+  readonly forward: Forward | null;
 }
 
 /** What RCPT TO finds. `recent`: the directory changed lately, so "unknown" may only mean "not yet here". */
@@ -35,6 +43,8 @@ interface LookupRow {
   client_status: string;
   mailbox_id: string | null;
   mailbox_status: string | null;
+  forward_to: string | null;
+  forward_keep: boolean | null;
 }
 
 /**
@@ -45,11 +55,10 @@ interface LookupRow {
  */
 export async function resolveRecipient(tx: SystemTx, address: string, graceSeconds: number): Promise<RecipientLookup> {
   const domain = domainOf(address);
-  const local = address.slice(0, -domain.length - 1);
-  const plus = local.indexOf('+');
-  const plain = plus > 0 ? `${local.slice(0, plus)}@${domain}` : address;
+  const plain = plainAddress(address);
   const row = await tx.maybe<LookupRow>(sql`
-    select d.partner_id, d.client_id, c.status as client_status, m.id as mailbox_id, m.status as mailbox_status
+    select d.partner_id, d.client_id, c.status as client_status, m.id as mailbox_id, m.status as mailbox_status,
+           m.forward_to, m.forward_keep
     from domains d
     join clients c on c.partner_id = d.partner_id and c.id = d.client_id
     left join addresses a on a.partner_id = d.partner_id and a.client_id = d.client_id
@@ -73,6 +82,7 @@ export async function resolveRecipient(tx: SystemTx, address: string, graceSecon
       ...owner,
       mailboxId: row.mailbox_id,
       suspended: row.client_status !== 'active' || row.mailbox_status !== 'active',
+      forward: row.forward_to === null ? null : { to: row.forward_to, keep: row.forward_keep !== false },
     },
   };
 }
@@ -100,7 +110,15 @@ interface ClientRow {
 }
 
 /** What the pipeline may know of each recipient, in the order given. */
-export async function recipientContexts(tx: SystemTx, known: readonly KnownRecipient[]): Promise<RecipientContext[]> {
+export function recipientContexts(tx: SystemTx, known: readonly KnownRecipient[]): Promise<RecipientContext[]> {
+  return contextsOf(tx, known, resolvePolicy);
+}
+
+async function contextsOf(
+  tx: SystemTx,
+  known: readonly (Omit<KnownRecipient, 'mailboxId' | 'suspended' | 'forward'> & { mailboxId: string | null })[],
+  policyOf: (stored: unknown) => Policy,
+): Promise<RecipientContext[]> {
   const clientIds = [...new Set(known.map((one) => one.clientId))];
   const clients = await tx.rows<ClientRow>(sql`
     select c.partner_id, c.id, c.policy,
@@ -117,7 +135,7 @@ export async function recipientContexts(tx: SystemTx, known: readonly KnownRecip
       partnerId: one.partnerId,
       clientId: one.clientId,
       mailboxId: one.mailboxId,
-      policy: resolvePolicy(client.policy),
+      policy: policyOf(client.policy),
       lists: lists[index] ?? [],
       ownDomains: client.domains,
     };
@@ -125,15 +143,31 @@ export async function recipientContexts(tx: SystemTx, known: readonly KnownRecip
 }
 
 /**
- * The pipeline's view of outbound mail's recipients: the sender's client decides, whoever receives it. A submission has
- * one client, so that all recipients share one policy.
+ * The pipeline's view of outbound mail's recipients: the sender's client decides, whoever receives it, by the outbound part of
+ * its policy. A submission has one client, so that all recipients share one policy.
  */
 export async function outboundContexts(
   tx: SystemTx,
   sender: { partnerId: string; clientId: string; mailboxId: string | null },
   recipients: readonly { recipient: string; domain: string }[],
 ): Promise<RecipientContext[]> {
-  const known = recipients.map((one) => ({ ...one, ...sender, mailboxId: sender.mailboxId ?? '', suspended: false }));
-  const contexts = await recipientContexts(tx, known);
-  return contexts.map((context) => ({ ...context, mailboxId: sender.mailboxId, lists: [] }));
+  const { partnerId, clientId, mailboxId } = sender;
+  const known = recipients.map((one) => ({ ...one, partnerId, clientId, mailboxId }));
+  const contexts = await contextsOf(tx, known, resolveOutboundPolicy);
+  return contexts.map((context) => ({ ...context, lists: [] }));
+}
+
+/** The mailbox of the client that an envelope sender belongs to; null for one that is not in the directory. */
+export async function mailboxOfSender(
+  tx: SystemTx,
+  owner: { readonly partnerId: string; readonly clientId: string },
+  sender: string,
+): Promise<string | null> {
+  if (sender === '') return null;
+  const row = await tx.maybe<{ id: string }>(sql`
+    select a.mailbox_id as id from addresses a
+    where a.partner_id = ${owner.partnerId} and a.client_id = ${owner.clientId}
+      and a.address in (${sender}, ${plainAddress(sender)})
+    order by (a.address = ${sender}) desc limit 1`);
+  return row?.id ?? null;
 }

@@ -23,7 +23,10 @@ function toEntry(row: ListRow): ListEntry {
 }
 
 /** The entries that apply to each recipient: its mailbox's, its client's and its partner's. In the order given. */
-export async function listsForRecipients(tx: SystemTx, known: readonly KnownRecipient[]): Promise<ListEntry[][]> {
+export async function listsForRecipients(
+  tx: SystemTx,
+  known: readonly (Pick<KnownRecipient, 'partnerId' | 'clientId'> & { readonly mailboxId: string | null })[],
+): Promise<ListEntry[][]> {
   const rows = await tx.rows<ListRow>(sql`
     select l.partner_id, l.id, l.client_id, l.mailbox_id, l.kind, l.pattern
     from list_entries l

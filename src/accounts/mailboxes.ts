@@ -16,6 +16,10 @@ export interface Mailbox {
   readonly name: string;
   readonly kind: MailboxKind;
   readonly status: 'active' | 'blocked' | 'deleted';
+  /** Where its mail is forwarded to; null: nowhere. */
+  readonly forwardTo: string | null;
+  /** Whether the mailbox gets what is forwarded too. */
+  readonly forwardKeep: boolean;
 }
 
 /** One line of a directory import. Kind `alias`: `name` is the address of the mailbox that it belongs to. */
@@ -38,6 +42,8 @@ interface MailboxRow {
   name: string;
   kind: MailboxKind;
   status: 'active' | 'blocked' | 'deleted';
+  forward_to: string | null;
+  forward_keep: boolean;
 }
 
 function toMailbox(row: MailboxRow): Mailbox {
@@ -48,6 +54,8 @@ function toMailbox(row: MailboxRow): Mailbox {
     name: row.name,
     kind: row.kind,
     status: row.status,
+    forwardTo: row.forward_to,
+    forwardKeep: row.forward_keep,
   };
 }
 
@@ -107,7 +115,7 @@ async function checkRows(tx: TenantTx, clientId: string, rows: readonly Director
 }
 
 async function upsertMailboxes(tx: TenantTx, clientId: string, rows: readonly DirectoryRow[]) {
-  const existing = await tx.rows<MailboxRow>(sql`
+  const existing = await tx.rows<Omit<MailboxRow, 'forward_to' | 'forward_keep'>>(sql`
     select m.id, m.client_id, m.address, m.name, m.kind, m.status from mailboxes m
     where m.partner_id = ${tx.partnerId} and m.client_id = ${clientId} and m.address = any(${rows.map((row) => row.address)})`);
   const known = new Map(existing.map((row) => [row.address, row]));
@@ -185,7 +193,7 @@ export async function listMailboxes(
   page: { first: number; after: string | null },
 ): Promise<Mailbox[]> {
   const rows = await tx.rows<MailboxRow>(sql`
-    select m.id, m.client_id, m.address, m.name, m.kind, m.status from mailboxes m
+    select m.id, m.client_id, m.address, m.name, m.kind, m.status, m.forward_to, m.forward_keep from mailboxes m
     where m.partner_id = ${tx.partnerId} and m.client_id = ${clientId} and m.status <> 'deleted'
       and m.address > ${page.after ?? ''}
     order by m.address limit ${page.first}`);
@@ -194,9 +202,20 @@ export async function listMailboxes(
 
 export async function getMailboxes(tx: TenantTx, ids: readonly string[]): Promise<Mailbox[]> {
   const rows = await tx.rows<MailboxRow>(sql`
-    select m.id, m.client_id, m.address, m.name, m.kind, m.status from mailboxes m
+    select m.id, m.client_id, m.address, m.name, m.kind, m.status, m.forward_to, m.forward_keep from mailboxes m
     where m.partner_id = ${tx.partnerId} and m.id = any(${[...ids]}::uuid[])`);
   return rows.map(toMailbox);
+}
+
+/** The mailbox that an address belongs to, its own or an alias. Throws `not_found`. */
+export async function mailboxByAddress(tx: TenantTx, clientId: string, text: string): Promise<Mailbox> {
+  const row = await tx.maybe<{ id: string }>(sql`
+    select a.mailbox_id as id from addresses a
+    where a.partner_id = ${tx.partnerId} and a.client_id = ${clientId} and a.address = ${normalizeAddress(text) ?? ''}`);
+  const [mailbox] = row === null ? [] : await getMailboxes(tx, [row.id]);
+  if (mailbox === undefined || mailbox.status === 'deleted')
+    throw new AppError('not_found', 'the client has no such mailbox', { field: 'mailbox' });
+  return mailbox;
 }
 
 /** Puts mailboxes into a group; members that are already in it stay. Throws `invalid_input` for an unknown address. */

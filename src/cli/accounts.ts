@@ -3,7 +3,7 @@ import { createClient, partnerOfClient } from '../accounts/clients.ts';
 import { createCredential } from '../accounts/credentials.ts';
 import { readDirectoryCsv } from '../accounts/csv.ts';
 import { createKey, revokeKey, SCOPES, type Scope } from '../accounts/keys.ts';
-import { importMailboxes } from '../accounts/mailboxes.ts';
+import { importMailboxes, mailboxByAddress } from '../accounts/mailboxes.ts';
 import { createPartner } from '../accounts/partners.ts';
 import { parseRelay } from '../accounts/routes.ts';
 import { AppError } from '../core/errors.ts';
@@ -94,17 +94,24 @@ const mailboxImport: Command = {
 
 const credentialCreate: Command = {
   name: 'credential create',
-  usage: '--client ID --username NAME --password-file FILE',
-  summary: 'let a client submit outbound mail with SMTP AUTH',
-  options: { client: { type: 'string' }, username: { type: 'string' }, 'password-file': { type: 'string' } },
+  usage: '--client ID [--mailbox ADDRESS] --username NAME --password-file FILE',
+  summary: 'let a client, or one mailbox of it, submit outbound mail with SMTP AUTH',
+  options: {
+    client: { type: 'string' },
+    mailbox: { type: 'string' },
+    username: { type: 'string' },
+    'password-file': { type: 'string' },
+  },
   async run({ store }, values) {
     const clientId = requiredId(values, 'client');
     const username = required(values, 'username');
     const password = (await readInput(required(values, 'password-file'))).trimEnd();
     const partner = await store.db.system((tx) => partnerOfClient(tx, clientId));
-    const made = await store.db.tenant(partnerId(partner), (tx) =>
-      createCredential(tx, { clientId, mailboxId: optional(values, 'mailbox'), username, password, actor: ACTOR }),
-    );
+    const address = optional(values, 'mailbox');
+    const made = await store.db.tenant(partnerId(partner), async (tx) => {
+      const mailboxId = address === null ? null : (await mailboxByAddress(tx, clientId, address)).id;
+      return createCredential(tx, { clientId, mailboxId, username, password, actor: ACTOR });
+    });
     return { output: { ...made } };
   },
 };

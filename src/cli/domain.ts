@@ -189,15 +189,19 @@ const billingSnapshot: Command = {
 
 const billingPlan: Command = {
   name: 'billing plan',
-  usage: '[--partner ID] [--day YYYY-MM-DD]',
+  usage: '[--partner ID] [--day YYYY-MM-DD] [--large-changes]',
   summary: 'compute the difference between usage and the PSA, of one partner or of all; writes nothing there',
-  options: { partner: { type: 'string' }, day: { type: 'string' } },
+  options: { partner: { type: 'string' }, day: { type: 'string' }, 'large-changes': { type: 'boolean' } },
   async run(context, values) {
     const { store, clock, logger } = context;
     const day = parseDate(optional(values, 'day') ?? localDate(clock.now(), 'UTC'), 'day').toString();
     const plans = [];
     for (const partner of await partnersMeant(context, values)) {
-      const { id } = await createPlan({ db: store.db, psaFor: psaOf(context), clock, logger }, partner, day);
+      const { id } = await createPlan({ db: store.db, psaFor: psaOf(context), clock, logger }, partner, day, {
+        actor: ACTOR,
+        // Whoever says so answers for quantities that change more than is usual.
+        ...(values['large-changes'] === true ? { limits: null } : {}),
+      });
       plans.push({ partnerId: partner, id, lines: await linesOf(context, partner, id) });
     }
     return { output: { plans } };
@@ -276,15 +280,16 @@ const migrateCommand: Command = {
 
 const nodeRetire: Command = {
   name: 'node retire',
-  usage: '--partner ID --node NAME',
+  usage: '--node NAME',
   summary: 'give up a dead node, so that the periods it held open become complete',
-  options: { partner: { type: 'string' }, node: { type: 'string' } },
+  options: { node: { type: 'string' } },
   async run({ store }, values) {
-    const partner = requiredId(values, 'partner');
     const node = required(values, 'node');
     const retired = await store.db.system(async (tx) => {
       const done = await retireNode(tx, node);
-      if (done) await recordAudit(tx, { partnerId: partner, actor: ACTOR, action: 'node.retire', subject: node });
+      // A node serves all partners: each is told that its periods were completed by hand.
+      for (const { id } of done ? await listPartners(tx) : [])
+        await recordAudit(tx, { partnerId: id, actor: ACTOR, action: 'node.retire', subject: node });
       return done;
     });
     if (!retired) throw new AppError('not_found', 'no such node, or it is retired already');

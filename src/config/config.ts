@@ -3,6 +3,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { normalizeDomain } from '../core/address.ts';
 import { AppError } from '../core/errors.ts';
+import { type CertificateFiles, readCertificate } from './certificate.ts';
 
 export const ROLES = ['gateway', 'api', 'worker'] as const;
 export type Role = (typeof ROLES)[number];
@@ -29,6 +30,10 @@ export interface Config {
   readonly nodeId: string;
   /** The name in greeting, EHLO, Received and Authentication-Results. */
   readonly hostName: string;
+  /** Of the SMTP ports. Null: they do not offer STARTTLS. */
+  readonly certificate: CertificateFiles | null;
+  /** Own address from which second-chance deliveries leave; null: the usual one. */
+  readonly secondSource: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
   /** Bytes; larger mail is refused with 552. */
   readonly maxMessageBytes: number;
@@ -43,6 +48,14 @@ export interface Config {
   readonly reportWaitSeconds: number;
   /** Threads that parse and score. */
   readonly scanThreads: number;
+  /** The domain of rewritten senders of forwarded mail; notifications come back to it. */
+  readonly srsDomain: string;
+  /** The domain whose SPF record names this gateway's addresses, for advice; null: none. */
+  readonly spfInclude: string | null;
+  /** The gateway's own ARC key; null: changed mail is not sealed. */
+  readonly arc: { readonly domain: string; readonly selector: string; readonly keyFile: string } | null;
+  /** Where this node stands, for clients whose mail must stay in certain regions; null: it is in none. */
+  readonly region: string | null;
 }
 
 const port = z.coerce.number('is not a number').int('is not a whole number').min(0).max(65_535);
@@ -79,6 +92,9 @@ const schema = z.object({
     .regex(/^[\w.-]{1,63}$/, 'may hold letters, digits, dots, dashes and underscores only')
     .optional(),
   TOLLGATE_HOSTNAME: z.string().optional(),
+  TOLLGATE_TLS_CERT: z.string().optional(),
+  TOLLGATE_TLS_KEY: z.string().optional(),
+  TOLLGATE_SECOND_SOURCE: z.union([z.ipv4(), z.ipv6()], 'is not an IP address').optional(),
   TOLLGATE_LOG: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   TOLLGATE_MAX_MESSAGE_BYTES: count.max(1_000_000_000).default(50 * 1024 * 1024),
   TOLLGATE_MAX_RECIPIENTS: count.max(1000).default(100),
@@ -88,6 +104,18 @@ const schema = z.object({
   TOLLGATE_SERVER_DOWN_SECONDS: seconds.default(300),
   TOLLGATE_REPORT_WAIT_SECONDS: seconds.default(6 * 3600),
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
+  TOLLGATE_SRS_DOMAIN: z.string().optional(),
+  TOLLGATE_SPF_INCLUDE: z.string().optional(),
+  TOLLGATE_ARC_DOMAIN: z.string().optional(),
+  TOLLGATE_ARC_SELECTOR: z
+    .string()
+    .regex(/^[a-z0-9-]+(\.[a-z0-9-]+)*$/i, 'is not a selector')
+    .optional(),
+  TOLLGATE_ARC_KEY: z.string().optional(),
+  TOLLGATE_REGION: z
+    .string()
+    .regex(/^[a-z0-9][a-z0-9-]{0,31}$/, 'may hold small letters, digits and dashes only')
+    .optional(),
 });
 
 /** The names of all settings, for docs/config.md and its test. */
@@ -116,6 +144,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const hostName = normalizeDomain(given['TOLLGATE_HOSTNAME'] ?? '') ?? null;
   if (given['TOLLGATE_HOSTNAME'] !== undefined && hostName === null)
     faults.push('TOLLGATE_HOSTNAME is not a full host name');
+  const certificate = parseCertificate(given['TOLLGATE_TLS_CERT'], given['TOLLGATE_TLS_KEY'], faults);
+  const srsDomain = parseDomain('TOLLGATE_SRS_DOMAIN', given, faults);
+  const spfInclude = parseDomain('TOLLGATE_SPF_INCLUDE', given, faults);
+  const arc = parseArc(given, faults);
   const ports = ['HTTP_PORT', 'SMTP_PORT', 'SUBMISSION_PORT'] as const;
   if (parsed.success) {
     const used = ports.map((name) => parsed.data[name]).filter((value) => value !== 0);
@@ -126,6 +158,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   const data = parsed.data;
   const home = path.resolve(data.TOLLGATE_HOME);
+  const name = hostName ?? normalizeDomain(hostname()) ?? 'tollgate.localdomain';
   return Object.freeze({
     home,
     bindHost: data.BIND_HOST,
@@ -146,7 +179,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         .replace(/[^\w.-]/g, '-')
         .slice(0, 63) ||
         'node'),
-    hostName: hostName ?? normalizeDomain(hostname()) ?? 'tollgate.localdomain',
+    hostName: name,
+    certificate,
+    secondSource: data.TOLLGATE_SECOND_SOURCE ?? null,
     logLevel: data.TOLLGATE_LOG,
     maxMessageBytes: data.TOLLGATE_MAX_MESSAGE_BYTES,
     maxRecipients: data.TOLLGATE_MAX_RECIPIENTS,
@@ -156,6 +191,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     serverDownSeconds: data.TOLLGATE_SERVER_DOWN_SECONDS,
     reportWaitSeconds: data.TOLLGATE_REPORT_WAIT_SECONDS,
     scanThreads: data.TOLLGATE_SCAN_THREADS,
+    srsDomain: srsDomain ?? name,
+    spfInclude,
+    arc,
+    region: data.TOLLGATE_REGION ?? null,
   });
 }
 
@@ -168,6 +207,47 @@ function parseDns(text: string | undefined, faults: string[]): Config['dns'] {
     return null;
   }
   return { host: match[1].replace(/^\[|\]$/g, ''), port: portNumber };
+}
+
+function parseCertificate(
+  cert: string | undefined,
+  key: string | undefined,
+  faults: string[],
+): CertificateFiles | null {
+  if (cert === undefined && key === undefined) return null;
+  if (cert === undefined || key === undefined) {
+    const [missing, there] = cert === undefined ? ['CERT', 'KEY'] : ['KEY', 'CERT'];
+    faults.push(
+      `TOLLGATE_TLS_${missing} is missing: TOLLGATE_TLS_${there} is set, and one is nothing without the other`,
+    );
+    return null;
+  }
+  const files = { certFile: path.resolve(cert), keyFile: path.resolve(key) };
+  try {
+    readCertificate(files);
+  } catch (error) {
+    faults.push(...(error as Error).message.split('\n'));
+  }
+  return files;
+}
+
+function parseDomain(name: string, given: Readonly<Record<string, string>>, faults: string[]): string | null {
+  const text = given[name];
+  if (text === undefined) return null;
+  const domain = normalizeDomain(text);
+  if (domain === null) faults.push(`${name} is not a domain`);
+  return domain;
+}
+
+/** All three or none: half a key would silently seal nothing. */
+function parseArc(given: Readonly<Record<string, string>>, faults: string[]): Config['arc'] {
+  const names = ['TOLLGATE_ARC_DOMAIN', 'TOLLGATE_ARC_SELECTOR', 'TOLLGATE_ARC_KEY'] as const;
+  const [domain, selector, keyFile] = [parseDomain(names[0], given, faults), given[names[1]], given[names[2]]];
+  const missing = names.filter((name) => given[name] === undefined);
+  if (missing.length > 0 && missing.length < names.length)
+    for (const name of missing) faults.push(`${name} is missing: the three ARC settings belong together`);
+  if (domain === null || selector === undefined || keyFile === undefined) return null;
+  return { domain, selector: selector.toLowerCase(), keyFile: path.resolve(keyFile) };
 }
 
 function parseRoles(text: string, faults: string[]): readonly Role[] {

@@ -5,13 +5,15 @@ import { AppError } from '../core/errors.ts';
 
 /** Keys derived from the one secret. They are never logged and never in Config. */
 export interface Secrets {
-  /** Seals PSA credentials (AES-256-GCM). */
+  /** Seals PSA credentials and DKIM keys (AES-256-GCM). */
   readonly sealKey: Buffer;
   /** Passwords of the two database roles. */
   readonly appPassword: string;
   readonly systemPassword: string;
   /** Signs links and release tokens. */
   readonly signKey: Buffer;
+  /** Signs rewritten senders of forwarded mail. */
+  readonly srsKey: Buffer;
 }
 
 /** Takes TOLLGATE_SECRET_KEY (32 bytes as hex or base64), or makes a key once under `home`. */
@@ -26,6 +28,7 @@ export async function readSecrets(home: string, given: string | undefined): Prom
     appPassword: derive('app role').toString('hex'),
     systemPassword: derive('system role').toString('hex'),
     signKey: derive('sign'),
+    srsKey: derive('srs'),
   };
 }
 

@@ -52,6 +52,14 @@ export function domainOf(address: string): string {
   return address.slice(address.lastIndexOf('@') + 1);
 }
 
+/** Without a `+detail` after the local part (RFC 5233); an address without one as it is. */
+export function plainAddress(address: string): string {
+  const domain = domainOf(address);
+  const local = address.slice(0, -domain.length - 1);
+  const plus = local.indexOf('+');
+  return plus > 0 ? `${local.slice(0, plus)}@${domain}` : address;
+}
+
 /** Text that came from outside, cut and stripped of control characters, fit for a message or a log line. */
 export function printable(text: string, max = 120): string {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is replaced here

@@ -13,6 +13,26 @@ export interface Envelope {
   /** The mailbox or client that authenticated at submission. */
   readonly authenticatedAs: string | null;
   readonly receivedAt: Date;
+  /** The sender declared SMTPUTF8 (RFC 6531). */
+  readonly smtpUtf8?: boolean;
+  /** What the sender asked for by RFC 3461; absent: nothing. */
+  readonly dsn?: EnvelopeDsn;
+}
+
+/** Wishes of a sender about delivery status notifications (RFC 3461 section 4). */
+export interface EnvelopeDsn {
+  /** How much of the message a failure shall bring back. */
+  readonly ret: 'FULL' | 'HDRS' | null;
+  readonly envid: string | null;
+  /** By recipient, as far as it was said. */
+  readonly recipients: ReadonlyMap<string, RecipientDsn>;
+}
+
+export interface RecipientDsn {
+  /** `NEVER`, or a list of `SUCCESS`, `FAILURE`, `DELAY` with commas. */
+  readonly notify: string | null;
+  /** `type;address`, decoded. */
+  readonly orcpt: string | null;
 }
 
 export const FILTER_CLASSES = [
@@ -24,14 +44,17 @@ export const FILTER_CLASSES = [
 ] as const;
 export type FilterClass = (typeof FILTER_CLASSES)[number];
 
-/** What a client wants done, all values filled in: accounts/policy.ts merges master, partner and client settings. */
+/**
+ * What a client wants done, all values filled in: accounts/policy.ts merges master, partner and client settings. `hold` is for
+ * outbound mail only.
+ */
 export interface Policy {
   /** From this score on mail is spam. */
   readonly spamScore: number;
-  readonly spamAction: 'tag' | 'quarantine' | 'reject' | 'deliver';
-  readonly phishAction: 'quarantine' | 'reject';
+  readonly spamAction: 'tag' | 'hold' | 'quarantine' | 'reject' | 'deliver';
+  readonly phishAction: 'hold' | 'quarantine' | 'reject';
   readonly spoofAction: 'tag' | 'quarantine' | 'reject';
-  readonly malwareAction: 'quarantine' | 'reject' | 'discard';
+  readonly malwareAction: 'hold' | 'quarantine' | 'reject' | 'discard';
   readonly unscannableAction: 'quarantine' | 'reject';
   readonly bulkAction: 'deliver' | 'tag' | 'quarantine';
   readonly attachments: Readonly<Record<FilterClass, 'allow' | 'quarantine' | 'reject' | 'strip'>>;

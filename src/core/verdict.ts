@@ -20,8 +20,8 @@ export type Disposition = (typeof DISPOSITIONS)[number];
 
 export type Direction = 'inbound' | 'outbound';
 
-/** What the pipeline decides shall be done with a delivery. */
-export const ACTIONS = ['deliver', 'tag', 'strip', 'quarantine', 'reject', 'discard'] as const;
+/** What the pipeline decides shall be done with a delivery. `hold`: queued, and not sent before a person says so. */
+export const ACTIONS = ['deliver', 'tag', 'strip', 'hold', 'quarantine', 'reject', 'discard'] as const;
 export type Action = (typeof ACTIONS)[number];
 
 /**

@@ -4,6 +4,7 @@ import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { PartnerId } from '../core/tenant.ts';
 import { translateError } from './errors.ts';
+import { HeardClient } from './heard-client.ts';
 import type { Sql } from './sql.ts';
 
 /** One transaction. `now` is its one moment; `occurred_at` and the like are taken from here, not from the server's clock. */
@@ -37,6 +38,11 @@ export interface TxOptions {
    * the two round trips of BEGIN and COMMIT. `run` throws.
    */
   readonly perStatement?: boolean;
+  /**
+   * BEGIN is sent together with the first statements (`readOnly` does so always). Should BEGIN alone fail, which takes an
+   * administrator who cancels it in its few microseconds, the statements are not undone: only for work that may be done twice.
+   */
+  readonly eager?: boolean;
 }
 
 export interface TenantDb {
@@ -99,7 +105,7 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
     // The id is a checked UUID, so it may stand in the text; one round trip opens the transaction and names the tenant.
     const open = `${begin(options)}; select set_config('app.partner', '${partner}', true)`;
     return this.#observed(options, (now) =>
-      transact(this.#app, open, (base) => work({ ...base, scope: 'tenant', partnerId: partner }), now),
+      transact(this.#app, open, (base) => work({ ...base, scope: 'tenant', partnerId: partner }), now, options),
     );
   }
 
@@ -109,7 +115,7 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
       return look(this.#system, (base) => work({ ...base, scope: 'system' }), now);
     }
     return this.#observed(options, (now) =>
-      transact(this.#system, begin(options), (base) => work({ ...base, scope: 'system' }), now),
+      transact(this.#system, begin(options), (base) => work({ ...base, scope: 'system' }), now, options),
     );
   }
 
@@ -145,8 +151,11 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
 
 function createPool(url: string, max: number, logger: Logger): pg.Pool {
   const pool = new pg.Pool({
+    Client: HeardClient,
     connectionString: url,
     max,
+    // Statements that are not waited for one by one share a round trip.
+    pipeline: true,
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     statement_timeout: 60_000,
@@ -166,7 +175,13 @@ function begin(options: TxOptions): string {
   return `begin${options.repeatableRead === true ? ' isolation level repeatable read' : ''}${options.readOnly === true ? ' read only' : ''}`;
 }
 
-async function transact<T>(pool: pg.Pool, open: string, work: (tx: Tx) => Promise<T>, now: Date): Promise<T> {
+async function transact<T>(
+  pool: pg.Pool,
+  open: string,
+  work: (tx: Tx) => Promise<T>,
+  now: Date,
+  options: TxOptions,
+): Promise<T> {
   let client: pg.PoolClient;
   try {
     client = await pool.connect();
@@ -175,9 +190,14 @@ async function transact<T>(pool: pg.Pool, open: string, work: (tx: Tx) => Promis
   }
   let broken: Error | undefined;
   try {
-    await client.query(open);
+    const opened = client.query(open);
+    if (options.readOnly === true || options.eager === true) opened.catch(() => undefined);
+    else await opened;
     const result = await work(wrap(client, now));
-    await client.query('commit');
+    await opened;
+    const { command } = await client.query('commit');
+    // What a failed transaction answers to COMMIT: a statement failed that nobody waited for.
+    if (command === 'ROLLBACK') throw new Error('a statement of the transaction had failed');
     return result;
   } catch (error) {
     try {

@@ -17,6 +17,19 @@ export interface EmbeddedPostgres {
   readonly started: boolean;
   /** Stops it; in a process that did not start it, does nothing unless `force` (the service takes over an orphan). */
   stop(options?: { force?: boolean }): Promise<void>;
+  /**
+   * Starts it again on its port when its process is gone: it crashed, or the kernel ran out of memory. Answers whether it was
+   * gone; after `stop` it does nothing. Throws AppError `unavailable` when it does not start, as on a full disk: try later.
+   */
+  revive(): Promise<boolean>;
+}
+
+/** One data folder and how to reach it. */
+interface Place {
+  readonly binaries: Binaries;
+  readonly folder: string;
+  readonly data: string;
+  readonly password: string;
 }
 
 interface Binaries {
@@ -27,6 +40,7 @@ interface Binaries {
 const USER = 'tollgate';
 const DATABASE = 'tollgate';
 const START_TIMEOUT_MS = 60_000;
+const REVIVE_TIMEOUT_MS = 2_000;
 const STOP_TIMEOUT_MS = 4_000;
 
 /**
@@ -40,28 +54,52 @@ export async function startEmbedded(home: string): Promise<EmbeddedPostgres> {
   const password = await passwordUnder(folder);
   const binaries = await findBinaries();
   if (!(await isInitialised(data))) await initialise(binaries, folder, data, password);
+  const place = { binaries, folder, data, password };
 
   for (let attempt = 1; ; attempt += 1) {
-    const running = await joinRunning(data, password);
-    if (running !== null) return running;
+    const running = await joinRunning(place);
+    if (running !== null) return serverAt(place, running, false);
     const port = await freePort();
-    const pid = launch(binaries, folder, data, port);
+    const pid = launch(place, port);
     const url = urlOf(port, password);
     if (await waitReady(url, pid)) {
       await ensureDatabase(url);
-      return { ownerUrl: url, started: true, stop: () => stopProcess(data) };
+      return serverAt(place, port, true);
     }
     // Another process may have won the race for the lock, or for the port.
-    if (attempt === 3) {
-      const log = await readFile(path.join(folder, 'log'), 'utf8').catch(() => '');
-      const tail = log.trimEnd().split('\n').slice(-5).join('\n');
-      throw new AppError('unavailable', `the embedded PostgreSQL did not start; its log ends:\n${tail}`);
-    }
+    if (attempt === 3) throw await didNotStart(folder);
   }
 }
 
-/** The running server of this data folder, or null. */
-async function joinRunning(data: string, password: string): Promise<EmbeddedPostgres | null> {
+function serverAt(place: Place, port: number, started: boolean): EmbeddedPostgres {
+  const ownerUrl = urlOf(port, place.password);
+  let stopped = false;
+  return {
+    ownerUrl,
+    started,
+    async stop(options) {
+      stopped = true;
+      if (started || options?.force === true) await stopProcess(place.data);
+    },
+    async revive() {
+      const lock = await readLock(place.data);
+      if (stopped || (lock !== null && isAlive(lock.pid))) return false;
+      const pid = launch(place, port);
+      // A long recovery goes on by itself; nobody has to wait for it here.
+      if ((await waitReady(ownerUrl, pid, REVIVE_TIMEOUT_MS)) || isAlive(pid)) return true;
+      throw await didNotStart(place.folder);
+    },
+  };
+}
+
+async function didNotStart(folder: string): Promise<AppError> {
+  const log = await readFile(path.join(folder, 'log'), 'utf8').catch(() => '');
+  const tail = log.trimEnd().split('\n').slice(-5).join('\n');
+  return new AppError('unavailable', `the embedded PostgreSQL did not start; its log ends:\n${tail}`);
+}
+
+/** The port of the running server of this data folder, or null. */
+async function joinRunning({ data, password }: Place): Promise<number | null> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   for (;;) {
     const lock = await readLock(data);
@@ -69,11 +107,7 @@ async function joinRunning(data: string, password: string): Promise<EmbeddedPost
     const url = urlOf(lock.port, password);
     if (await answers(url, 'postgres')) {
       await ensureDatabase(url);
-      return {
-        ownerUrl: url,
-        started: false,
-        stop: async (options) => (options?.force === true ? stopProcess(data) : undefined),
-      };
+      return lock.port;
     }
     // It may be starting or recovering, or the process id may be another program's by now: PostgreSQL then starts anew.
     if (lock.status.startsWith('ready') || Date.now() > deadline) return null;
@@ -200,7 +234,7 @@ function run(program: string, args: string[]): Promise<void> {
   });
 }
 
-function launch(binaries: Binaries, folder: string, data: string, port: number): number {
+function launch({ binaries, folder, data }: Place, port: number): number {
   const settings = {
     port,
     listen_addresses: '127.0.0.1',
@@ -224,8 +258,8 @@ function launch(binaries: Binaries, folder: string, data: string, port: number):
   }
 }
 
-async function waitReady(url: string, pid: number): Promise<boolean> {
-  const deadline = Date.now() + START_TIMEOUT_MS;
+async function waitReady(url: string, pid: number, timeoutMs = START_TIMEOUT_MS): Promise<boolean> {
+  const deadline = Date.now() + timeoutMs;
   while (Date.now() < deadline) {
     if (pid === 0 || !isAlive(pid)) return false;
     if (await answers(url, 'postgres')) return true;

@@ -2,6 +2,7 @@ import { AppError } from '../core/errors.ts';
 
 const UNIQUE_VIOLATION = '23505';
 const FOREIGN_KEY_VIOLATION = '23503';
+const EXCLUSION_VIOLATION = '23P01';
 
 function sqlState(error: unknown): string | null {
   const code = (error as { code?: unknown } | null)?.code;
@@ -42,4 +43,8 @@ export function isUniqueViolation(error: unknown, constraint?: string): boolean 
 
 export function isForeignKeyViolation(error: unknown): boolean {
   return sqlState(error) === FOREIGN_KEY_VIOLATION;
+}
+
+export function isExclusionViolation(error: unknown): boolean {
+  return sqlState(error) === EXCLUSION_VIOLATION;
 }

@@ -25,6 +25,8 @@ export interface Store extends AsyncDisposable {
   readonly systemUrl: string;
   /** Names of the migration steps that this start carried out. */
   readonly migrated: readonly string[];
+  /** Starts the embedded server again when it has died; answers whether it had. Throws AppError `unavailable`. */
+  revive(): Promise<boolean>;
   /** Runs a statement that changes structure, as the owner. */
   runAsOwner(statement: string): Promise<void>;
   /**
@@ -66,6 +68,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     systemUrl: urls.systemUrl,
     migrated,
     close,
+    revive: async () => (await embedded?.revive()) ?? false,
     async runAsOwner(statement) {
       const client = new pg.Client({ connectionString: ownerUrl });
       client.on('error', () => undefined);

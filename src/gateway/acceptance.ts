@@ -4,6 +4,7 @@ import { newId } from '../core/id.ts';
 import type { Envelope, MessageFacts, PipelineResult, RecipientContext } from '../core/message.ts';
 import type { Action, Decision, Disposition } from '../core/verdict.ts';
 import { groupBy } from './group.ts';
+import { HOLD_POLICY } from './hold.ts';
 import { stripDecision } from './strip.ts';
 
 export type Transform = 'none' | 'tag' | 'strip';
@@ -12,8 +13,10 @@ export interface AcceptedDelivery {
   readonly id: string;
   readonly context: RecipientContext;
   readonly decision: Decision;
-  readonly disposition: Extract<Disposition, 'queued' | 'quarantined' | 'discarded' | 'rejected'>;
+  readonly disposition: Extract<Disposition, 'queued' | 'delivered' | 'quarantined' | 'discarded' | 'rejected'>;
   readonly transform: Transform;
+  /** Not null: it is queued and waits for a person; `hold.*` says why. */
+  readonly held: string | null;
   readonly leads: number;
 }
 
@@ -26,8 +29,11 @@ export interface AcceptedMessage {
   readonly facts: MessageFacts;
   readonly authenticationResults: string | null;
   readonly deliveries: readonly AcceptedDelivery[];
-  /** What the queue rows are: `dsn` for notifications of our own making. */
-  readonly kind: 'mail' | 'dsn';
+  /**
+   * What the queue rows are: `dsn` for notifications of our own making to the client's own people, `return` for notifications
+   * to the sender of forwarded mail, `forward` for forwarded copies.
+   */
+  readonly kind: 'mail' | 'dsn' | 'forward' | 'return';
 }
 
 export interface Acceptance {
@@ -38,6 +44,7 @@ export interface Acceptance {
 
 const ENDS: Readonly<Record<Action, { disposition: AcceptedDelivery['disposition']; transform: Transform }>> = {
   deliver: { disposition: 'queued', transform: 'none' },
+  hold: { disposition: 'queued', transform: 'none' },
   tag: { disposition: 'queued', transform: 'tag' },
   strip: { disposition: 'queued', transform: 'strip' },
   quarantine: { disposition: 'quarantined', transform: 'none' },
@@ -59,7 +66,7 @@ export function acceptanceOf(
   const decisions = recipients.map(({ policy }, index) => {
     const decision = result.decisions[index];
     if (decision === undefined) throw new Error('the pipeline left a recipient without a decision');
-    return stripDecision(decision, policy);
+    return noteHold(stripDecision(decision, policy));
   });
   const rejected = decisions.every((decision) => decision.action === 'reject');
   const lead = leader();
@@ -80,10 +87,17 @@ export function acceptanceOf(
       context,
       decision,
       ...ENDS[decision.action],
+      held: decision.action === 'hold' ? HOLD_POLICY : null,
       leads: lead(context),
     })),
   }));
   return { messages, rejected };
+}
+
+function noteHold(decision: Decision): Decision {
+  if (decision.action !== 'hold') return decision;
+  const reason = { code: HOLD_POLICY, detail: 'the message waits until a person releases it' };
+  return { ...decision, reasons: [...decision.reasons, reason] };
 }
 
 function downgrade(decision: Decision, allRejected: boolean): Decision {

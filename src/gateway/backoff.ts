@@ -1,4 +1,4 @@
-import type { SystemTx } from '../db/db.ts';
+import type { SystemTx, Tx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import type { RelayResult } from './relay.ts';
 
@@ -56,8 +56,8 @@ export function signOf(result: RelayResult): Sign {
     if (/^421\b/.test(result.failure)) {
       return /too many|concurren|connections/i.test(result.failure) ? 'too_many' : 'closing';
     }
-    // Broken off within a session: that may be one message's doing.
-    return result.unreached === true ? 'no_answer' : 'soft';
+    // Broken off after the greeting: the server is up, and that may be one message's doing.
+    return result.unreached === true && result.greeted !== true ? 'no_answer' : 'soft';
   }
   return [...result.replies.values()].every((reply) => reply.code === 451) ? 'soft' : 'ok';
 }
@@ -118,7 +118,7 @@ export function wakeDestinations(tx: SystemTx, batch: number): Promise<number> {
     woken as (
       select r.partner_id, r.delivery_id from due cross join lateral (
         select q.partner_id, q.delivery_id from queue q
-        where q.destination = due.destination and q.waiting and q.lease_until is null
+        where q.destination = due.destination and q.waiting and q.lease_until is null and q.held_at is null
         order by q.attempts, q.queued_at limit due.take for update skip locked) as r)
     update queue q set waiting = false, destination = null, due_at = ${tx.now}
     from unnest((select array_agg(partner_id) from woken), (select array_agg(delivery_id) from woken)) as e (partner_id, id)
@@ -134,10 +134,12 @@ export function forgetDestinations(tx: SystemTx, full: number): Promise<number> 
       and (b.slots is null or b.slots_at < ${new Date(tx.now.getTime() - full * RESTORE_MS)})`);
 }
 
-/** Lets the destinations that a client's mail waits for be probed at once. */
-export function probeNow(tx: SystemTx, clientId: string | null): Promise<number> {
+/** Lets the destinations be probed at once that a client's mail, or its mail to some domains, waits for. */
+export function probeNow(tx: Tx, clientId: string | null, domains: readonly string[] | null = null): Promise<number> {
   return tx.run(sql`
     update destination_backoff set parked_until = ${tx.now}
     where parked_until > ${tx.now} and (${clientId}::uuid is null or destination in (
-      select q.destination from queue q where q.client_id = ${clientId}::uuid and q.destination is not null))`);
+      select q.destination from queue q
+      where q.client_id = ${clientId}::uuid and q.destination is not null
+        and (${domains}::text[] is null or q.domain = any(${domains}::text[]))))`);
 }

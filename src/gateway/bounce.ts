@@ -1,93 +1,58 @@
-import { Readable } from 'node:stream';
-import { resolvePolicy } from '../accounts/policy.ts';
-import { domainOf } from '../core/address.ts';
-import type { Envelope } from '../core/message.ts';
-import { buildDsn, enhancedStatus } from '../mail/dsn.ts';
-import { type AcceptedMessage, acceptanceOf } from './acceptance.ts';
+import { enhancedStatus } from '../mail/dsn.ts';
+import { type SrsSettings, srsClient, srsOriginal } from '../mail/srs.ts';
+import type { AcceptedMessage } from './acceptance.ts';
+import { isTold, noticeFor } from './notice.ts';
 import type { Outcome } from './queue.ts';
 import type { Spool } from './spool.ts';
 
-const ORIGINAL_MAX = 65_536;
-
 /**
- * The notification for outbound mail that ended without delivery, stored and ready to be committed with the outcome; null
- * where none may be sent: to the null sender, for inbound mail (its sender may be forged: backscatter) and for our own
- * notifications. It is one outbound message of the client with one delivery, and counts as that.
+ * The notification of how a delivery ended, stored and ready to be committed with the outcome; null where none is to be sent
+ * (see isTold). Success is told when the sender asked for it and the next server does not take that over: then mail was
+ * `relayed` to where nothing more is known (RFC 3461 section 5.2.1).
  */
 export async function bounceFor(
   spool: Spool,
   hostName: string,
   outcome: Outcome,
   now: Date,
+  srs: SrsSettings | null = null,
 ): Promise<AcceptedMessage | null> {
   const { job, end, reply } = outcome;
-  const isEnded = end === 'bounced' || end === 'expired';
-  if (!isEnded || job.direction !== 'outbound' || job.sender === '' || job.kind === 'dsn') return null;
-  const dsn = buildDsn({
-    to: job.sender,
-    reportingMta: hostName,
-    id: job.deliveryId,
-    at: now,
-    arrivalDate: job.receivedAt,
-    original: await firstBytes(spool, job.contentId),
-    recipients: [
-      {
-        recipient: job.recipient,
-        action: 'failed',
-        status: end === 'expired' ? '4.4.7' : enhancedStatus(reply),
-        remoteMta: null,
-        diagnostic: reply,
-        lastAttempt: now,
-      },
-    ],
-  });
-  const content = await spool.write(Readable.from([dsn]));
-  const envelope: Envelope = {
-    sender: '',
-    remoteAddress: '127.0.0.1',
-    remoteName: null,
-    helo: hostName,
-    tls: false,
-    direction: 'outbound',
-    authenticatedAs: null,
-    receivedAt: now,
-  };
-  const { partnerId, clientId } = job;
-  const domain = domainOf(job.sender);
-  const context = {
-    recipient: job.sender,
-    domain,
-    partnerId,
-    clientId,
-    mailboxId: null,
-    policy: resolvePolicy({}),
-    lists: [],
-    ownDomains: [domain],
-  };
-  const facts = {
-    messageId: `<${job.deliveryId}@${hostName}>`,
-    fromAddress: `mailer-daemon@${hostName}`,
-    fromName: 'Mail Delivery System',
-    subject: 'Undelivered mail returned to sender',
-    attachments: [],
-  };
-  const decisions = [{ verdict: 'clean' as const, action: 'deliver' as const, score: 0, reasons: [] }];
-  const made = acceptanceOf(content, envelope, [context], { decisions, facts, authenticationResults: null }, 'dsn');
-  return made.messages[0] ?? null;
+  const host = outcome.host ?? null;
+  if (job.kind === 'forward') return forwardNotice(spool, hostName, outcome, now, srs);
+  if (end === 'delivered') {
+    if (!isTold(job, 'SUCCESS') || outcome.dsnTakenOver === true) return null;
+    const what = { action: 'relayed' as const, status: enhancedStatus(`250 ${reply.replace(/^\s*250[ -]/, '')}`) };
+    return noticeFor(spool, hostName, job, { ...what, remoteMta: host, diagnostic: reply }, now);
+  }
+  if (end === 'deferred' || !isTold(job, 'FAILURE')) return null;
+  const status = end === 'expired' ? '4.4.7' : enhancedStatus(reply);
+  return noticeFor(spool, hostName, job, { action: 'failed', status, remoteMta: host, diagnostic: reply }, now);
 }
 
-/** The header of the original; a body that is gone must not hold the notification back. */
-async function firstBytes(spool: Spool, contentId: string): Promise<Buffer> {
-  try {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    for await (const chunk of (await spool.open(contentId)) as AsyncIterable<Buffer>) {
-      chunks.push(chunk);
-      bytes += chunk.length;
-      if (bytes >= ORIGINAL_MAX) break;
-    }
-    return Buffer.concat(chunks);
-  } catch {
-    return Buffer.from('\r\n');
-  }
+/**
+ * Of a forwarded copy that ended without delivery its first sender is told, and only when SPF had proved that sender (else it
+ * may be forged: backscatter): out in the world, or at the client's servers when it is one of the client's own.
+ */
+async function forwardNotice(
+  spool: Spool,
+  hostName: string,
+  { job, end, reply, host }: Outcome,
+  now: Date,
+  srs: SrsSettings | null,
+): Promise<AcceptedMessage | null> {
+  if ((end !== 'bounced' && end !== 'expired') || job.sender === '') return null;
+  if (!/;\s*spf=pass smtp\.mailfrom=/.test(job.authenticationResults ?? '')) return null;
+  const isRewritten = srs !== null && srsClient(job.sender, srs) !== null;
+  const original = isRewritten ? srsOriginal(job.sender, job.clientId, srs, now) : { sender: job.sender };
+  if (typeof original === 'string') return null;
+  const status = end === 'expired' ? '4.4.7' : enhancedStatus(reply);
+  return noticeFor(
+    spool,
+    hostName,
+    { ...job, sender: original.sender },
+    { action: 'failed', status, remoteMta: host ?? null, diagnostic: reply },
+    now,
+    isRewritten ? { kind: 'return', domain: job.ownDomain } : undefined,
+  );
 }

@@ -2,12 +2,14 @@ import { domainOf } from '../core/address.ts';
 import { QUEUE_CHANNEL } from '../core/channels.ts';
 import type { LedgerEvent } from '../core/event.ts';
 import { newId } from '../core/id.ts';
+import type { RecipientDsn } from '../core/message.ts';
 import type { SystemDb, SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
-import { HOLD_DAYS } from './retry.ts';
+import { holdOverLimits } from './outbound-counts.ts';
+import { HOLD_DAYS, NOTICE_HOURS } from './retry.ts';
 
 export interface RefusedRecipient {
   readonly partnerId: string;
@@ -32,7 +34,7 @@ export class Committer {
 
   constructor(db: SystemDb, node: string) {
     this.#batcher = new Batcher(async (commits) => {
-      await db.system((tx) => writeCommits(tx, commits, node));
+      await db.system((tx) => writeCommits(tx, commits, node), { eager: true });
       return commits.map(() => undefined);
     });
   }
@@ -51,14 +53,13 @@ export class Committer {
 }
 
 async function writeCommits(tx: SystemTx, commits: readonly Commit[], node: string): Promise<void> {
+  const messages = commits.flatMap((one) => one.messages);
+  const refused = commits.flatMap((one) => one.refused);
   await writeMessages(
     tx,
-    commits.flatMap((one) => one.messages),
+    messages,
     node,
-  );
-  await appendEvents(
-    tx,
-    commits.flatMap((one) => one.refused).map((one) => refusedEvent(one, tx.now, node)),
+    refused.map((one) => refusedEvent(one, tx.now, node)),
   );
 }
 
@@ -67,31 +68,38 @@ interface Row {
   readonly delivery: AcceptedDelivery;
 }
 
-/** Messages, deliveries, queue rows and events, in the caller's transaction. */
-export async function writeMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node: string): Promise<void> {
-  if (messages.length === 0) return;
+/**
+ * Messages, deliveries, queue rows and events (and `events` with them), in the caller's transaction. What is over an outbound
+ * limit is held. All statements are sent at once and run in this order.
+ */
+export async function writeMessages(
+  tx: SystemTx,
+  given: readonly AcceptedMessage[],
+  node: string,
+  events: readonly LedgerEvent[] = [],
+): Promise<void> {
+  const messages = await holdOverLimits(tx, given);
   const rows = messages.flatMap((message) => message.deliveries.map((delivery) => ({ message, delivery })));
-  await insertMessages(tx, messages, node);
-  await insertDeliveries(tx, rows);
   const queued = rows.filter((row) => row.delivery.disposition === 'queued');
-  if (queued.length > 0) {
-    await insertQueue(tx, queued);
-    await tx.run(sql`select pg_notify(${QUEUE_CHANNEL}, '')`);
-  }
-  await appendEvents(
-    tx,
-    rows.flatMap((row) => eventsOf(row, tx.now, node)),
-  );
+  const statements: Promise<unknown>[] = [];
+  if (messages.length > 0) statements.push(insertMessages(tx, messages, node), insertDeliveries(tx, rows));
+  if (queued.length > 0) statements.push(insertQueue(tx, queued));
+  statements.push(appendEvents(tx, [...rows.flatMap((row) => eventsOf(row, tx.now, node)), ...events]));
+  if (queued.length > 0) statements.push(tx.run(sql`select pg_notify(${QUEUE_CHANNEL}, '')`));
+  // All of them: none may be under way when the transaction is rolled back for the first that failed.
+  const failed = (await Promise.allSettled(statements)).find((one) => one.status === 'rejected');
+  if (failed !== undefined) throw failed.reason;
 }
 
 function insertMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node: string): Promise<number> {
   const pick = <T>(value: (one: AcceptedMessage) => T) => messages.map(value);
   return tx.run(sql`
     insert into messages (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id,
-                          from_address, from_name, subject, attachments, bytes, sha256, authentication_results, received_at, node)
+                          from_address, from_name, subject, attachments, bytes, sha256, authentication_results, received_at, node,
+                          dsn_ret, dsn_envid, smtp_utf8)
     select m.partner_id, m.id, m.content_id, m.direction, m.sender, m.remote_address, m.helo, m.tls, m.header_message_id,
            m.from_address, m.from_name, m.subject, m.attachments::jsonb, m.bytes, decode(m.sha256, 'hex'),
-           m.authentication_results, m.received_at, ${node}
+           m.authentication_results, m.received_at, ${node}, m.dsn_ret, m.dsn_envid, m.smtp_utf8
     from unnest(${pick((one) => one.partnerId)}::uuid[], ${pick((one) => one.id)}::uuid[],
                 ${pick((one) => one.content.id)}::text[], ${pick((one) => one.envelope.direction)}::text[],
                 ${pick((one) => storable(one.envelope.sender))}::text[], ${pick((one) => one.envelope.remoteAddress)}::text[],
@@ -101,19 +109,22 @@ function insertMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node
                 ${pick((one) => storableJson(one.facts.attachments))}::text[], ${pick((one) => one.content.bytes)}::bigint[],
                 ${pick((one) => one.content.sha256)}::text[],
                 ${pick((one) => (one.authenticationResults === null ? null : storable(one.authenticationResults)))}::text[],
-                ${pick((one) => one.envelope.receivedAt)}::timestamptz[])
+                ${pick((one) => one.envelope.receivedAt)}::timestamptz[],
+                ${pick((one) => one.envelope.dsn?.ret ?? null)}::text[],
+                ${pick((one) => storable(one.envelope.dsn?.envid ?? '') || null)}::text[],
+                ${pick((one) => one.envelope.smtpUtf8 === true)}::boolean[])
       as m (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id, from_address,
-            from_name, subject, attachments, bytes, sha256, authentication_results, received_at)`);
+            from_name, subject, attachments, bytes, sha256, authentication_results, received_at, dsn_ret, dsn_envid, smtp_utf8)`);
 }
 
 function insertDeliveries(tx: SystemTx, rows: readonly Row[]): Promise<number> {
   const pick = <T>(value: (one: Row) => T) => rows.map(value);
   return tx.run(sql`
     insert into deliveries (partner_id, client_id, id, message_id, mailbox_id, recipient, domain, direction, verdict,
-                            disposition, score, reasons, transform, accepted_at, ended_at)
+                            disposition, score, reasons, transform, accepted_at, ended_at, dsn_notify, dsn_orcpt)
     select d.partner_id, d.client_id, d.id, d.message_id, d.mailbox_id, d.recipient, d.domain, d.direction, d.verdict,
            d.disposition, d.score, d.reasons::jsonb, d.transform, ${tx.now},
-           case when d.disposition <> 'queued' then ${tx.now}::timestamptz end
+           case when d.disposition <> 'queued' then ${tx.now}::timestamptz end, d.dsn_notify, d.dsn_orcpt
     from unnest(${pick(({ message }) => message.partnerId)}::uuid[],
                 ${pick(({ delivery }) => delivery.context.clientId)}::uuid[], ${pick(({ delivery }) => delivery.id)}::uuid[],
                 ${pick(({ message }) => message.id)}::uuid[], ${pick(({ delivery }) => delivery.context.mailboxId)}::uuid[],
@@ -123,27 +134,43 @@ function insertDeliveries(tx: SystemTx, rows: readonly Row[]): Promise<number> {
                 ${pick(({ delivery }) => delivery.decision.verdict)}::text[],
                 ${pick(({ delivery }) => delivery.disposition)}::text[], ${pick(({ delivery }) => delivery.decision.score)}::real[],
                 ${pick(({ delivery }) => storableJson(delivery.decision.reasons))}::text[],
-                ${pick(({ delivery }) => delivery.transform)}::text[])
+                ${pick(({ delivery }) => delivery.transform)}::text[], ${pick((row) => wishOf(row)?.notify ?? null)}::text[],
+                ${pick((row) => storable(wishOf(row)?.orcpt ?? '') || null)}::text[])
       as d (partner_id, client_id, id, message_id, mailbox_id, recipient, domain, direction, verdict, disposition, score,
-            reasons, transform)`);
+            reasons, transform, dsn_notify, dsn_orcpt)`);
+}
+
+/** What the sender wants to be told of the recipient. */
+function wishOf({ message, delivery }: Row): RecipientDsn | undefined {
+  return message.envelope.dsn?.recipients.get(delivery.context.recipient);
+}
+
+/** Whether somebody is to be told when the delivery is late. */
+function isNoticed(row: Row): boolean {
+  const { kind, envelope } = row.message;
+  const notify = wishOf(row)?.notify ?? 'DELAY';
+  return kind === 'mail' && envelope.direction === 'outbound' && envelope.sender !== '' && notify.includes('DELAY');
 }
 
 function insertQueue(tx: SystemTx, rows: readonly Row[]): Promise<number> {
   const pick = <T>(value: (one: Row) => T) => rows.map(value);
   const expires = new Date(tx.now.getTime() + HOLD_DAYS * 86_400_000);
+  const notice = new Date(tx.now.getTime() + NOTICE_HOURS * 3_600_000);
   return tx.run(sql`
     insert into queue (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind,
-                       queued_at, due_at, expires_at)
+                       queued_at, due_at, expires_at, held_at, held_reason, notice_due_at)
     select q.partner_id, q.delivery_id, q.client_id, q.message_id, q.content_id, q.sender, q.recipient, q.domain, q.kind,
-           ${tx.now}, ${tx.now}, ${expires}
+           ${tx.now}, ${tx.now}, ${expires}, case when q.held is not null then ${tx.now}::timestamptz end, q.held,
+           case when q.noticed and q.held is null then ${notice}::timestamptz end
     from unnest(${pick(({ message }) => message.partnerId)}::uuid[], ${pick(({ delivery }) => delivery.id)}::uuid[],
                 ${pick(({ delivery }) => delivery.context.clientId)}::uuid[], ${pick(({ message }) => message.id)}::uuid[],
                 ${pick(({ message }) => message.content.id)}::text[],
                 ${pick(({ message }) => storable(message.envelope.sender))}::text[],
                 ${pick(({ delivery }) => delivery.context.recipient)}::text[],
                 ${pick(({ delivery }) => domainOf(delivery.context.recipient))}::text[],
-                ${pick(({ message }) => message.kind)}::text[])
-      as q (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind)`);
+                ${pick(({ message }) => message.kind)}::text[], ${pick(({ delivery }) => delivery.held)}::text[],
+                ${pick(isNoticed)}::boolean[])
+      as q (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, kind, held, noticed)`);
 }
 
 function eventsOf({ message, delivery }: Row, now: Date, node: string): LedgerEvent[] {
@@ -169,7 +196,7 @@ function eventsOf({ message, delivery }: Row, now: Date, node: string): LedgerEv
     latencyMs: null,
     node,
   };
-  if (disposition !== 'quarantined' && disposition !== 'discarded') return [base];
+  if (disposition === 'queued' || disposition === 'rejected') return [base];
   return [base, { ...base, id: newId(), kind: disposition, leads: 0, latencyMs: 0 }];
 }
 

@@ -1,7 +1,7 @@
 import type { StoredContent } from '../core/content.ts';
 import { AppError } from '../core/errors.ts';
 import type { Envelope, Pipeline, PipelineResult, RecipientContext } from '../core/message.ts';
-import { acceptanceOf } from './acceptance.ts';
+import { type AcceptedMessage, acceptanceOf } from './acceptance.ts';
 import type { Committer } from './commit.ts';
 import { Reply } from './replies.ts';
 import type { Spool } from './spool.ts';
@@ -11,6 +11,14 @@ export interface DecisionDeps {
   readonly pipeline: Pipeline;
   readonly committer: Committer;
   readonly scanMs: number;
+}
+
+/** What a port adds to the common way. */
+export interface DecisionHooks {
+  /** Throws Reply for what the port does not take, once the content is known. */
+  check?(result: PipelineResult): void | Promise<void>;
+  /** Further messages that come of the accepted ones, such as forwarded copies. All are committed together. */
+  expand?(messages: readonly AcceptedMessage[]): Promise<readonly AcceptedMessage[]>;
 }
 
 /**
@@ -23,14 +31,17 @@ export async function decide(
   envelope: Envelope,
   contexts: readonly RecipientContext[],
   signal: AbortSignal,
+  hooks: DecisionHooks = {},
 ): Promise<string> {
-  const path = await deps.spool.path(content.id);
+  const path = deps.spool.placeOf(content.id);
   const result = await withinTime(deps.scanMs, signal, (limit) =>
     deps.pipeline.run({ path, bytes: content.bytes, envelope, recipients: contexts }, limit),
   );
+  await hooks.check?.(result);
   const acceptance = acceptanceOf(content, envelope, contexts, result);
+  const messages = (await hooks.expand?.(acceptance.messages)) ?? acceptance.messages;
   signal.throwIfAborted();
-  await deps.committer.accept(acceptance.messages);
+  await deps.committer.accept(messages);
   if (!acceptance.rejected) return `2.0.0 Accepted as ${content.id}`;
   const reasons = new Set(result.decisions.flatMap((one) => one.reasons.map((reason) => reason.code)));
   throw new RejectedReply(`Rejected: ${[...reasons].slice(0, 4).join(', ') || 'policy'}`);

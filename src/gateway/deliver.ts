@@ -1,39 +1,44 @@
-import { routesFor } from '../accounts/routes.ts';
 import { QUEUE_CHANNEL } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorCode } from '../core/errors.ts';
-import type { LedgerEvent } from '../core/event.ts';
-import { newId } from '../core/id.ts';
 import type { Logger } from '../core/log.ts';
-import type { Disposition, Verdict } from '../core/verdict.ts';
-import type { SystemDb, SystemTx } from '../db/db.ts';
-import { appendEvents } from '../ledger/append.ts';
-import { type Resolver, resolveMx } from '../mail/resolver.ts';
-import type { AcceptedMessage } from './acceptance.ts';
-import {
-  type Change,
-  domainKey,
-  type Parked,
-  probeNow,
-  type Sign,
-  serverKey,
-  signOf,
-  type Trouble,
-  writeChanges,
-} from './backoff.ts';
+import type { SystemDb } from '../db/db.ts';
+import type { Resolver } from '../mail/resolver.ts';
+import type { SrsSettings } from '../mail/srs.ts';
+import type { Attempt } from './attempts.ts';
+import { type Change, type Parked, type Sign, serverKey, signOf } from './backoff.ts';
 import { Batcher } from './batch.ts';
 import { bounceFor } from './bounce.ts';
-import { writeMessages } from './commit.ts';
 import { Destinations, type Gate } from './destinations.ts';
+import { hurry } from './flush.ts';
 import { groupBy } from './group.ts';
-import { type RouteState, recordHealth } from './health.ts';
+import type { RouteState } from './health.ts';
 import { addressOf, NoSuchHost } from './hosts.ts';
-import { outgoing } from './outgoing.ts';
-import { freeLeases, type Job, makeDue, type Outcome, postpone, removeEnded, updateDeliveries } from './queue.ts';
-import { type Destination, Relay, type RelayReply, type RelayResult } from './relay.ts';
-import { expiryOf, isExpired, parkedDelay, retryDelay } from './retry.ts';
+import { needsOf } from './needs.ts';
+import { sendDelayNotices } from './notice.ts';
+import { outcomeOf, putOff } from './outcome.ts';
+import { outgoing, type Signing } from './outgoing.ts';
+import { freeLeases, type Job, type Outcome, seenInRegion } from './queue.ts';
+import { type Parcel, type ParcelDsn, Relay, type RelayReply, type RelayResult } from './relay.ts';
+import {
+  destinationsOf,
+  type Hop,
+  isOurselves,
+  isToClient,
+  noServer,
+  type OwnPlace,
+  type Plan,
+  plansFor,
+  type Way,
+  wayOf,
+} from './routes.ts';
 import { type Parcelled, Scheduler } from './scheduler.ts';
+import { deservesSecondChance, Hourly, joinResults, type SecondChance, sendSecondChance } from './secondchance.ts';
+import { type Settlement, settle } from './settle.ts';
 import type { Spool } from './spool.ts';
+import { StsPolicies } from './sts.ts';
+import { stsFetcher } from './sts-fetch.ts';
+import { underPolicy } from './world.ts';
 
 /** `db.listen` of src/db; optional, so that delivery also works by looking now and then. */
 interface DeliveryDb extends SystemDb {
@@ -46,13 +51,27 @@ export interface DeliveryDeps {
   readonly logger: Logger;
   readonly spool: Spool;
   readonly resolver: Resolver;
-  readonly config: {
+  readonly config: OwnPlace & {
     readonly nodeId: string;
     readonly hostName: string;
     readonly allowPrivateHosts: readonly string[];
+    /** Of this node; absent or null: in none. */
+    readonly region?: string | null;
+    /** Own address that second chances leave from; absent or null: the usual one. */
+    readonly secondSource?: string | null;
   };
+  /** Keys for outbound and changed mail; absent: nothing is signed. */
+  readonly signing?: Signing;
+  /** As the gateway has it; absent: nobody is told when a forwarded copy can't be delivered. */
+  readonly srs?: SrsSettings;
   /** Port of outbound mail hosts, 25 except in tests. */
   readonly mxPort?: number;
+  /** 0 to below 1, for the draw among routes of one priority; Math.random except in tests. */
+  readonly random?: () => number;
+  /** The text of a domain's MTA-STS policy file, over HTTPS unless a test says otherwise. */
+  readonly fetchPolicy?: (domain: string) => Promise<string>;
+  /** Further certificate authority, PEM, for tests. */
+  readonly ca?: string;
   /** SMTP transactions at once: in all, of one client in one direction, and to one destination. */
   readonly concurrency?: number;
   readonly perClient?: number;
@@ -72,7 +91,8 @@ export interface Delivery {
   flush(clientId: string | null): Promise<number>;
 }
 
-const ROUTE_OWN = 'no route is configured for the domain';
+/** Milliseconds between a node's signs of life as one of its region. */
+const SEEN_MS = 30_000;
 
 /**
  * The delivery worker: leases rows client by client, sends them grouped by message and destination as slots come free, and
@@ -84,20 +104,44 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   const perDestination = deps.perDestination ?? 5;
   const destinations = new Destinations(db, perDestination);
   const settling = new Batcher<Settlement, undefined>(async (batch) => {
-    await db.system((tx) => settle(deps, tx, batch));
+    await db.system((tx) => settle({ id: owner, region }, tx, batch));
     return batch.map(() => undefined);
   });
-  const worker: Worker = { deps, relay: new Relay(deps.config.hostName), destinations, settling };
+  const { resolver, config } = deps;
+  const region = config.region ?? null;
+  const fetchPolicy =
+    deps.fetchPolicy ?? stsFetcher({ resolver, allowPrivateHosts: config.allowPrivateHosts, ca: deps.ca });
+  const worker: Worker = {
+    deps,
+    relay: new Relay(config.hostName, undefined, deps.ca),
+    sts: new StsPolicies({ ...deps, fetchPolicy }),
+    hourly: new Hourly(),
+    destinations,
+    settling,
+  };
+  let seenAt = Number.NEGATIVE_INFINITY;
+  const chores = async (): Promise<void> => {
+    if (region !== null && clock.now().getTime() - seenAt >= SEEN_MS) {
+      await db.system((tx) => seenInRegion(tx, owner, region));
+      seenAt = clock.now().getTime();
+    }
+    // A disk that takes no notices must not keep mail from going.
+    await sendDelayNotices(deps).catch((error: unknown) => {
+      logger.warn({ err: error, code: errorCode(error) }, 'senders could not be told of late mail, it is tried again');
+    });
+  };
   const scheduler = new Scheduler<Group>({
     db,
     clock,
     logger,
     owner,
+    region,
     destinations,
     concurrency: deps.concurrency ?? 100,
     perClient: deps.perClient ?? 10,
     perDestination,
     group: (jobs) => grouped(deps, jobs),
+    chores,
     deliver: (group) => deliverGroup(worker, group),
   });
   let timer: NodeJS.Timeout | undefined;
@@ -106,10 +150,7 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   return {
     drainOnce: () => scheduler.drain(),
     async flush(clientId) {
-      const rows = await db.system(async (tx) => {
-        await probeNow(tx, clientId);
-        return makeDue(tx, clientId);
-      });
+      const rows = await db.system((tx) => hurry(tx, clientId));
       scheduler.poll();
       return rows;
     },
@@ -131,23 +172,19 @@ export function createDelivery(deps: DeliveryDeps): Delivery {
   };
 }
 
+/** What mail goes out by, and what is known of where it goes. */
 interface Worker {
   readonly deps: DeliveryDeps;
   readonly relay: Relay;
+  readonly sts: StsPolicies;
+  readonly hourly: Hourly;
   readonly destinations: Destinations;
   readonly settling: Batcher<Settlement, undefined>;
 }
 
-interface Host {
-  readonly host: string;
-  readonly port: number;
-  readonly tls: Destination['tls'];
-}
-
-/** Rows of one message to one destination. `keys`: one per server of the client, or one for the domain. */
+/** Rows of one message to one destination domain, and where they are to go. */
 interface Group extends Parcelled {
-  /** The client's servers, best first; null: the world's, by MX. */
-  readonly hosts: readonly Host[] | null;
+  readonly plan: Plan;
 }
 
 async function grouped(deps: DeliveryDeps, jobs: readonly Job[]): Promise<Group[]> {
@@ -160,24 +197,18 @@ async function grouped(deps: DeliveryDeps, jobs: readonly Job[]): Promise<Group[
         job.strip.join(),
         job.direction === 'inbound' ? job.clientId : '',
         job.domain,
+        job.dsnNotify,
+        job.dsnOrcpt,
       ].join(' '),
     ).values(),
-  ];
-  const target = (job: Job) => `${job.clientId} ${job.domain}`;
-  const own = [...groupBy(jobs.filter(isToClient), target)].flatMap(([name, [job]]) => (job ? [{ name, job }] : []));
-  const routes = new Map<string, readonly Host[]>();
-  if (own.length > 0) {
-    const readRoutes = async (tx: SystemTx) => {
-      for (const { name, job } of own) routes.set(name, await routesFor(tx, job.partnerId, job.clientId, job.domain));
-    };
-    await deps.db.system(readRoutes, { readOnly: true, perStatement: true });
-  }
-  return groups.flatMap((group): Group[] => {
-    const first = group[0];
-    if (first === undefined) return [];
-    if (!isToClient(first)) return [{ first, jobs: group, hosts: null, keys: [domainKey(first.domain)] }];
-    const hosts = routes.get(target(first)) ?? [];
-    return [{ first, jobs: group, hosts, keys: hosts.map(({ host, port }) => serverKey(host, port)) }];
+  ].flatMap((group) => (group[0] === undefined ? [] : [{ first: group[0], jobs: group }]));
+  const plans = await plansFor(
+    deps,
+    groups.map(({ first }) => first),
+  );
+  return groups.flatMap((group, index): Group[] => {
+    const plan = plans[index];
+    return plan === undefined ? [] : [{ ...group, plan, keys: destinationsOf(plan, group.first) }];
   });
 }
 
@@ -185,255 +216,268 @@ interface Tried {
   readonly result: RelayResult;
   /** Servers of the client that were tried, for route_health. */
   readonly states: readonly RouteState[];
-  /** The destination that is in trouble, as this try has found. */
-  readonly waitsFor?: string;
+  readonly tries: readonly Try[];
+  /** The server whose answer counts. */
+  readonly via: Hop | null;
+  /** What that answer says of the destination; null: nothing. */
+  readonly last: Found | null;
+  /** The destination that is in trouble, as was found before that. */
+  readonly waitsFor: string | undefined;
   /** Nothing was tried: the destination is parked. */
-  readonly parked?: Parked;
+  readonly parked: Parked | null;
+  /** As in Way. */
+  readonly regions: Way['regions'];
 }
 
-/** What a try, or the want of one, did to rows and destinations: written together. */
-interface Settlement {
-  readonly outcomes: readonly Outcome[];
-  readonly notices: readonly { readonly notice: AcceptedMessage | null; readonly id: string }[];
-  readonly states: readonly RouteState[];
-  readonly changes: readonly Change[];
+/** One server that was tried, and what it said. */
+interface Try {
+  readonly server: Omit<Attempt, 'code' | 'reply'>;
+  readonly result: RelayResult;
+}
+
+interface Found {
+  readonly key: string;
+  readonly sign: Sign;
+}
+
+/** The destinations of one group: which may be connected to, and what was found of them. */
+class Gates {
+  readonly changes: Change[] = [];
+  readonly #destinations: Destinations;
+  readonly #clock: Clock;
+  readonly #gates = new Map<string, Gate>();
+
+  constructor({ deps, destinations }: Worker) {
+    this.#destinations = destinations;
+    this.#clock = deps.clock;
+  }
+
+  async enter(key: string): Promise<Gate> {
+    const gate = await this.#destinations.enter(key, this.#clock.now());
+    this.#gates.set(key, gate);
+    return gate;
+  }
+
+  /** Answers the destination when it is in trouble, as this try has found. */
+  leave({ key, sign }: Found): string | undefined {
+    const gate = this.#gates.get(key);
+    const change = gate?.open === true ? this.#destinations.note(key, gate, sign, this.#clock.now()) : null;
+    if (change !== null) this.changes.push(change);
+    const isTrouble = sign !== 'ok' && sign !== 'soft' && sign !== 'nothing';
+    return isTrouble && this.#destinations.isParked(key) ? key : undefined;
+  }
+
+  /** What was found is written, or can't be. */
+  settled(): void {
+    this.#destinations.settled(this.changes);
+  }
 }
 
 /** Sends a group, or puts it off when its destinations are parked. Answers whether it was tried. */
 async function deliverGroup(worker: Worker, group: Group): Promise<boolean> {
-  const { deps, destinations } = worker;
-  const gates = new Map<string, Gate>();
-  const enter = async (key: string): Promise<Gate> => {
-    const gate = await destinations.enter(key, deps.clock.now());
-    gates.set(key, gate);
-    return gate;
-  };
-  const changes: Change[] = [];
-  const leave = (key: string, sign: Sign): string | undefined => {
-    const gate = gates.get(key);
-    const change = gate?.open === true ? destinations.note(key, gate, sign, deps.clock.now()) : null;
-    if (change !== null) changes.push(change);
-    const isTrouble = sign !== 'ok' && sign !== 'soft' && sign !== 'nothing';
-    return isTrouble && destinations.isParked(key) ? key : undefined;
-  };
-  const { result, states, waitsFor, parked } = await trySend(worker, group, enter, leave);
-  const now = deps.clock.now();
-  const outcomes = group.jobs.map((job) =>
-    parked === undefined ? outcomeOf(job, result, now, waitsFor) : putOff(job, parked, now),
-  );
-  const made = await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now)));
-  const notices = outcomes.map((one, index) => ({ notice: made[index] ?? null, id: one.job.deliveryId }));
-  await worker.settling.add({ outcomes, notices, states, changes }).finally(() => destinations.settled(changes));
-  return parked === undefined;
-}
-
-/** Writes what became of many groups in one transaction. */
-async function settle(deps: DeliveryDeps, tx: SystemTx, batch: readonly Settlement[]): Promise<void> {
-  const outcomes = batch.flatMap((one) => one.outcomes);
-  const ended = await removeEnded(
-    tx,
-    deps.config.nodeId,
-    outcomes.filter((one) => one.end !== 'deferred'),
-  );
-  const waiting = await postpone(
-    tx,
-    deps.config.nodeId,
-    outcomes.filter((one) => one.end === 'deferred'),
-  );
-  const ours = outcomes.filter((one) => ended.has(one.job.deliveryId) || waiting.has(one.job.deliveryId));
-  await updateDeliveries(tx, ours);
-  // The first deferral is an event, later ones are not: n deferrals are one deferred recipient.
-  const told = ours.filter(
-    (one) => one.end !== 'deferred' || (one.job.disposition !== 'deferred' && one.job.kind !== 'release'),
-  );
-  await appendEvents(
-    tx,
-    told.map((one) => eventOf(one, tx.now, deps.config.nodeId)),
-  );
-  const messages = batch
-    .flatMap((one) => one.notices)
-    .flatMap(({ notice, id }) => (notice !== null && ended.has(id) ? [notice] : []));
-  await writeMessages(tx, messages, deps.config.nodeId);
-  await writeChanges(
-    tx,
-    batch.flatMap((one) => one.changes),
-  );
-  // The last word on each server, in one order everywhere, so that two nodes don't wait for each other.
-  const states = new Map(batch.flatMap((one) => one.states).map((state) => [stateKey(state), state]));
-  for (const [, state] of [...states].toSorted(([a], [b]) => a.localeCompare(b))) {
-    if (await recordHealth(tx, state)) await makeDue(tx, state.clientId);
+  const gates = new Gates(worker);
+  try {
+    return await deliverThrough(worker, group, gates);
+  } finally {
+    gates.settled();
   }
 }
 
-const stateKey = ({ clientId, host, port }: RouteState): string => `${clientId} ${host} ${port}`;
+async function deliverThrough(worker: Worker, group: Group, gates: Gates): Promise<boolean> {
+  const { deps } = worker;
+  const tried = await trySend(worker, group, gates);
+  const { states, tries, parked, last } = tried;
+  const { result, delivered, attempts } = await trySecond(worker, group.jobs, tried);
+  // Where the second way works mail does not wait.
+  const waitsFor = last === null ? tried.waitsFor : gates.leave(delivered.size > 0 ? { ...last, sign: 'ok' } : last);
+  const now = deps.clock.now();
+  const host = tries.at(-1)?.server.host ?? null;
+  const outcomes = group.jobs.map((job): Outcome => {
+    if (parked !== null) return putOff(job, parked, tried.regions, now);
+    const isAnswered = (result.replies.get(job.recipient)?.code ?? 0) > 0;
+    const dsnTakenOver = result.dsn === true && !delivered.has(job.recipient);
+    return { ...outcomeOf(job, result, now, waitsFor), host: isAnswered ? host : null, dsnTakenOver };
+  });
+  const made = await Promise.all(
+    outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now, deps.srs ?? null)),
+  );
+  const notices = outcomes.map((one, index) => ({ notice: made[index] ?? null, id: one.job.deliveryId }));
+  await worker.settling.add({
+    outcomes,
+    notices,
+    attempts: group.jobs.map(({ partnerId, deliveryId, recipient }) => {
+      const second = attempts.get(recipient);
+      const direct = tries.map((one) => attemptOf(one, recipient));
+      return { partnerId, deliveryId, attempts: second === undefined ? direct : [...direct, second] };
+    }),
+    second: new Map(
+      group.jobs.flatMap(({ deliveryId, recipient }) =>
+        attempts.has(recipient) ? [[deliveryId, delivered.has(recipient)] as const] : [],
+      ),
+    ),
+    states,
+    changes: gates.changes,
+  });
+  return parked === null;
+}
 
-async function trySend(
-  { deps, relay }: Worker,
-  { first, jobs, hosts: own, keys }: Group,
-  enter: (key: string) => Promise<Gate>,
-  leave: (key: string, sign: Sign) => string | undefined,
-): Promise<Tried> {
+function attemptOf({ server, result }: Try, recipient: string): Attempt {
+  const { code, text } = result.replies.get(recipient) ?? { code: 0, text: 'the server said nothing' };
+  const { tlsVersion = null, tlsCipher = null, tlsVerified = null } = result;
+  return { ...server, code, reply: text, tlsVersion, tlsCipher, tlsVerified: tlsVersion === null ? null : tlsVerified };
+}
+
+async function trySend(worker: Worker, { first, jobs, plan, keys }: Group, gates: Gates): Promise<Tried> {
+  const { deps, relay, sts, destinations } = worker;
   const recipients = jobs.map((job) => job.recipient);
-  const all = (code: number, text: string): RelayResult => ({
+  const all = ({ code, text }: RelayReply): RelayResult => ({
     replies: new Map(recipients.map((one) => [one, { code, text }])),
     failure: null,
     ours: true,
   });
-  let hosts: readonly Host[];
-  let world: Gate | null = null;
-  const worldKey = own === null ? keys[0] : undefined;
+  const { regions } = plan;
+  const nothing = { states: [], tries: [], via: null, last: null, waitsFor: undefined, parked: null, regions };
+  const worldKey = isToClient(first) ? undefined : keys[0];
+  let way: Way;
   try {
     await deps.spool.path(first.contentId);
     if (worldKey !== undefined) {
-      world = await enter(worldKey);
-      if (!world.open) return { result: all(0, ''), states: [], parked: world.state };
+      const gate = await gates.enter(worldKey);
+      if (!gate.open) return { ...nothing, result: all({ code: 0, text: '' }), parked: gate.state };
     }
-    hosts = own ?? (await mx(deps, first));
+    way = await underPolicy(sts, await wayOf(deps, plan, first), first);
+    // What the DNS has named only now.
+    const named = worldKey === undefined ? way.hops.filter((hop) => hop.isMx).map(keyOf) : [];
+    await destinations.load(named.filter((key) => !keys.includes(key)));
   } catch (error) {
     if (errorCode(error) === 'not_found')
       deps.logger.error({ contentId: first.contentId }, 'a message body is missing');
-    if (worldKey !== undefined) leave(worldKey, 'nothing');
-    return { result: all(451, `4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`), states: [] };
-  }
-  if (hosts.length === 0) {
-    return {
-      result: own !== null ? all(450, `4.4.4 ${ROUTE_OWN}`) : all(556, '556 5.1.10 The domain takes no mail'),
-      states: [],
-    };
+    const text = `451 4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`;
+    return { ...nothing, result: all({ code: 451, text }) };
   }
   const states: RouteState[] = [];
-  let parked: Parked | undefined;
+  const tries: Try[] = [];
+  let via: Hop | null = null;
+  let parked: Parked | null = null;
+  let last: Found | null = null;
   let waitsFor: string | undefined;
-  let result: RelayResult | null = null;
-  for (const [index, { host, port, tls }] of hosts.entries()) {
-    const key = own === null ? undefined : keys[index];
-    if (key !== undefined) {
-      const gate = await enter(key);
+  let result = all(way.none);
+  for (const hop of way.hops) {
+    const key = worldKey ?? keyOf(hop);
+    if (worldKey === undefined) {
+      const gate = await gates.enter(key);
       if (!gate.open) {
-        if (parked === undefined || gate.state.parkedUntil < parked.parkedUntil) parked = gate.state;
+        if (parked === null || gate.state.parkedUntil < parked.parkedUntil) parked = gate.state;
         continue;
       }
-    }
-    const tried = await sendTo(deps, relay, { host, port, tls }, first, recipients);
-    // A host of the world that does not exist says nothing when another one does.
-    if (tried === null) continue;
-    result = tried;
-    if (key !== undefined) {
-      const { partnerId, clientId } = first;
-      states.push({ partnerId, clientId, host, port, error: result.failure?.slice(0, 500) ?? null });
       // The last one counts: where a server answers, mail does not wait for a better one's return.
-      waitsFor = leave(key, signOf(result));
+      if (last !== null) waitsFor = gates.leave(last);
+      last = null;
+    }
+    const tried = await sendTo(deps, relay, hop, first, recipients);
+    // A host of the world that does not exist says nothing when another one does, and neither does a way back to us.
+    if (tried === null) continue;
+    result = tried.result;
+    via = hop;
+    tries.push(tried);
+    last = { key, sign: signOf(result) };
+    if (worldKey === undefined) {
+      const { partnerId, clientId } = first;
+      const { host, port } = hop;
+      states.push({ partnerId, clientId, host, port, error: result.failure?.slice(0, 500) ?? null });
     }
     if (result.failure === null) break;
   }
-  if (result === null && parked !== undefined) return { result: all(0, ''), states, parked };
-  result ??= all(550, '550 5.1.2 The domain has no mail host');
-  if (worldKey !== undefined) waitsFor = leave(worldKey, signOf(result));
-  return { result, states, ...(waitsFor === undefined ? {} : { waitsFor }) };
+  if (regions !== null) result = named(result, regions);
+  return { result, states, tries, via, last, waitsFor, parked: tries.length === 0 ? parked : null, regions };
 }
 
-async function mx(deps: DeliveryDeps, job: Job): Promise<{ host: string; port: number; tls: 'opportunistic' }[]> {
-  const names = (await resolveMx(deps.resolver, job.domain)) ?? [];
-  return names.slice(0, 5).map((host) => ({ host, port: deps.mxPort ?? 25, tls: 'opportunistic' }));
+const keyOf = ({ host, port }: Hop): string => serverKey(host, port);
+
+/** The reply for mail whose allowed servers all failed says which those are. */
+function named(result: RelayResult, regions: readonly string[]): RelayResult {
+  if (result.failure === null) return result;
+  const text = `${noServer(regions)}: ${result.failure}`;
+  return { ...result, replies: new Map([...result.replies].map(([one, { code }]) => [one, { code, text }])) };
 }
 
-/** To a server of the client, by its routes; else to the world, by MX. */
-function isToClient(job: Job): boolean {
-  return job.direction === 'inbound' || job.kind === 'dsn';
-}
-
-/** One try at one host. Null: an outbound host that is not in the DNS. A client's host that is not there counts as down. */
+/**
+ * One try at one host. Null: an outbound host that is not in the DNS, or ourselves. A client's host that is not there counts as
+ * down.
+ */
 async function sendTo(
   deps: DeliveryDeps,
   relay: Relay,
-  to: { host: string; port: number; tls: Destination['tls'] },
+  hop: Hop,
   first: Job,
   recipients: readonly string[],
-): Promise<RelayResult | null> {
+): Promise<Try | null> {
+  const { host, port, region } = hop;
+  const at = deps.clock.now();
+  const since = performance.now();
+  const server = (address: string | null) => ({
+    at,
+    host,
+    address,
+    port,
+    region,
+    durationMs: performance.now() - since,
+  });
   try {
-    const address = await addressOf(to.host, deps.resolver, deps.config.allowPrivateHosts);
-    return await relay.send(
-      { ...to, address },
-      {
-        sender: first.sender,
-        recipients,
-        // With room for the fields that we add.
-        bytes: first.bytes + 1024,
-        open: () => outgoing(deps.spool, deps.config.hostName, first, recipients.length),
-      },
-    );
+    const address = await addressOf(host, deps.resolver, deps.config.allowPrivateHosts);
+    if (isToClient(first) && isOurselves(hop, address, deps.config)) return null;
+    const result = await relay.send({ ...hop, address }, parcelOf(deps, first, recipients));
+    return { server: server(address), result };
   } catch (error) {
     if (error instanceof NoSuchHost && !isToClient(first)) return null;
     const text = error instanceof Error ? error.message : String(error);
-    return { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text, unreached: true };
+    return {
+      server: server(null),
+      result: { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text, unreached: true },
+    };
   }
 }
 
-const DELIVERED: Readonly<Record<Job['transform'], Disposition>> = {
-  none: 'delivered',
-  tag: 'tagged',
-  strip: 'stripped',
-};
-
-/** What a reply means (RFC 5321 section 4.2.1): 2yz delivered, 5yz bounced, everything else another try until it is too old. */
-function outcomeOf(job: Job, result: RelayResult, now: Date, waitsFor: string | undefined): Outcome {
-  const reply: RelayReply = result.replies.get(job.recipient) ?? { code: 0, text: 'the server said nothing' };
-  const text = reply.text.slice(0, 1000);
-  if (reply.code >= 200 && reply.code < 300) {
-    const disposition = job.kind === 'release' ? 'released' : DELIVERED[job.transform];
-    return { job, end: 'delivered', disposition, reply: text, dueAt: null };
-  }
-  if (reply.code >= 500) return { job, end: 'bounced', disposition: 'bounced', reply: text, dueAt: null };
-  const isDown = reply.code === 0;
-  // Mail for a client's server that is down is held; somebody else's server has the five days that everybody gives.
-  const isHeld = isDown && isToClient(job);
-  if (isExpired(job, now, isHeld)) return { job, end: 'expired', disposition: 'expired', reply: text, dueAt: null };
-  if (waitsFor !== undefined) return { ...waitFor(job, waitsFor, isHeld, now), reply: text };
-  const dueAt = new Date(now.getTime() + retryDelay(job.attempts));
-  return { job, end: 'deferred', disposition: 'deferred', reply: text, dueAt };
+function dsnOf({ dsnRet: ret, dsnEnvid: envid, dsnNotify: notify, dsnOrcpt: orcpt }: Job): ParcelDsn | undefined {
+  return [ret, envid, notify, orcpt].every((one) => one === null) ? undefined : { ret, envid, notify, orcpt };
 }
 
-const PARKED_TEXT: Readonly<Record<Trouble, string>> = {
-  no_answer: '4.4.1 The server did not answer when it was tried last',
-  closing: '4.3.2 The server was not available when it was tried last',
-  too_many: '4.4.5 The server wants fewer connections',
-  refusing: '4.4.5 The server refused for now whatever it was sent last',
-};
-
-/** A row whose destination is parked waits without a try, and ages. */
-function putOff(job: Job, { destination, reason }: Parked, now: Date): Outcome {
-  const reply = PARKED_TEXT[reason];
-  const isHeld = reason === 'no_answer' && isToClient(job);
-  if (isExpired(job, now, isHeld)) return { job, end: 'expired', disposition: 'expired', reply, dueAt: null };
-  return { ...waitFor(job, destination, isHeld, now), reply, untried: true };
-}
-
-/** Until the destination's return makes it due, or it is given up, or for an hour or two. */
-function waitFor(job: Job, waitsFor: string, isHeld: boolean, now: Date): Omit<Outcome, 'reply'> {
-  const at = Math.min(now.getTime() + parkedDelay(job.deliveryId), expiryOf(job, isHeld).getTime());
-  return { job, end: 'deferred', disposition: 'deferred', dueAt: new Date(at), waitsFor };
-}
-
-function eventOf({ job, end, disposition }: Outcome, now: Date, node: string): LedgerEvent {
+function parcelOf(deps: DeliveryDeps, first: Job, recipients: readonly string[]): Parcel {
   return {
-    id: newId(),
-    partnerId: job.partnerId,
-    clientId: job.clientId,
-    occurredAt: now,
-    kind: end,
-    direction: job.direction,
-    messageId: job.messageId,
-    deliveryId: job.deliveryId,
-    mailboxId: job.mailboxId,
-    recipient: job.recipient,
-    domain: job.ownDomain,
-    sender: job.sender,
-    verdict: job.verdict as Verdict,
-    disposition: disposition as Disposition,
-    reasons: [],
-    bytes: job.bytes,
-    leads: 0,
-    latencyMs: Math.max(0, now.getTime() - job.acceptedAt.getTime()),
-    node,
+    sender: first.sender,
+    recipients,
+    // With room for the fields that we add.
+    bytes: first.bytes + (deps.signing === undefined ? 1024 : 8192),
+    open: () =>
+      outgoing(deps.spool, deps.config.hostName, first, recipients.length, deps.signing ?? null, deps.clock.now()),
+    dsn: dsnOf(first),
+    // A client's own server gets what came for it as it is: refusing it here would lose it without a word.
+    ...(isToClient(first) ? {} : { needs: () => needsOf(deps.spool, first) }),
   };
+}
+
+/** What the server did not take although it is up goes once more, the other way (secondchance.ts). */
+async function trySecond(
+  { deps, hourly }: Worker,
+  group: readonly Job[],
+  { result, via }: Tried,
+): Promise<SecondChance> {
+  const at = deps.clock.now();
+  const worthy =
+    via === null
+      ? []
+      : group.filter((job) => deservesSecondChance(job, result, at) && hourly.allows(job.deliveryId, at));
+  const [first] = worthy;
+  if (first === undefined || via === null) return { result, delivered: new Set(), attempts: new Map() };
+  const recipients = worthy.map((job) => job.recipient);
+  const { hostName, allowPrivateHosts, secondSource: source = null } = deps.config;
+  const since = performance.now();
+  try {
+    const to = { ...via, address: await addressOf(via.host, deps.resolver, allowPrivateHosts) };
+    const second = await sendSecondChance({ hostName, source, ca: deps.ca }, to, parcelOf(deps, first, recipients));
+    return joinResults(result, second, to, { at, durationMs: performance.now() - since, region: via.region });
+  } catch (error) {
+    deps.logger.debug({ err: error, host: via.host }, 'a second chance could not be tried');
+    return { result, delivered: new Set(), attempts: new Map() };
+  }
 }

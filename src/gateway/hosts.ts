@@ -23,7 +23,8 @@ export async function addressOf(host: string, resolver: Resolver, allowPrivate: 
   throw new Error(`${host} has no address that mail may be sent to`);
 }
 
-async function addressesOf(name: string, resolver: Resolver): Promise<string[]> {
+/** All addresses of a host, unchecked. Throws NoSuchHost. */
+export async function addressesOf(name: string, resolver: Resolver): Promise<string[]> {
   if (isIP(name) > 0) return [name];
   if (name === 'localhost') return ['127.0.0.1'];
   const found = await Promise.allSettled([resolver(name, 'A'), resolver(name, 'AAAA')]);

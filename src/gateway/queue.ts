@@ -1,8 +1,9 @@
 import type { FilterClass } from '../core/message.ts';
 import type { Reason } from '../core/verdict.ts';
-import type { SystemTx } from '../db/db.ts';
+import type { SystemTx, Tx } from '../db/db.ts';
 import { type Sql, sql } from '../db/sql.ts';
 import type { Transform } from './acceptance.ts';
+import { FORWARDED_FOR } from './forward.ts';
 import { stripClasses } from './strip.ts';
 
 /** A row of the queue with what its delivery needs. */
@@ -19,11 +20,13 @@ export interface Job {
   readonly domain: string;
   /** The protected domain that the events belong to. */
   readonly ownDomain: string;
-  readonly kind: 'mail' | 'release' | 'dsn';
+  readonly kind: 'mail' | 'release' | 'dsn' | 'forward' | 'return';
   readonly direction: 'inbound' | 'outbound';
   readonly transform: Transform;
   /** What a `strip` takes out. */
   readonly strip: readonly FilterClass[];
+  /** Of a forwarded copy: the address that forwards. */
+  readonly forwardedFor: string | null;
   readonly verdict: string;
   readonly disposition: string;
   /** Tries so far, this one included. */
@@ -38,6 +41,22 @@ export interface Job {
   readonly tls: boolean;
   readonly receivedAt: Date;
   readonly authenticationResults: string | null;
+  /** What the sender asked for by RFC 3461, and whether it declared SMTPUTF8. */
+  readonly dsnRet: 'FULL' | 'HDRS' | null;
+  readonly dsnEnvid: string | null;
+  readonly dsnNotify: string | null;
+  readonly dsnOrcpt: string | null;
+  readonly smtpUtf8: boolean;
+}
+
+const STRANDED_MS = 60_000;
+const NODE_SILENT_MS = 120_000;
+
+/** Says that a node of a region is at work. */
+export function seenInRegion(tx: SystemTx, node: string, region: string): Promise<number> {
+  return tx.run(sql`
+    insert into node_regions (node, region, seen_at) values (${node}, ${region}, ${tx.now})
+    on conflict (node) do update set region = excluded.region, seen_at = excluded.seen_at`);
 }
 
 const LEASE_MS = 900_000;
@@ -62,14 +81,25 @@ export interface Want {
   /** Lanes (laneKey) and domains of lanes (laneKey, space, domain) that are passed over. */
   readonly fullLanes: readonly string[];
   readonly fullDomains: readonly string[];
+  /** Of the node. */
+  readonly region: string | null;
+  /** Take only what has been due for a while and no node that is at work may deliver, to say so. */
+  readonly stranded: boolean;
 }
 
-/** From the beginning, and nothing passed over. */
-export const ANY = { after: null, afterDomains: new Map<string, string>(), fullLanes: [], fullDomains: [] };
+/** From the beginning, and nothing passed over, by a node that is in no region. */
+export const ANY = {
+  after: null,
+  afterDomains: new Map<string, string>(),
+  fullLanes: [],
+  fullDomains: [],
+  region: null,
+  stranded: false,
+};
 
 export const laneKey = ({ clientId, direction }: Omit<Lane, 'partnerId'>): string => `${clientId} ${direction}`;
 
-interface Row extends Omit<Job, 'strip' | 'deliveryId'> {
+interface Row extends Omit<Job, 'strip' | 'forwardedFor' | 'deliveryId'> {
   /** Null: nothing was taken. */
   readonly deliveryId: string | null;
   readonly reasons: readonly Reason[];
@@ -91,33 +121,49 @@ export async function claim(tx: SystemTx, owner: string, want: Want): Promise<Tu
   const [partnerId = '', clientId = '', direction] = rows[0]?.lastLane?.split(' ') ?? [];
   const last: Lane | null =
     direction === 'inbound' || direction === 'outbound' ? { partnerId, clientId, direction } : null;
-  const jobs = rows.flatMap(({ reasons, lastLane: _, deliveryId, ...row }) =>
-    deliveryId === null
-      ? []
-      : [{ ...row, deliveryId, strip: row.transform === 'strip' ? stripClasses(reasons) : [] } as Job],
-  );
+  const jobs = rows.flatMap(({ reasons, lastLane: _, deliveryId, ...row }): Job[] => {
+    if (deliveryId === null) return [];
+    const strip = row.transform === 'strip' ? stripClasses(reasons) : [];
+    const forwardedFor =
+      row.kind === 'forward' ? (reasons.find((one) => one.code === FORWARDED_FOR)?.detail ?? null) : null;
+    return [{ ...row, deliveryId, strip, forwardedFor }];
+  });
   return { jobs, last };
+}
+
+/** Whether there is a strategy that no node at work may deliver for: only then `stranded` finds anything. */
+export async function isAnyStranded(tx: SystemTx, region: string | null): Promise<boolean> {
+  const alive = new Date(tx.now.getTime() - NODE_SILENT_MS);
+  const { stranded } = await tx.one<{ stranded: boolean }>(sql`
+    select exists (
+      select from region_strategies s
+      where coalesce(${region}::text <> all(s.regions), true)
+        and not exists (select from node_regions n where n.seen_at > ${alive} and n.region = any(s.regions))) as stranded`);
+  return stranded;
 }
 
 /**
  * Steps through the index queue_ready from lane to lane, and in each from domain to domain, beginning behind those that had
- * the last turn: what it reads grows with what it takes, not with what waits. That more may be taken is decided by `taken`.
+ * the last turn: what it reads grows with what it takes, not with what waits or is held. Lanes of which no row may be sent from
+ * this node's region are passed over.
  */
 export function claimStatement(now: Date, owner: string, want: Want): Sql {
   const until = new Date(now.getTime() + LEASE_MS);
-  const { lanes, domains, rows, fullLanes, fullDomains } = want;
+  const { lanes, domains, rows, fullLanes, fullDomains, region, stranded } = want;
+  const alive = new Date(now.getTime() - NODE_SILENT_MS);
+  const dueBy = stranded ? new Date(now.getTime() - STRANDED_MS) : now;
   const after = want.after ?? { partnerId: NO_ID, clientId: NO_ID, direction: '' };
   const cursors = [...want.afterDomains];
   return sql`
     with recursive walk as (
       (select s.partner_id, s.client_id, s.direction, s.again from (
         (select q.partner_id, q.client_id, q.direction, false as again from queue q
-         where not q.waiting and q.lease_until is null
+         where not q.waiting and q.lease_until is null and q.held_at is null
            and (q.partner_id, q.client_id, q.direction) > (${after.partnerId}::uuid, ${after.clientId}::uuid, ${after.direction}::text)
          order by q.partner_id, q.client_id, q.direction limit 1)
         union all
         (select q.partner_id, q.client_id, q.direction, true from queue q
-         where not q.waiting and q.lease_until is null
+         where not q.waiting and q.lease_until is null and q.held_at is null
            and (q.partner_id, q.client_id, q.direction) <= (${after.partnerId}::uuid, ${after.clientId}::uuid, ${after.direction}::text)
          order by q.partner_id, q.client_id, q.direction limit 1)) as s
        order by s.again limit 1)
@@ -125,20 +171,28 @@ export function claimStatement(now: Date, owner: string, want: Want): Sql {
       select n.partner_id, n.client_id, n.direction, n.again from walk w cross join lateral (
         select s.partner_id, s.client_id, s.direction, s.again from (
           (select q.partner_id, q.client_id, q.direction, w.again from queue q
-           where not q.waiting and q.lease_until is null
+           where not q.waiting and q.lease_until is null and q.held_at is null
              and (q.partner_id, q.client_id, q.direction) > (w.partner_id, w.client_id, w.direction)
              and (not w.again
                or (q.partner_id, q.client_id, q.direction) <= (${after.partnerId}::uuid, ${after.clientId}::uuid, ${after.direction}::text))
            order by q.partner_id, q.client_id, q.direction limit 1)
           union all
           (select q.partner_id, q.client_id, q.direction, true from queue q
-           where not w.again and not q.waiting and q.lease_until is null
+           where not w.again and not q.waiting and q.lease_until is null and q.held_at is null
              and (q.partner_id, q.client_id, q.direction) <= (${after.partnerId}::uuid, ${after.clientId}::uuid, ${after.direction}::text)
            order by q.partner_id, q.client_id, q.direction limit 1)) as s
         order by s.again limit 1) as n),
     lanes as (
-      select w.partner_id, w.client_id, w.direction, w.client_id || ' ' || w.direction as name
-      from walk w where w.client_id || ' ' || w.direction <> all(${fullLanes}::text[]) limit ${lanes}),
+      select w.partner_id, w.client_id, w.direction, w.client_id || ' ' || w.direction as name, s.strategies > 0 as regional
+      from walk w
+      cross join lateral (
+        select count(*) as strategies, bool_or(t.domain is null) as for_all,
+               bool_or(coalesce(${region}::text = any(t.regions), false)) as allowed,
+               bool_or(not exists (select from node_regions n where n.seen_at > ${alive} and n.region = any(t.regions))) as stranded
+        from region_strategies t where t.partner_id = w.partner_id and t.client_id = w.client_id) as s
+      where w.client_id || ' ' || w.direction <> all(${fullLanes}::text[])
+        and case when ${stranded}::boolean then s.stranded else coalesce(s.allowed or not s.for_all, true) end
+      limit ${lanes}),
     due as (
       select r.partner_id, r.delivery_id
       from lanes l
@@ -149,12 +203,12 @@ export function claimStatement(now: Date, owner: string, want: Want): Sql {
           (select s.domain, s.again from (
             (select q.domain, false as again from queue q
              where q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction
-               and not q.waiting and q.lease_until is null and q.domain > coalesce(c.domain, '')
+               and not q.waiting and q.lease_until is null and q.held_at is null and q.domain > coalesce(c.domain, '')
              order by q.domain limit 1)
             union all
             (select q.domain, true from queue q
              where q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction
-               and not q.waiting and q.lease_until is null and q.domain <= coalesce(c.domain, '')
+               and not q.waiting and q.lease_until is null and q.held_at is null and q.domain <= coalesce(c.domain, '')
              order by q.domain limit 1)) as s
            order by s.again limit 1)
           union all
@@ -162,21 +216,25 @@ export function claimStatement(now: Date, owner: string, want: Want): Sql {
             select s.domain, s.again from (
               (select q.domain, t.again from queue q
                where q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction
-                 and not q.waiting and q.lease_until is null and q.domain > t.domain
+                 and not q.waiting and q.lease_until is null and q.held_at is null and q.domain > t.domain
                  and (not t.again or q.domain <= coalesce(c.domain, ''))
                order by q.domain limit 1)
               union all
               (select q.domain, true from queue q
                where not t.again and q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction
-                 and not q.waiting and q.lease_until is null and q.domain <= coalesce(c.domain, '')
+                 and not q.waiting and q.lease_until is null and q.held_at is null and q.domain <= coalesce(c.domain, '')
                order by q.domain limit 1)) as s
             order by s.again limit 1) as n)
         select t.domain from step t where l.name || ' ' || t.domain <> all(${fullDomains}::text[]) limit ${domains}) as d
       cross join lateral (
         select q.partner_id, q.delivery_id from queue q
         where q.partner_id = l.partner_id and q.client_id = l.client_id and q.direction = l.direction and q.domain = d.domain
-          and not q.waiting and q.lease_until is null and q.due_at <= ${now}
-          -- Whatever else a row needs to be sent from this node belongs here.
+          and not q.waiting and q.lease_until is null and q.held_at is null and q.due_at <= ${dueBy}
+          and case when l.regional then region_allows(q.partner_id, q.client_id, q.delivery_id, ${region}::text) else true end
+            <> ${stranded}::boolean
+          and not (${stranded}::boolean and exists (
+            select from node_regions n
+            where n.seen_at > ${alive} and region_allows(q.partner_id, q.client_id, q.delivery_id, n.region)))
         order by q.due_at limit ${rows} for update skip locked) as r),
     taken as (
       update queue q set lease_owner = ${owner}, lease_until = ${until}
@@ -189,7 +247,8 @@ export function claimStatement(now: Date, owner: string, want: Want): Sql {
            q.kind, q.direction, d.transform, d.reasons, d.verdict, d.disposition, q.attempts + 1 as attempts,
            q.queued_at as "queuedAt", q.expires_at as "expiresAt", d.accepted_at as "acceptedAt", m.bytes, m.helo,
            m.remote_address as "remoteAddress", m.tls, m.received_at as "receivedAt",
-           m.authentication_results as "authenticationResults", turn.last_lane as "lastLane"
+           m.authentication_results as "authenticationResults", m.dsn_ret as "dsnRet", m.dsn_envid as "dsnEnvid",
+           d.dsn_notify as "dsnNotify", d.dsn_orcpt as "dsnOrcpt", m.smtp_utf8 as "smtpUtf8", turn.last_lane as "lastLane"
     from (select (array_agg(l.partner_id || ' ' || l.name))[count(*)] as last_lane from lanes l) as turn
     left join taken q on true
     left join deliveries d on d.partner_id = q.partner_id and d.id = q.delivery_id
@@ -204,7 +263,7 @@ export function wakeDue(tx: SystemTx, limit: number): Promise<number> {
   return tx.run(sql`
     with due as (
       select q.partner_id, q.delivery_id from queue q
-      where (q.waiting or q.lease_until is not null) and coalesce(q.lease_until, q.due_at) <= ${tx.now}
+      where (q.waiting or q.lease_until is not null) and coalesce(q.lease_until, q.due_at) <= ${tx.now} and q.held_at is null
       order by coalesce(q.lease_until, q.due_at) limit ${limit} for update skip locked)
     update queue q set waiting = q.due_at > ${tx.now}, destination = null, lease_owner = null, lease_until = null
     from unnest((select array_agg(partner_id) from due), (select array_agg(delivery_id) from due)) as e (partner_id, id)
@@ -224,11 +283,11 @@ export function freeLeases(tx: SystemTx, owner: string): Promise<number> {
   return tx.run(sql`update queue set lease_owner = null, lease_until = null where lease_owner = ${owner}`);
 }
 
-/** Makes waiting mail due now: all of it, or a client's. */
-export function makeDue(tx: SystemTx, clientId: string | null): Promise<number> {
+/** Makes waiting mail due now: all of it, or a client's. What is held stays so. */
+export function makeDue(tx: Tx, clientId: string | null): Promise<number> {
   return tx.run(sql`
     update queue set due_at = ${tx.now}
-    where due_at > ${tx.now} and (${clientId}::uuid is null or client_id = ${clientId}::uuid)`);
+    where due_at > ${tx.now} and held_at is null and (${clientId}::uuid is null or client_id = ${clientId}::uuid)`);
 }
 
 export type End = 'delivered' | 'bounced' | 'expired';
@@ -245,6 +304,10 @@ export interface Outcome {
   readonly waitsFor?: string;
   /** It was not tried, since its destination is parked: that is no attempt. */
   readonly untried?: true;
+  /** The server that gave the reply; null or absent: none did. */
+  readonly host?: string | null;
+  /** The server tells the sender of its success itself. */
+  readonly dsnTakenOver?: boolean;
 }
 
 /**

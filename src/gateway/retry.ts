@@ -2,6 +2,8 @@
 export const EXPIRE_DAYS = 5;
 /** The same for mail to a client's server that does not answer at all: it is down, its mail waits. */
 export const HOLD_DAYS = 14;
+/** Hours after which a sender is told that the mail is late. */
+export const NOTICE_HOURS = 4;
 
 const MINUTE = 60_000;
 const WAITS = [5, 15, 30, 60, 120, 240].map((minutes) => minutes * MINUTE);
@@ -9,6 +11,14 @@ const WAITS = [5, 15, 30, 60, 120, 240].map((minutes) => minutes * MINUTE);
 /** Milliseconds until the next try of a row after `attempts` tries, when its server answered but did not take it. */
 export function retryDelay(attempts: number): number {
   return WAITS[Math.min(Math.max(1, attempts), WAITS.length) - 1] ?? 240 * MINUTE;
+}
+
+/**
+ * The same when there is nobody to ask, as for mail that no gateway or server of an allowed region takes: from 15 s to 5
+ * minutes, so that it flows soon after one comes.
+ */
+export function waitDelay(attempts: number): number {
+  return Math.min(5 * MINUTE, 15_000 * 2 ** (Math.max(1, attempts) - 1));
 }
 
 /** Milliseconds that a row waits at least for a destination that is parked: its return makes the row due before that. */

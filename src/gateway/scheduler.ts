@@ -5,7 +5,7 @@ import type { SystemDb } from '../db/db.ts';
 import { forgetDestinations, wakeDestinations } from './backoff.ts';
 import type { Destinations } from './destinations.ts';
 import { groupBy } from './group.ts';
-import { ANY, claim, giveBack, type Job, type Lane, laneKey, wakeDue } from './queue.ts';
+import { ANY, claim, giveBack, isAnyStranded, type Job, type Lane, laneKey, wakeDue } from './queue.ts';
 import { Slots } from './slots.ts';
 
 /** Rows that one look makes ready, and that one return of a destination makes ready per look. */
@@ -18,6 +18,8 @@ const CURSORS_MAX = 10_000;
 /** Claims in a row that take nothing, before the next look: lanes whose rows are for other nodes are passed by. */
 const EMPTY_MAX = 10;
 const EVERYTHING = { ...ANY, lanes: 1_000, domains: 1_000, rows: 1_000 };
+/** What one look takes of mail that no node at work may deliver. */
+const STRANDED = { ...ANY, lanes: 20, domains: 20, rows: 20, stranded: true };
 const DRAIN_ROWS = 10_000;
 /** Rows that have waited for a slot for longer than this are given back, so that their lease does not end under way. */
 const HELD_MS = 300_000;
@@ -36,11 +38,15 @@ export interface SchedulerDeps<G extends Parcelled> {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly owner: string;
+  /** Of this node; null: it is in none. */
+  readonly region: string | null;
   readonly destinations: Destinations;
   readonly concurrency: number;
   readonly perClient: number;
   readonly perDestination: number;
   group(jobs: readonly Job[]): Promise<readonly G[]>;
+  /** What is done at each look beside the queue. */
+  chores(): Promise<void>;
   /** Answers whether the group was tried, and not only put off. */
   deliver(group: G): Promise<boolean>;
 }
@@ -54,8 +60,10 @@ export class Scheduler<G extends Parcelled> {
   readonly #slots: Slots;
   readonly #afterDomains = new Map<string, string>();
   #after: Lane | null = null;
+  #afterStranded: Lane | null = null;
   #empty = 0;
   #running: Promise<void> | null = null;
+  #chores: Promise<void> | null = null;
   #isDirty = false;
   #isLooking = false;
   #forgottenAt = 0;
@@ -83,6 +91,7 @@ export class Scheduler<G extends Parcelled> {
   async stop(): Promise<void> {
     this.#isStopped = true;
     while (this.#running !== null) await this.#running;
+    await this.#chores;
     this.#isStopping = true;
     await this.#slots.idle();
     this.#isStopping = false;
@@ -103,15 +112,20 @@ export class Scheduler<G extends Parcelled> {
 
   /** Delivers all that is due now, and nothing that comes of it; answers how many rows were tried. */
   async drain(): Promise<number> {
-    const { db, owner } = this.#deps;
-    let total = 0;
+    await this.#deps.chores();
     let isMore = true;
     while (isMore) isMore = await this.#look();
+    return (await this.#drain(false)) + (await this.#drain(true));
+  }
+
+  async #drain(stranded: boolean): Promise<number> {
+    const { db, owner, region } = this.#deps;
+    let total = 0;
     for (;;) {
       const ends: Promise<number>[] = [];
       let rows = 0;
       while (rows < DRAIN_ROWS) {
-        const { jobs } = await db.system((tx) => claim(tx, owner, EVERYTHING));
+        const { jobs } = await db.system((tx) => claim(tx, owner, { ...EVERYTHING, region, stranded }));
         if (jobs.length === 0) break;
         rows += jobs.length;
         ends.push((await this.#place(jobs)).tried);
@@ -122,6 +136,17 @@ export class Scheduler<G extends Parcelled> {
     }
   }
 
+  async #claimStranded(): Promise<readonly Job[]> {
+    const { db, owner, region } = this.#deps;
+    const { jobs, last } = await db.system(async (tx) =>
+      (await isAnyStranded(tx, region))
+        ? claim(tx, owner, { ...STRANDED, region, after: this.#afterStranded })
+        : { jobs: [], last: null },
+    );
+    this.#afterStranded = last;
+    return jobs;
+  }
+
   async #run(): Promise<void> {
     // So that `#running` is set before this can end.
     await Promise.resolve();
@@ -129,7 +154,10 @@ export class Scheduler<G extends Parcelled> {
       try {
         if (this.#isLooking) {
           this.#isLooking = false;
+          this.#startChores();
           if (await this.#look()) this.#isLooking = true;
+          await this.#place(await this.#claimStranded());
+          this.#slots.pump();
           this.#isDirty = true;
         }
         // The end of whatever holds the slots wakes us.
@@ -143,6 +171,19 @@ export class Scheduler<G extends Parcelled> {
       }
     }
     this.#running = null;
+  }
+
+  /** Beside the queue: a disk that is slow must not keep mail from going. */
+  #startChores(): void {
+    this.#chores ??= this.#deps
+      .chores()
+      .catch((error: unknown) => {
+        const facts = { err: error, code: errorCode(error) };
+        this.#deps.logger.warn(facts, 'the chores of delivery could not be done, they are tried again');
+      })
+      .finally(() => {
+        this.#chores = null;
+      });
   }
 
   /** Makes ready what has become due; answers whether there may be more of it. */
@@ -162,7 +203,7 @@ export class Scheduler<G extends Parcelled> {
 
   /** One claim for the slots that are free; answers whether another may find something. */
   async #fill(): Promise<boolean> {
-    const { db, owner } = this.#deps;
+    const { db, owner, region } = this.#deps;
     const lanes = this.#slots.lanes();
     const want = {
       lanes: this.#slots.free,
@@ -170,6 +211,8 @@ export class Scheduler<G extends Parcelled> {
       rows: ROWS,
       after: this.#after,
       afterDomains: this.#afterDomains,
+      region,
+      stranded: false,
       fullLanes: lanes.filter((name) => this.#slots.isLaneFull(name, LANE_ROWS)),
       fullDomains: lanes.flatMap((name) => this.#slots.domains(name).map((domain) => `${name} ${domain}`)),
     };
@@ -188,6 +231,7 @@ export class Scheduler<G extends Parcelled> {
   /** Hands rows to the slots. `tried` comes when all of them have ended: how many were tried. */
   async #place(jobs: readonly Job[]): Promise<{ readonly tried: Promise<number> }> {
     const { db, clock, destinations, owner } = this.#deps;
+    if (jobs.length === 0) return { tried: Promise.resolve(0) };
     let groups: readonly G[];
     try {
       groups = await this.#deps.group(jobs);

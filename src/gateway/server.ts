@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { PassThrough } from 'node:stream';
+import { createSecureContext } from 'node:tls';
 import {
   SMTPServer,
   type SMTPServerAddress,
@@ -15,8 +16,9 @@ import type { Logger } from '../core/log.ts';
 import type { Envelope } from '../core/message.ts';
 import type { Direction } from '../core/verdict.ts';
 import { guard } from './callbacks.ts';
-import { declaredSize, recipientOf, senderOf } from './commands.ts';
+import { declaredSize, dsnOf, recipientOf, senderOf } from './commands.ts';
 import { RejectedReply } from './decision.ts';
+import { type Etrn, enableEtrn } from './etrn.ts';
 import { ConnectionGuard, type ConnectionLimits, DEFAULT_LIMITS } from './limits.ts';
 import { patchSmtpServer } from './patch.ts';
 import { Reply } from './replies.ts';
@@ -29,6 +31,8 @@ export interface Port {
   sender?(sender: string, session: SMTPServerSession): void | Promise<void>;
   /** Throws Reply to refuse. `transaction` lives as long as the SMTP transaction. */
   recipient(recipient: string, sender: string, session: SMTPServerSession, transaction: object): Promise<void>;
+  /** Absent: the port knows no ETRN. */
+  readonly etrn?: Etrn | undefined;
   /** Decides and commits; answers the text after 250. */
   accept(content: StoredContent, envelope: Envelope, transaction: object, signal: AbortSignal): Promise<string>;
 }
@@ -55,7 +59,7 @@ export interface ServerDeps {
   readonly settings: ServerSettings;
 }
 
-const DISABLED = ['WIZ', 'SHELL', 'KILL', 'HELP', 'VRFY', 'EXPN', 'ETRN', 'XCLIENT', 'XFORWARD', 'XOAUTH2'];
+const DISABLED = ['WIZ', 'SHELL', 'KILL', 'HELP', 'VRFY', 'EXPN', 'XCLIENT', 'XFORWARD', 'XOAUTH2'];
 
 /** An SMTP server with every callback of smtp-server guarded. */
 export class GatewayServer {
@@ -69,6 +73,10 @@ export class GatewayServer {
     this.#deps = deps;
     this.#port = port;
     this.#server = new SMTPServer(this.#options());
+    if (port.etrn !== undefined) {
+      const deadlineMs = deps.settings.commandDeadlineMs ?? 60_000;
+      enableEtrn(this.#server, { etrn: port.etrn, deadlineMs, logger: deps.logger });
+    }
     this.#server.on('error', (error) => deps.logger.debug({ err: error }, 'an SMTP connection failed'));
     this.#guard = new ConnectionGuard(this.#server.server, {
       ...DEFAULT_LIMITS,
@@ -90,6 +98,12 @@ export class GatewayServer {
         resolve(`${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`);
       });
     });
+  }
+
+  /** PEM, for connections that are secured from now on. Throws when it is no good, and then the old one stays. */
+  useCertificate(certificate: { readonly key: string; readonly cert: string }): void {
+    createSecureContext(certificate);
+    this.#server.updateSecureContext(certificate);
   }
 
   /** Lets pending messages come to their end for `graceMs`, then closes. */
@@ -116,12 +130,20 @@ export class GatewayServer {
       disableReverseLookup: true,
       hideENHANCEDSTATUSCODES: false,
       hideDSN: false,
+      // RFC 8689 asks for more than a parameter: what is not kept is not offered.
+      hideREQUIRETLS: true,
       hideSTARTTLS: tls === null,
-      disabledCommands: [...DISABLED, ...(tls === null ? ['STARTTLS'] : []), ...(isSubmission ? [] : ['AUTH'])],
+      disabledCommands: [
+        ...DISABLED,
+        ...(this.#port.etrn === undefined ? ['ETRN'] : []),
+        ...(tls === null ? ['STARTTLS'] : []),
+        ...(isSubmission ? [] : ['AUTH']),
+      ],
       authMethods: ['PLAIN', 'LOGIN'],
-      authOptional: !isSubmission,
+      // The submission port asks at MAIL: a client's server may come by its network instead of a login.
+      authOptional: true,
       // Without TLS a password is heard by everyone on the way; on loopback there is no way.
-      allowInsecureAuth: isSubmission && loopback,
+      allowInsecureAuth: isSubmission && loopback && tls === null,
       ...(tls === null ? {} : { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const }),
       onConnect: (session, done) => this.#run('connect', session, () => this.#connect(session), done),
       onMailFrom: (address, session, done) => this.#run('MAIL', session, () => this.#mail(address, session), done),
@@ -217,6 +239,8 @@ export class GatewayServer {
       direction: this.#port.direction,
       authenticatedAs: (session.user as { username?: string } | undefined)?.username ?? null,
       receivedAt: clock.now(),
+      smtpUtf8: session.envelope.smtpUtf8 === true,
+      dsn: dsnOf(session),
     };
     const content = await spool.write(intake(stream), { hostName: settings.hostName });
     try {

@@ -1,15 +1,15 @@
 import { createReadStream } from 'node:fs';
 import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import { PassThrough, type Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import type { Readable } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
 import type { ContentStore, StoredContent } from '../core/content.ts';
 import { AppError } from '../core/errors.ts';
 import { isId, newId } from '../core/id.ts';
 import type { SystemDb } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
-import { type LineOptions, NormalizeLines } from '../mail/lines.ts';
+import { LineNormalizer, type LineOptions } from '../mail/lines.ts';
+import { SpoolWriter } from './spool-writer.ts';
 
 /** What reaches the disk. The seam at which a test lets a disk fail. */
 export interface SpoolDisk {
@@ -29,6 +29,11 @@ export const realDisk: SpoolDisk = {
 
 const GROUPS = Array.from({ length: 256 }, (_, index) => index.toString(16).padStart(2, '0'));
 const CHUNK = 65_536;
+/** Messages up to this size are held whole until they are written at once; larger ones go to the file as they come. */
+const WHOLE_MAX = 131_072;
+/** How long the disk's word that it has room many times over is good for. Any other word is asked for each time. */
+const FREE_MS = 500;
+const FREE_TIMES = 16;
 
 /**
  * Message bodies as files: `<folder>/<last two hex digits of the id>/<id>.eml`. A message is written to `tmp`, synced, moved
@@ -37,10 +42,16 @@ const CHUNK = 65_536;
 export class Spool implements ContentStore {
   readonly folder: string;
   readonly #disk: SpoolDisk;
+  /** Null with a test's disk, which is asked in this thread. */
+  readonly #writer: SpoolWriter | null;
+  readonly #wholeMax: number;
+  #ample: { readonly at: number; readonly bytes: number } | null = null;
 
   private constructor(folder: string, disk: SpoolDisk) {
     this.folder = folder;
     this.#disk = disk;
+    this.#writer = disk === realDisk ? new SpoolWriter() : null;
+    this.#wholeMax = this.#writer === null ? CHUNK : WHOLE_MAX;
   }
 
   /** Makes the folders, all at once, so that no write has to sync a parent of its own. */
@@ -58,39 +69,45 @@ export class Spool implements ContentStore {
   async write(source: Readable, options: LineOptions = {}): Promise<StoredContent> {
     const id = newId();
     const temporary = path.join(this.folder, 'tmp', id);
-    const target = this.#place(id);
-    const lines = new NormalizeLines(options);
-    const handle = await open(temporary, 'wx', 0o600);
+    const target = this.placeOf(id);
+    const lines = new LineNormalizer(options);
+    let held: Buffer[] = [];
+    let bytes = 0;
+    let handle: FileHandle | null = null;
     try {
-      // Small pieces are put together first: a write per line would cost more than the mail.
-      await pipeline(source, lines, new PassThrough({ highWaterMark: CHUNK }), async (pieces) => {
-        let held: Buffer[] = [];
-        let bytes = 0;
-        for await (const piece of pieces as AsyncIterable<Buffer>) {
-          held.push(piece);
-          bytes += piece.length;
-          if (bytes < CHUNK) continue;
-          await handle.writev(held);
-          held = [];
-          bytes = 0;
-        }
-        if (held.length > 0) await handle.writev(held);
-      });
-      await this.#disk.sync(handle);
-      await handle.close();
-      await rename(temporary, target);
-      await this.#syncFolder(path.dirname(target));
+      for await (const chunk of source as AsyncIterable<Buffer>) {
+        const piece = lines.write(chunk);
+        held.push(piece);
+        bytes += piece.length;
+        // Small pieces are put together first: a write per line would cost more than the mail.
+        if (bytes < (handle === null ? this.#wholeMax : CHUNK)) continue;
+        handle ??= await open(temporary, 'wx', 0o600);
+        await handle.writev(held);
+        held = [];
+        bytes = 0;
+      }
+      const { tail, report } = lines.end();
+      held.push(tail);
+      if (handle === null && this.#writer !== null) {
+        await this.#writer.write({ temporary, target, message: joined(held) });
+      } else {
+        handle ??= await open(temporary, 'wx', 0o600);
+        await handle.writev(held);
+        await this.#disk.sync(handle);
+        await handle.close();
+        await rename(temporary, target);
+        await this.#syncFolder(path.dirname(target));
+      }
+      return { id, bytes: report.bytes, sha256: report.sha256 };
     } catch (error) {
-      await handle.close().catch(() => undefined);
+      await handle?.close().catch(() => undefined);
       await Promise.allSettled([rm(temporary, { force: true }), rm(target, { force: true })]);
       throw error;
     }
-    const { bytes, sha256 } = lines.report();
-    return { id, bytes, sha256 };
   }
 
   async path(id: string): Promise<string> {
-    const file = this.#place(id);
+    const file = this.placeOf(id);
     try {
       await access(file);
     } catch (error) {
@@ -104,13 +121,16 @@ export class Spool implements ContentStore {
   }
 
   async remove(id: string): Promise<void> {
-    await rm(this.#place(id), { force: true });
+    await rm(this.placeOf(id), { force: true });
   }
 
   /** Throws `insufficient_storage` unless `bytes` and half as much again fit (the rule of Postfix, smtpd_check.c). */
   async requireSpace(bytes: number): Promise<void> {
+    const needed = bytes * 1.5;
+    if (this.#ample !== null && performance.now() - this.#ample.at < FREE_MS && needed <= this.#ample.bytes) return;
     const free = await this.#disk.freeBytes(this.folder);
-    if (free < bytes * 1.5) throw new AppError('insufficient_storage', 'the disk of the spool is full');
+    this.#ample = { at: performance.now(), bytes: free / FREE_TIMES };
+    if (free < needed) throw new AppError('insufficient_storage', 'the disk of the spool is full');
   }
 
   /**
@@ -138,7 +158,8 @@ export class Spool implements ContentStore {
     return removed;
   }
 
-  #place(id: string): string {
+  /** Where the message of an id is, or would be. */
+  placeOf(id: string): string {
     // Ids come from the database, but a path is never made of what was not checked.
     if (!isId(id)) throw new AppError('not_found', 'the message body is not there');
     return path.join(this.folder, id.slice(-2), `${id}.eml`);
@@ -152,6 +173,17 @@ export class Spool implements ContentStore {
       await handle.close();
     }
   }
+}
+
+/** In memory of its own, which can be handed to another thread. */
+function joined(pieces: readonly Buffer[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
 }
 
 async function knownContents(db: SystemDb, ids: readonly string[]): Promise<Set<string>> {

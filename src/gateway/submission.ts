@@ -1,9 +1,13 @@
+import ipaddr from 'ipaddr.js';
 import { type Submitter, verifySubmission } from '../accounts/credentials.ts';
-import { outboundContexts } from '../accounts/directory.ts';
-import { domainOf } from '../core/address.ts';
+import { mailboxOfSender, outboundContexts } from '../accounts/directory.ts';
+import { networkSubmitter } from '../accounts/networks.ts';
+import { domainOf, plainAddress } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
 import type { SystemDb } from '../db/db.ts';
+import { hasSeveralAuthors } from '../mail/claims.ts';
 import { type DecisionDeps, decide } from './decision.ts';
+import { readHeader } from './header.ts';
 import { Reply } from './replies.ts';
 import type { Port } from './server.ts';
 
@@ -22,9 +26,13 @@ interface Outgoing {
   readonly recipients: Set<string>;
 }
 
-/** The port for the clients' own mail: a login, a sender of the client's own domains, then the same pipeline. */
+/**
+ * The port for the clients' own mail: a login or an allowed network, a sender of the client's own (of the mailbox's own, when
+ * the login is a mailbox's), then the same pipeline.
+ */
 export function submissionPort(deps: SubmissionDeps): Port {
   const outgoing = new WeakMap<object, Outgoing>();
+  const byNetwork = new WeakMap<object, Submitter>();
   const bySession = new Map<string, number>();
   const byAddress = new Map<string, { failures: number; since: number }>();
 
@@ -38,7 +46,8 @@ export function submissionPort(deps: SubmissionDeps): Port {
     direction: 'outbound',
 
     async auth(username, password, session) {
-      const address = failuresOf(session.remoteAddress);
+      const ip = guesserOf(session.remoteAddress);
+      const address = failuresOf(ip);
       if (address.failures >= TRIES_PER_ADDRESS) throw new Reply(421, '4.7.0', 'Too many failed logins, try later');
       const submitter = await verifySubmission(deps.db, username.slice(0, 256), password.slice(0, 1024));
       if (submitter !== null) {
@@ -47,22 +56,29 @@ export function submissionPort(deps: SubmissionDeps): Port {
       }
       const tries = (bySession.get(session.id) ?? 0) + 1;
       bySession.set(session.id, tries);
-      byAddress.set(session.remoteAddress, { ...address, failures: address.failures + 1 });
+      byAddress.set(ip, { ...address, failures: address.failures + 1 });
       bound(bySession);
       bound(byAddress);
       if (tries >= TRIES_PER_CONNECTION) throw new Reply(421, '4.7.0', 'Too many failed logins');
       throw new Reply(535, '5.7.8', 'The user name or the password is wrong');
     },
 
-    sender(sender, session) {
-      const submitter = submitterOf(session);
-      if (sender === '' || !submitter.domains.includes(domainOf(sender))) {
-        throw new Reply(553, '5.7.1', 'You may not send as this address');
+    async sender(sender, session) {
+      let submitter = session.user as unknown as Submitter | undefined;
+      if (submitter === undefined) {
+        // Asked for at every message: a network that was removed is refused from the next one on.
+        const found = await networkSubmitter(deps.db, session.remoteAddress);
+        if (found === null) throw new Reply(530, '5.7.0', 'Authentication is required');
+        byNetwork.set(session, found);
+        submitter = found;
       }
+      if (!mayUse(submitter, sender)) throw new Reply(553, '5.7.1', 'You may not send as this address');
     },
 
     async recipient(recipient, sender, session, transaction) {
-      const known = outgoing.get(transaction) ?? { submitter: submitterOf(session), sender, recipients: new Set() };
+      const submitter = (session.user as unknown as Submitter | undefined) ?? byNetwork.get(session);
+      if (submitter === undefined) throw new Reply(530, '5.7.0', 'Authentication is required');
+      const known = outgoing.get(transaction) ?? { submitter, sender, recipients: new Set() };
       known.recipients.add(recipient);
       outgoing.set(transaction, known);
     },
@@ -70,25 +86,57 @@ export function submissionPort(deps: SubmissionDeps): Port {
     async accept(content, envelope, transaction, signal) {
       const known = outgoing.get(transaction);
       if (known === undefined) throw new Reply(503, '5.5.1', 'There is no recipient');
-      const domain = domainOf(known.sender);
+      const { submitter, sender } = known;
+      const domain = sender === '' ? (submitter.domains[0] ?? '') : domainOf(sender);
       const contexts = await deps.db.system(
-        (tx) =>
-          outboundContexts(
+        async (tx) => {
+          // Counted by mailbox and limited by mailbox, also where one server sends for all of them.
+          const mailboxId = submitter.mailboxId ?? (await mailboxOfSender(tx, submitter, sender));
+          return outboundContexts(
             tx,
-            known.submitter,
+            { ...submitter, mailboxId },
             [...known.recipients].map((recipient) => ({ recipient, domain })),
-          ),
+          );
+        },
         { readOnly: true },
       );
-      return decide(deps, content, envelope, contexts, signal);
+      return decide(deps, content, envelope, contexts, signal, {
+        check: async ({ facts }) => {
+          checkFrom(known, facts.fromAddress);
+          const isProof = submitter.addresses !== null || sender === '';
+          if (isProof && hasSeveralAuthors(await readHeader(deps.spool, content.id)))
+            throw new Reply(550, '5.7.1', 'The message names more than one author');
+        },
+      });
     },
   };
 }
 
-function submitterOf(session: { user?: unknown }): Submitter {
-  const user = session.user as Submitter | undefined;
-  if (user === undefined) throw new Reply(530, '5.7.0', 'Authentication is required');
-  return user;
+/** Whether the envelope sender is the submitter's own. */
+function mayUse({ domains, addresses, isNetwork }: Submitter, sender: string): boolean {
+  // A client's server hands on notifications and automatic replies, which have no sender (RFC 5321 section 4.5.5).
+  if (sender === '') return isNetwork;
+  if (!domains.includes(domainOf(sender))) return false;
+  return addresses === null || addresses.includes(sender) || addresses.includes(plainAddress(sender));
+}
+
+/**
+ * What the reader sees must be the submitter's own where the envelope says nothing (null sender), and where a mailbox logs in:
+ * one person's password must not write in another's name. A client's servers may forward mail as it came.
+ */
+function checkFrom({ submitter, sender }: Outgoing, from: string): void {
+  if (submitter.addresses === null && sender !== '') return;
+  if (from === '' && sender !== '') return;
+  if (!mayUse({ ...submitter, isNetwork: false }, from)) {
+    throw new Reply(550, '5.7.1', 'The From field names an address that you may not send as');
+  }
+}
+
+/** Whom failures are counted for: an IPv4 address, or a /64, of which a guesser has every address (RFC 6177). */
+function guesserOf(remoteAddress: string): string {
+  if (!ipaddr.isValid(remoteAddress)) return remoteAddress;
+  const address = ipaddr.process(remoteAddress);
+  return address.kind() === 'ipv4' ? address.toString() : (address as ipaddr.IPv6).parts.slice(0, 4).join(':');
 }
 
 /** Forgets the oldest: a flood of addresses must not fill the memory. */

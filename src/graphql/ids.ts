@@ -13,6 +13,9 @@ const PREFIXES = {
   ReportRun: 'rr',
   ListEntry: 'le',
   BillingPlan: 'bp',
+  SubmissionCredential: 'sc',
+  SubmissionNetwork: 'sn',
+  DkimKey: 'dk',
 } as const;
 
 export type NodeType = keyof typeof PREFIXES;
@@ -50,6 +53,9 @@ const NOUNS: Partial<Record<NodeType, string>> = {
   ReportRun: 'report run',
   ListEntry: 'list entry',
   BillingPlan: 'billing plan',
+  SubmissionCredential: 'credential',
+  SubmissionNetwork: 'network',
+  DkimKey: 'DKIM key',
 };
 
 /** The UUID in an id that a mutation was given. Throws `not_found`, as for an id that is not there. */

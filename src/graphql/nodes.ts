@@ -23,6 +23,9 @@ const FETCH: Readonly<Record<NodeType, Fetch>> = {
     return context.loaders.billingPlan.load(uuid);
   },
   Mailbox: (context, uuid) => context.loaders.mailbox.load(uuid),
+  SubmissionCredential: (context, uuid) => context.loaders.credential.load(uuid),
+  SubmissionNetwork: (context, uuid) => context.loaders.network.load(uuid),
+  DkimKey: (context, uuid) => context.loaders.dkimKey.load(uuid),
 };
 
 /** The object of a global id, marked with its type for the interface `Node`. */

@@ -1,8 +1,15 @@
 import { getRuns, type RunRow } from '../../reports/run-list.ts';
 import { type Client, getClients, listDomains } from '../accounts/clients.ts';
 import { type Mapping, mappingsOf } from '../accounts/connections.ts';
+import { type Credential, getCredentials } from '../accounts/credentials.ts';
+import { type DkimKey, getDkimKeys } from '../accounts/dkim.ts';
 import { getListEntries } from '../accounts/lists.ts';
 import { getMailboxes, type Mailbox } from '../accounts/mailboxes.ts';
+import { getNetworks, type SubmissionNetwork } from '../accounts/networks.ts';
+import { type LimitSubject, limitsOf, type RecipientLimits, subjectKey } from '../accounts/outbound-limits.ts';
+import { type OutboundPolicy, outboundPolicies } from '../accounts/policy.ts';
+import { type ClientRoute, listRoutes } from '../accounts/routes.ts';
+import { type ClientStrategy, listStrategies } from '../accounts/routing.ts';
 import {
   getPlans,
   type PlanRow,
@@ -14,6 +21,7 @@ import {
 import type { ListEntry } from '../core/message.ts';
 import type { Granularity, LocalPeriod } from '../core/period.ts';
 import type { TenantTx } from '../db/db.ts';
+import { type AttemptRow, deliveryAttempts } from '../ledger/attempts.ts';
 import {
   type DeliveryRow,
   deliveryEvents,
@@ -22,6 +30,7 @@ import {
   type MessageRow,
   type TraceEvent,
 } from '../ledger/read.ts';
+import { type ServerRow, serversOf } from '../monitor/read.ts';
 import { readStatisticsOf, type Statistics } from '../rollups/read.ts';
 import { getIncidents, type IncidentRow } from '../tickets/read.ts';
 import { byKey, groupBy, Loader } from './loaders.ts';
@@ -45,9 +54,17 @@ export interface Loaders {
   readonly client: Loader<string, Client>;
   readonly mailbox: Loader<string, Mailbox>;
   readonly listEntry: Loader<string, ListEntry>;
+  readonly credential: Loader<string, Credential>;
+  readonly network: Loader<string, SubmissionNetwork>;
+  readonly dkimKey: Loader<string, DkimKey>;
+  readonly recipientLimits: Loader<LimitSubject, RecipientLimits>;
+  readonly outboundPolicy: Loader<string, OutboundPolicy>;
   readonly delivery: Loader<string, DeliveryRow>;
   readonly message: Loader<string, MessageRow>;
   readonly events: Loader<string, TraceEvent[]>;
+  readonly attempts: Loader<string, AttemptRow[]>;
+  readonly routes: Loader<string, ClientRoute[]>;
+  readonly strategies: Loader<string, ClientStrategy[]>;
   readonly statistics: Loader<StatisticsKey, Statistics>;
   readonly incident: Loader<string, IncidentRow>;
   readonly reportRun: Loader<string, RunRow>;
@@ -55,6 +72,7 @@ export interface Loaders {
   readonly mapping: Loader<string, Mapping>;
   readonly subscriptions: Loader<string, SubscriptionRow[]>;
   readonly usage: Loader<UsageKey, UsageRow[]>;
+  readonly servers: Loader<string, ServerRow[]>;
   readonly domains: Loader<string, { readonly clientId: string; readonly name: string }[]>;
 }
 
@@ -63,9 +81,22 @@ export function createLoaders(read: Read): Loaders {
     client: new Loader(async (ids) => byKey(await read((tx) => getClients(tx, ids)), (row) => row.id)),
     mailbox: new Loader(async (ids) => byKey(await read((tx) => getMailboxes(tx, ids)), (row) => row.id)),
     listEntry: new Loader(async (ids) => byKey(await read((tx) => getListEntries(tx, ids)), (row) => row.id)),
+    credential: new Loader(async (ids) => byKey(await read((tx) => getCredentials(tx, ids)), (row) => row.id)),
+    network: new Loader(async (ids) => byKey(await read((tx) => getNetworks(tx, ids)), (row) => row.id)),
+    dkimKey: new Loader(async (ids) => byKey(await read((tx) => getDkimKeys(tx, ids)), (row) => row.id)),
+    recipientLimits: new Loader<LimitSubject, RecipientLimits>(
+      (subjects) => read((tx) => limitsOf(tx, subjects)),
+      subjectKey,
+    ),
+    outboundPolicy: new Loader((ids) => read((tx) => outboundPolicies(tx, ids))),
     delivery: new Loader(async (ids) => byKey(await read((tx) => getDeliveries(tx, ids)), (row) => row.id)),
     message: new Loader(async (ids) => byKey(await read((tx) => getMessages(tx, ids)), (row) => row.id)),
     events: new Loader(async (ids) => groupBy(await read((tx) => deliveryEvents(tx, ids)), (row) => row.deliveryId)),
+    attempts: new Loader(async (ids) =>
+      groupBy(await read((tx) => deliveryAttempts(tx, ids)), (row) => row.deliveryId),
+    ),
+    routes: new Loader(async (ids) => groupBy(await read((tx) => listRoutes(tx, ids)), (row) => row.clientId)),
+    strategies: new Loader(async (ids) => groupBy(await read((tx) => listStrategies(tx, ids)), (row) => row.clientId)),
     statistics: new Loader((keys) => read((tx) => statistics(tx, keys)), statisticsKey),
     incident: new Loader(async (ids) => byKey(await read((tx) => getIncidents(tx, ids)), (row) => row.id)),
     reportRun: new Loader(async (ids) => byKey(await read((tx) => getRuns(tx, ids)), (row) => row.id)),
@@ -75,6 +106,7 @@ export function createLoaders(read: Read): Loaders {
       groupBy(await read((tx) => subscriptionsOf(tx, ids)), (row) => row.clientId),
     ),
     usage: new Loader((keys) => read((tx) => usage(tx, keys)), usageKey),
+    servers: new Loader(async (ids) => groupBy(await read((tx) => serversOf(tx, ids)), (row) => row.clientId)),
     domains: new Loader(async (ids) => groupBy(await read((tx) => listDomains(tx, ids)), (row) => row.clientId)),
   };
 }

@@ -7,6 +7,7 @@ export type JobHandler = (data: JobData) => Promise<void>;
 /** The jobs of the schedule, and those that are asked for. The composition root hands in a function for each. */
 export const JOB_NAMES = [
   'monitor.watch',
+  'servers.probe',
   'mappings.watch',
   'tickets.sync',
   'reports.sweep',
@@ -14,6 +15,7 @@ export const JOB_NAMES = [
   'billing.apply',
   'rollups.verify',
   'spool.sweep',
+  'outbound.sweep',
   'ledger.partitions',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];

@@ -1,5 +1,6 @@
 import { createPostgresBackend, Queue, type QueueOptions, Worker, type WorkerOptions, withBackend } from 'bullmq';
 import type { Logger } from '../core/log.ts';
+import { HeardClient } from '../db/heard-client.ts';
 
 /** A job carries ids only: rows are the truth, a lost job is made again by the next sweep, a repeated job does nothing. */
 export interface JobData {
@@ -79,7 +80,7 @@ interface Maker {
 
 function onPostgres(url: string): Maker {
   const bound = withBackend(createPostgresBackend);
-  const connection = { connectionString: url, schema: JOBS_SCHEMA, max: 4 };
+  const connection = { connectionString: url, schema: JOBS_SCHEMA, max: 4, Client: HeardClient };
   return {
     // The classes differ from the default ones in their connection type only.
     queue: () => new bound.Queue(QUEUE, { connection } as never) as unknown as Queue,

@@ -19,6 +19,7 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 10,
     why: 'servers that fail, releases that do not arrive',
   },
+  { job: 'servers.probe', cron: '*/15 * * * * *', periodSeconds: 15, why: "clients' servers, each every 5 minutes" },
   {
     job: 'mappings.watch',
     cron: '0 23 3 * * *',
@@ -46,6 +47,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
   },
   { job: 'rollups.verify', cron: '0 7 * * * *', periodSeconds: 3_600, why: 'rollups against a recount of the ledger' },
   { job: 'spool.sweep', cron: '0 37 * * * *', periodSeconds: 3_600, why: 'files that no message refers to' },
+  {
+    job: 'outbound.sweep',
+    cron: '0 47 * * * *',
+    periodSeconds: 3_600,
+    why: 'counts and known recipients that are too old',
+  },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
 ];
 

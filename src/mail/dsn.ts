@@ -5,7 +5,7 @@ import { cleanText, cleanToken, formatField, mailDate } from './format.ts';
 export interface DsnRecipient {
   /** As it was tried. */
   readonly recipient: string;
-  /** As the sender wrote it, when that is another address (RFC 3464 section 2.3.1). */
+  /** As the sender's system knows it: an address, or `type;address` (RFC 3464 section 2.3.1). */
   readonly originalRecipient?: string;
   readonly action: 'failed' | 'delayed' | 'delivered' | 'relayed';
   /** Enhanced status (RFC 3463) of what really happened, see `enhancedStatus`. */
@@ -27,8 +27,12 @@ export interface DsnInput {
   readonly id: string;
   readonly at: Date;
   readonly arrivalDate: Date;
-  /** Header block of the message, or the message: its body is left out. */
+  /** Header block of the message, or the message: its body is left out unless `full`. */
   readonly original: Buffer;
+  /** The sender asked for the whole message back, and `original` is that (RFC 3461 section 4.3). */
+  readonly full?: boolean;
+  /** The ENVID that the sender gave (RFC 3461 section 4.4). */
+  readonly envelopeId?: string;
   readonly recipients: readonly DsnRecipient[];
 }
 
@@ -36,13 +40,14 @@ const ORIGINAL_MAX = 65_536;
 
 /**
  * A delivery status notification (RFC 3464) as multipart/report (RFC 6522), to be sent with the null sender. It holds the
- * header of the original only, so that a bounce never carries spam or a secret further. CRLF throughout.
+ * header of the original only, so that a bounce never carries spam or a secret further, unless a sender who is known asked for
+ * his own message back. CRLF throughout.
  */
 export function buildDsn(input: DsnInput): Buffer {
   if (input.to === '') throw new Error('the null sender is never answered');
   if (input.recipients.length === 0) throw new Error('a status notification is about at least one recipient');
   const host = cleanToken(input.reportingMta);
-  const original = originalHeader(input.original);
+  const original = input.full === true ? wholeLines(input.original) : originalHeader(input.original);
   const boundary = `=_${createHash('sha256').update(original).update(input.id).digest('hex').slice(0, 40)}`;
   const subject = SUBJECT[worstAction(input.recipients)];
   const top = [
@@ -64,7 +69,9 @@ export function buildDsn(input: DsnInput): Buffer {
   return Buffer.concat([
     Buffer.from(`${top}\r\n`),
     ...parts.map((part) => Buffer.from(`--${boundary}\r\n${part}\r\n`)),
-    Buffer.from(`--${boundary}\r\nContent-Type: text/rfc822-headers\r\n${encoding}\r\n`),
+    Buffer.from(
+      `--${boundary}\r\nContent-Type: ${input.full === true ? 'message/rfc822' : 'text/rfc822-headers'}\r\n${encoding}\r\n`,
+    ),
     original,
     Buffer.from(`\r\n--${boundary}--\r\n`),
   ]);
@@ -84,6 +91,7 @@ function worstAction(recipients: readonly DsnRecipient[]): DsnRecipient['action'
 
 function deliveryStatus(input: DsnInput): string {
   const message = [
+    input.envelopeId === undefined ? '' : formatField('Original-Envelope-Id', plain(input.envelopeId)),
     formatField('Reporting-MTA', `dns; ${cleanToken(input.reportingMta)}`),
     formatField('Arrival-Date', mailDate(input.arrivalDate)),
   ].join('');
@@ -91,17 +99,28 @@ function deliveryStatus(input: DsnInput): string {
     [
       recipient.originalRecipient === undefined
         ? ''
-        : formatField('Original-Recipient', addressValue(recipient.originalRecipient)),
+        : formatField('Original-Recipient', originalValue(recipient.originalRecipient)),
       formatField('Final-Recipient', addressValue(recipient.recipient)),
       formatField('Action', recipient.action),
       formatField('Status', /^[245]\.\d{1,3}\.\d{1,3}$/.test(recipient.status) ? recipient.status : '5.0.0'),
       recipient.remoteMta === null ? '' : formatField('Remote-MTA', `dns; ${cleanToken(recipient.remoteMta)}`),
-      recipient.diagnostic === null ? '' : formatField('Diagnostic-Code', `smtp; ${plain(recipient.diagnostic)}`),
+      recipient.diagnostic === null ? '' : formatField('Diagnostic-Code', diagnosticValue(recipient.diagnostic)),
       recipient.lastAttempt === undefined ? '' : formatField('Last-Attempt-Date', mailDate(recipient.lastAttempt)),
       recipient.willRetryUntil === undefined ? '' : formatField('Will-Retry-Until', mailDate(recipient.willRetryUntil)),
     ].join(''),
   );
   return [message, ...groups].join('\r\n');
+}
+
+/** `smtp` is for replies only (RFC 3464 section 2.3.6); what the network said is another thing. */
+function diagnosticValue(text: string): string {
+  return `${/^\s*[2-5]\d\d\b/.test(text) ? 'smtp' : 'x-tollgate'}; ${plain(text)}`;
+}
+
+function originalValue(text: string): string {
+  const match = /^([a-z0-9-]{1,32});(.+)$/is.exec(text);
+  const [, type = 'rfc822', address = text] = match ?? [];
+  return type.toLowerCase() === 'rfc822' ? addressValue(address) : `${type}; ${plain(address).slice(0, 320)}`;
 }
 
 /** Address type and address; one that is not ASCII in the form of RFC 6533 section 3. */
@@ -163,6 +182,24 @@ function originalHeader(original: Buffer): Buffer {
     .toString('latin1')
     .replace(/\r?\n|\r/g, '\r\n');
   return Buffer.from(text === '' || text.endsWith('\r\n') ? text : `${text}\r\n`, 'latin1');
+}
+
+function wholeLines(original: Buffer): Buffer {
+  return original.subarray(-2).equals(Buffer.from('\r\n')) ? original : Buffer.concat([original, Buffer.from('\r\n')]);
+}
+
+/**
+ * The enhanced status of a try that is no success and no refusal: of the reply, or what the network's words come to (RFC 3463
+ * section 3.5): X.4.1 no answer, X.4.2 the connection broke, X.4.4 no way there.
+ */
+export function delayStatus(reply: string | null): string {
+  if (reply === null) return '4.0.0';
+  if (/^\s*\d{3}\b/.test(reply)) {
+    const status = enhancedStatus(reply);
+    return status.startsWith('4') ? status : '4.0.0';
+  }
+  if (/has no address/.test(reply)) return '4.4.4';
+  return /closed|reset|hang up|EPIPE/i.test(reply) ? '4.4.2' : '4.4.1';
 }
 
 /**

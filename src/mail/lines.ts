@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { Transform, type TransformCallback } from 'node:stream';
 import { countHops } from './received.ts';
 
 const NUL = 0x00;
@@ -66,7 +65,7 @@ const CRLF = Buffer.from('\r\n');
  * lone dot between line ends of which one is a bare LF are refused (the rule of mox, smtp/data.go). An unfinished last
  * line gets its CRLF. `write` and `end` throw MailFormatError; the result does not depend on where the chunks are cut.
  */
-class LineNormalizer {
+export class LineNormalizer {
   readonly #hostName: string;
   readonly #maxLine: number;
   readonly #maxHeader: number;
@@ -198,44 +197,6 @@ function lastBytes(chunks: readonly Buffer[], count: number): Buffer {
     need -= piece.length;
   }
   return Buffer.concat(pieces);
-}
-
-/** `LineNormalizer` as a stream. Errors with MailFormatError; `report()` is valid after the stream has ended. */
-export class NormalizeLines extends Transform {
-  readonly #lines: LineNormalizer;
-  #report: LineReport | null = null;
-
-  constructor(options: LineOptions = {}) {
-    super();
-    this.#lines = new LineNormalizer(options);
-  }
-
-  /** What was counted. Throws when the stream has not ended well. */
-  report(): LineReport {
-    if (this.#report === null) throw new Error('the message has not ended yet');
-    return this.#report;
-  }
-
-  override _transform(chunk: Buffer, _encoding: BufferEncoding, done: TransformCallback): void {
-    try {
-      const bytes = this.#lines.write(chunk);
-      if (bytes.length > 0) this.push(bytes);
-      done();
-    } catch (error) {
-      done(error as Error);
-    }
-  }
-
-  override _flush(done: TransformCallback): void {
-    try {
-      const { tail, report } = this.#lines.end();
-      this.#report = report;
-      if (tail.length > 0) this.push(tail);
-      done();
-    } catch (error) {
-      done(error as Error);
-    }
-  }
 }
 
 /** The same for a message that is wholly in memory. Throws MailFormatError. */

@@ -131,14 +131,19 @@ export function withDeadline<T>(promise: Promise<T>, ms: number, late: () => Err
 
 /** Mail hosts of a domain, best first (RFC 5321 section 5.1). Null: the domain says that it takes no mail (RFC 7505). */
 export async function resolveMx(resolver: Resolver, domain: string): Promise<string[] | null> {
+  return (await mxRecords(resolver, domain))?.map((record) => record.exchange) ?? null;
+}
+
+/** The same with their preferences; a domain without MX is its own mail host. */
+export async function mxRecords(resolver: Resolver, domain: string): Promise<MxRecord[] | null> {
   try {
     const records = ((await resolver(domain, 'MX')) as MxRecord[]).toSorted((a, b) => a.priority - b.priority);
     if (records.length === 1 && (records[0]?.exchange === '' || records[0]?.exchange === '.')) return null;
-    if (records.length > 0) return records.map((record) => record.exchange);
+    if (records.length > 0) return records;
   } catch (error) {
     if (!isAbsent(error)) throw error;
   }
-  return [domain];
+  return [{ exchange: domain, priority: 0 }];
 }
 
 /** The name of an address, confirmed by looking it up again (forward-confirmed reverse DNS); null when there is none. */

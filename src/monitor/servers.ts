@@ -4,6 +4,7 @@ import { sql } from '../db/sql.ts';
 import { openIncident, resolveIncident } from '../tickets/incidents.ts';
 
 const RULE = 'server.down';
+const MX_RECENT_MS = 3_600_000;
 
 /** A client's server as delivery saw it last, and what is told of it already. */
 export interface ServerHealth {
@@ -85,11 +86,14 @@ function describe(server: ServerHealth): string {
 
 /** Servers that are down, and those with an open incident. */
 async function readServers(tx: SystemTx): Promise<ServerHealth[]> {
+  const recent = new Date(tx.now.getTime() - MX_RECENT_MS);
   return tx.rows<ServerHealth>(sql`
     select h.partner_id as "partnerId", h.client_id as "clientId", c.name as "clientName", h.host, h.port, h.state, h.since,
            h.last_error as "lastError",
            exists (select from routes r where r.partner_id = h.partner_id and r.client_id = h.client_id
-                     and lower(r.host) = lower(h.host) and r.port = h.port) as "isRoute",
+                     and ((r.kind = 'relay' and lower(r.host) = lower(h.host) and r.port = h.port)
+                          -- Which servers an MX route has, the DNS says: those that were tried of late.
+                          or (r.kind = 'mx' and h.checked_at > ${recent}))) as "isRoute",
            (select count(*) from queue q where q.partner_id = h.partner_id and q.client_id = h.client_id) as waiting,
            coalesce(i.is_open, false) as "isOpen", i.told_at as "toldAt"
     from route_health h

@@ -6,7 +6,7 @@ import { symbolOf } from './votes.ts';
 export const CONTENT_SHARE = 0.75;
 
 /** From mild to severe. Two wishes for one delivery: the severer one holds. */
-const SEVERITY: readonly Action[] = ['deliver', 'tag', 'strip', 'quarantine', 'reject', 'discard'];
+const SEVERITY: readonly Action[] = ['deliver', 'tag', 'strip', 'hold', 'quarantine', 'reject', 'discard'];
 
 /**
  * The one decision for a delivery from all votes on it. Pure; the order of the votes does not matter. The score is the sum

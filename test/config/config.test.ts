@@ -81,3 +81,24 @@ test('the secret key is made once, readable by its owner only, and a given one m
   await assert.rejects(readSecrets(home, 'too short'), /TOLLGATE_SECRET_KEY/);
   assert.notDeepEqual(await readSecrets(home, 'ab'.repeat(32)), one);
 });
+
+test('the ARC settings belong together, and domains are domains', () => {
+  const arc = { TOLLGATE_ARC_DOMAIN: 'Gate.example', TOLLGATE_ARC_SELECTOR: 'A1', TOLLGATE_ARC_KEY: '/etc/arc.pem' };
+  assert.deepEqual(readConfig(arc).arc, { domain: 'gate.example', selector: 'a1', keyFile: '/etc/arc.pem' });
+  assert.equal(readConfig({}).arc, null);
+  const config = readConfig({ TOLLGATE_HOSTNAME: 'mx.gate.example' });
+  assert.deepEqual([config.srsDomain, config.spfInclude], ['mx.gate.example', null]);
+  assert.equal(readConfig({ TOLLGATE_SRS_DOMAIN: 'SRS.gate.example' }).srsDomain, 'srs.gate.example');
+  for (const [env, fault] of [
+    [{ ...arc, TOLLGATE_ARC_KEY: '' }, /^TOLLGATE_ARC_KEY is missing/],
+    [{ TOLLGATE_ARC_DOMAIN: 'gate.example' }, /TOLLGATE_ARC_SELECTOR is missing.*\n.*TOLLGATE_ARC_KEY is missing/],
+    [{ ...arc, TOLLGATE_ARC_SELECTOR: 'a b' }, /^TOLLGATE_ARC_SELECTOR is not a selector/],
+    [{ TOLLGATE_SRS_DOMAIN: 'x' }, /^TOLLGATE_SRS_DOMAIN is not a domain/],
+    [{ TOLLGATE_SPF_INCLUDE: 'a b' }, /^TOLLGATE_SPF_INCLUDE is not a domain/],
+  ] as const) {
+    assert.throws(
+      () => readConfig(env),
+      (error: unknown) => error instanceof AppError && fault.test(error.message),
+    );
+  }
+});

@@ -118,8 +118,12 @@ test('a server that answers 4xx for five days: expired once, then nothing', asyn
   await rig.delivery.drainOnce();
   assert.deepEqual([await count('deferred'), await count('expired'), await count('bounced')], [1, 1, 0]);
   assert.ok(tries >= 20, `${tries} tries`);
-  assert.equal(ownSink.mail.length, 1);
-  assert.match(ownSink.mail[0]?.body ?? '', /^Status: 4\.4\.7/m);
+  // The early notice, and the end.
+  assert.deepEqual(
+    ownSink.mail.map((one) => /^Action: (\w+)/m.exec(one.body)?.[1]),
+    ['delayed', 'failed'],
+  );
+  assert.match(ownSink.mail[1]?.body ?? '', /^Status: 4\.4\.7/m);
   assert.equal((await rig.owner.query('select from queue')).rowCount, 0);
 });
 
@@ -169,10 +173,11 @@ test('a far server that never answers is given up after five days; a client serv
   }
   assert.deepEqual([await count('expired'), await count('bounced')], [1, 0]);
   const { rows } = await rig.owner.query('select recipient, kind from queue order by kind');
-  // The inbound mail, and the notification of what expired.
+  // The inbound mail, and the notifications of what was late and then expired.
   assert.deepEqual(
     rows.map((row) => [row.recipient, row.kind]),
     [
+      ['ann@acme.example', 'dsn'],
       ['ann@acme.example', 'dsn'],
       ['ann@acme.example', 'mail'],
     ],

@@ -6,13 +6,14 @@ import { sql } from '../../src/db/sql.ts';
 import type { Commands } from '../../src/graphql/commands.ts';
 import { globalId } from '../../src/graphql/ids.ts';
 import { openDatabase } from '../support/db.ts';
-import { keyWith, openServer } from '../support/http.ts';
+import { keyWith, NO_COMMANDS, openServer } from '../support/http.ts';
 import { seedWorld } from '../support/world.ts';
 
 /** Commands that do the least that can be seen from outside, in the transaction that they are given. */
 function commands(calls: string[]): Commands {
   const note = (...parts: string[]) => calls.push(parts.join(' '));
   return {
+    ...NO_COMMANDS,
     async releaseDelivery(tx, id, actor) {
       note('release', actor);
       const done = await tx.run(sql`
@@ -23,6 +24,10 @@ function commands(calls: string[]): Commands {
       note('discard', actor);
       await tx.run(sql`update deliveries set disposition = 'discarded' where id = ${id}`);
       throw new AppError('conflict', 'the delivery is not in quarantine');
+    },
+    async flushQueue(_tx, id, actor) {
+      note('flush', id, actor);
+      return { deliveries: 3 };
     },
     async resolveIncident(tx, id, resolution, actor) {
       note('resolve', actor);
@@ -38,7 +43,8 @@ function commands(calls: string[]): Commands {
           'waiting', ${tx.now}, ${tx.now}, ${tx.now})`);
       return { id };
     },
-    async createBillingPlan() {
+    async createBillingPlan(_caller, usageDay, largeChanges) {
+      note('plan', usageDay, String(largeChanges));
       throw new AppError('upstream_rejected', 'ConnectWise: no such agreement');
     },
     async approveBillingPlan(tx, id, actor) {
@@ -123,6 +129,8 @@ test('mutations hand over to the commands and answer with what is then there', a
     plan: null,
     userErrors: [{ code: 'UPSTREAM_REJECTED', field: null, message: 'ConnectWise: no such agreement' }],
   });
+  await run('createBillingPlan(input: {usageDay: "2026-10-14", allowLargeChanges: true})', 'plan { id }');
+  assert.deepEqual(calls, ['plan 2026-10-14 true']);
   const approved = await run(`approveBillingPlan(input: {id: "${id('BillingPlan')}"})`, 'plan { state approvedBy }');
   assert.deepEqual(approved, { plan: { state: 'APPROVED', approvedBy: actor }, userErrors: [] });
   const applied = await run(`applyBillingPlan(input: {id: "${id('BillingPlan')}"})`, 'plan { state }');

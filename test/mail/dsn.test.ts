@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import fc from 'fast-check';
-import { buildDsn, type DsnInput, enhancedStatus } from '../../src/mail/dsn.ts';
+import { buildDsn, type DsnInput, delayStatus, enhancedStatus } from '../../src/mail/dsn.ts';
 import { headerEnd, splitFields } from '../../src/mail/fields.ts';
 import { normalizeMessage } from '../../src/mail/lines.ts';
 import { walkStructure } from '../../src/mail/mime.ts';
@@ -163,4 +163,53 @@ test('the enhanced status is the true one', () => {
     ['250 2.0.0 Ok', '2.0.0'],
   ];
   for (const [reply, status] of cases) assert.equal(enhancedStatus(reply), status, reply);
+});
+
+test('the status of a delay: of the reply when it is one of 4yz, else of what the network said', () => {
+  for (const [reply, status] of [
+    ['451 4.7.1 Greylisted', '4.7.1'],
+    ['450-4.2.1 busy\r\n450 4.2.1 later', '4.2.1'],
+    ['451 later', '4.0.0'],
+    ['451 5.7.1 contradicts itself', '4.0.0'],
+    ['550 5.1.1 no delay at all', '4.0.0'],
+    ['451 4.4.4 No gateway in an allowed region (uk) is at work, the mail waits', '4.4.4'],
+    ['connect ECONNREFUSED 192.0.2.1:25', '4.4.1'],
+    ['Greeting never received', '4.4.1'],
+    ['the server closed the connection', '4.4.2'],
+    ['read ECONNRESET', '4.4.2'],
+    ['mx.example has no address in the DNS', '4.4.4'],
+    ['mx.example has no address that mail may be sent to', '4.4.4'],
+    [null, '4.0.0'],
+  ] as const) {
+    assert.equal(delayStatus(reply), status, String(reply));
+  }
+});
+
+test('what the network said is no SMTP diagnostic, and an original recipient keeps its type', () => {
+  const [recipient] = INPUT.recipients;
+  assert.ok(recipient);
+  const of = (over: Partial<typeof recipient>) =>
+    buildDsn({ ...INPUT, recipients: [{ ...recipient, ...over }] }).toString();
+  assert.match(of({ diagnostic: 'connect ECONNREFUSED' }), /^Diagnostic-Code: x-tollgate; connect ECONNREFUSED\r$/m);
+  assert.match(of({ diagnostic: '550 no' }), /^Diagnostic-Code: smtp; 550 no\r$/m);
+  for (const [given, shown] of [
+    ['bob@x.example', 'rfc822; bob@x.example'],
+    ['rfc822;bob@x.example', 'rfc822; bob@x.example'],
+    ['RFC822;j\u00f6rg@x.example', 'utf-8; j\\x{F6}rg@x.example'],
+    ['x400;/C=us/S=bob', 'x400; /C=us/S=bob'],
+    ['x400;a\r\nStatus: 2.0.0', null],
+  ] as const) {
+    const text = of({ originalRecipient: given });
+    if (shown === null) assert.equal([...text.matchAll(/^Status: /gm)].length, 1);
+    else assert.ok(text.includes(`Original-Recipient: ${shown}\r\n`), text);
+  }
+});
+
+test('the whole message comes back where it was asked for, and the envelope id always', async () => {
+  const dsn = buildDsn({ ...INPUT, full: true, envelopeId: 'QQ314159\r\nX: y' });
+  assert.match(dsn.toString(), /^Original-Envelope-Id: QQ314159[^\r\n]*\r$/m);
+  assert.doesNotMatch(dsn.toString(), /^X: y/m);
+  assert.ok(dsn.includes(Buffer.concat([Buffer.from('Content-Type: message/rfc822\r\n\r\n'), ORIGINAL])));
+  assert.deepEqual((await parseMail(dsn)).anomalies, []);
+  assert.doesNotMatch(buildDsn(INPUT).toString(), /secret body|Original-Envelope-Id/);
 });

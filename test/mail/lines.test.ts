@@ -1,22 +1,18 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import test from 'node:test';
 import fc from 'fast-check';
-import { type LineOptions, MailFormatError, NormalizeLines, normalizeMessage } from '../../src/mail/lines.ts';
+import { LineNormalizer, type LineOptions, MailFormatError, normalizeMessage } from '../../src/mail/lines.ts';
 
 const text = (value: string) => Buffer.from(value, 'latin1');
 
 /** The whole outcome as one comparable value. */
 async function streamed(chunks: readonly Buffer[], options: LineOptions = {}): Promise<unknown> {
-  const lines = new NormalizeLines(options);
-  const out: Buffer[] = [];
+  const lines = new LineNormalizer(options);
   try {
-    await pipeline(Readable.from(chunks), lines, async (source) => {
-      for await (const piece of source) out.push(piece as Buffer);
-    });
-    return { message: Buffer.concat(out).toString('latin1'), report: lines.report() };
+    const out = chunks.map((chunk) => lines.write(chunk));
+    const { tail, report } = lines.end();
+    return { message: Buffer.concat([...out, tail]).toString('latin1'), report };
   } catch (error) {
     if (!(error instanceof MailFormatError)) throw error;
     return error.fault;

@@ -79,6 +79,18 @@ test('an outage that a person has closed is not told again; a server without a r
   assert.equal(await watch(), 0);
 });
 
+test('a server that an MX route led to of late is told of like a relay, and ends when it is no longer tried', async (t) => {
+  const { owner, clock, health, list, watch } = await world(t);
+  await owner.query("update routes set kind = 'mx', host = ''");
+  await health('down');
+  clock.advance(MINUTE);
+  assert.equal(await watch(), 1);
+  assert.equal((await list())[0]?.subject, '127.0.0.1:2626');
+  clock.advance(60 * MINUTE);
+  assert.equal(await watch(), 1);
+  assert.match((await list())[0]?.resolution ?? '', /no longer sent/);
+});
+
 test('what is decided on a server holds for every history', () => {
   const now = new Date('2026-10-14T12:00:00Z');
   const past = fc.integer({ min: 0, max: 86_400 }).map((seconds) => new Date(now.getTime() - seconds * 1_000));

@@ -30,8 +30,16 @@ export interface TestServer {
 const refuse = () => Promise.reject(new Error('no such command in this test'));
 
 export const NO_COMMANDS: HttpDeps['commands'] = {
+  // What is only read answers, so that every field can be asked for.
+  spfAdvice: async () => ({ record: null, problems: [{ code: 'none', message: 'There is none.' }], suggestion: null }),
+  dmarcAdvice: async () => ({ record: 'v=DMARC1; p=reject', problems: [], suggestion: null }),
+  dkimState: async () => 'missing',
+  dkimRecord: ({ publicKey }) => `v=DKIM1; p=${publicKey}`,
+  createDkimKey: refuse,
+  activateDkimKey: refuse,
   releaseDelivery: refuse,
   discardDelivery: refuse,
+  flushQueue: refuse,
   resolveIncident: refuse,
   requestReport: refuse,
   createBillingPlan: refuse,

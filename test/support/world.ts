@@ -15,6 +15,9 @@ export interface World {
   readonly ids: Readonly<Record<NodeType, string>>;
 }
 
+/** A network has one owner on the whole gateway, so each world has its own. */
+let networks = 0;
+
 /**
  * Fills every table that the API reads for one partner, each text with `mark` in it, so that a text of one tenant in an
  * answer to another is found by looking for it. Rows that other folders write are put in as the owner: what is tested
@@ -50,6 +53,9 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     run: newId(),
     plan: newId(),
     connection: newId(),
+    credential: newId(),
+    network: newId(),
+    dkim: newId(),
   };
   const run = (text: string, ...values: unknown[]) => owner.query(text, values);
 
@@ -76,6 +82,26 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     `ann@${domain}`,
     domain,
     at,
+  );
+  await run(
+    `insert into region_strategies (partner_id, client_id, id, domain, regions, created_at)
+     values ($1, $2, $3, $4, array[$5], $6)`,
+    partner,
+    client,
+    newId(),
+    domain,
+    `${mark}-region`,
+    at,
+  );
+  await run(
+    `insert into delivery_attempts (partner_id, delivery_id, id, at, node, host, port, code, reply, duration_ms)
+     values ($1, $2, $3, $4, 'n1', $5, 25, 250, $6, 1)`,
+    partner,
+    id.delivery,
+    newId(),
+    at,
+    `mx.${domain}`,
+    `250 ${mark}`,
   );
   for (const kind of ['accepted', 'quarantined']) {
     await run(
@@ -105,6 +131,15 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     id.incident,
     client,
     `${mark} incident`,
+    at,
+  );
+  await run(
+    `insert into server_probes (partner_id, client_id, host, port, state, since, latency_ms, banner, certificate_until,
+       last_error, checked_at, due_at)
+     values ($1, $2, $3, 25, 'failing', $4, 12, $3, $4::timestamptz + interval '20 days', $3, $4, $4)`,
+    partner,
+    client,
+    `mail.${domain}`,
     at,
   );
   await run(
@@ -166,6 +201,48 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     id.connection,
     `${mark} product`,
   );
+  await run(
+    `insert into submission_credentials (partner_id, client_id, id, mailbox_id, username, secret, created_at)
+     values ($1, $2, $3, $4, $5, '\\x00', $6)`,
+    partner,
+    client,
+    id.credential,
+    mailbox,
+    `login@${domain}`,
+    at,
+  );
+  networks += 1;
+  await run(
+    'insert into submission_networks (partner_id, client_id, id, network, created_at) values ($1, $2, $3, $4, $5)',
+    partner,
+    client,
+    id.network,
+    `198.51.100.${networks % 256}/32`,
+    at,
+  );
+  await run(
+    `insert into dkim_keys (partner_id, client_id, id, domain, selector, algorithm, private_key, public_key, created_at)
+     values ($1, $2, $3, $4, $5, 'rsa-sha256', '\\x00', $5, $6)`,
+    partner,
+    client,
+    id.dkim,
+    domain,
+    `${mark}-selector`,
+    at,
+  );
+  await run(
+    `insert into queue (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, queued_at, due_at,
+       expires_at, held_at, held_reason)
+     values ($1, $2, $3, $4, $4::uuid::text, $5, $6, $7, $8, $8, $8, $8, 'hold.policy')`,
+    partner,
+    id.delivery,
+    client,
+    id.message,
+    `sender@${mark}.test`,
+    `ann@${domain}`,
+    domain,
+    at,
+  );
   return {
     partner,
     apiKey: made.apiKey,
@@ -180,6 +257,9 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
       ReportRun: id.run,
       ListEntry: entry,
       BillingPlan: id.plan,
+      SubmissionCredential: id.credential,
+      SubmissionNetwork: id.network,
+      DkimKey: id.dkim,
     },
   };
 }

@@ -3,9 +3,13 @@ import { accountResolvers } from './accounts.ts';
 import { billingResolvers } from './billing.ts';
 import { incidentResolvers } from './incidents.ts';
 import { commandMutations } from './mutations.ts';
+import { outboundResolvers } from './outbound.ts';
+import { outboundMutations } from './outbound-mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
 import { queryResolvers } from './query.ts';
 import { reportResolvers } from './reports.ts';
+import { routingResolvers } from './routing.ts';
+import { serverResolvers } from './servers.ts';
 import { statisticsResolvers } from './statistics.ts';
 import { traceResolvers } from './trace.ts';
 import type { Resolver, Resolvers } from './types.ts';
@@ -36,5 +40,9 @@ export const resolvers: Resolvers = merge([
   incidentResolvers,
   reportResolvers,
   billingResolvers,
+  serverResolvers,
+  outboundResolvers,
+  outboundMutations,
   commandMutations,
+  routingResolvers,
 ]);

@@ -93,11 +93,19 @@ export const commandMutations: Resolvers = {
         });
       }),
 
-    createBillingPlan: (_: unknown, { input }: Input<{ usageDay: string }>, context: Context) =>
+    createBillingPlan: (
+      _: unknown,
+      { input }: Input<{ usageDay: string; allowLargeChanges?: boolean | null }>,
+      context: Context,
+    ) =>
       payload<{ plan: PlanRow | null }>({ plan: null }, async () => {
         // It asks the PSA, which takes its time: no transaction is held meanwhile.
         await context.forget();
-        const { id } = await context.commands.createBillingPlan(context.caller, input.usageDay);
+        const { id } = await context.commands.createBillingPlan(
+          context.caller,
+          input.usageDay,
+          input.allowLargeChanges === true,
+        );
         return { plan: await context.read((tx) => required(tx, getPlans, id, 'billing plan')) };
       }),
 

@@ -3,11 +3,20 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
-import { SMTPServer } from 'smtp-server';
+import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { type Logger, silentLogger } from '../../../src/core/log.ts';
 import type { Pipeline } from '../../../src/core/message.ts';
 import type { Action, Verdict } from '../../../src/core/verdict.ts';
-import { createDelivery, createGateway, type GatewayConfig, Spool } from '../../../src/gateway/index.ts';
+import type { DeliveryDeps } from '../../../src/gateway/deliver.ts';
+import {
+  createDelivery,
+  createGateway,
+  type Delivery,
+  type GatewayConfig,
+  type Signing,
+  Spool,
+} from '../../../src/gateway/index.ts';
+import type { OwnPlace } from '../../../src/gateway/routes.ts';
 import { realDisk, type SpoolDisk } from '../../../src/gateway/spool.ts';
 import { type Resolver, zoneResolver } from '../../../src/mail/resolver.ts';
 import { openDatabase } from '../../support/db.ts';
@@ -50,7 +59,15 @@ export interface RigOptions {
   readonly logger?: Logger;
   readonly resolver?: Resolver;
   readonly mxPort?: number;
+  readonly delivery?: Partial<DeliveryDeps>;
+  readonly signing?: Signing;
+  readonly random?: () => number;
+  /** Of the first delivery worker. */
+  readonly region?: string;
 }
+
+/** The key of rewritten senders in tests. */
+export const SRS = { domain: 'srs.tollgate.example', key: Buffer.alloc(32, 7) };
 
 /** A gateway with its database, spool and delivery worker (not started: tests drain). */
 export async function openRig(t: TestContext, options: RigOptions = {}) {
@@ -59,20 +76,32 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
   const spool = await Spool.open(folder, options.disk ?? realDisk);
   const logger = options.logger ?? silentLogger;
   const config = { ...CONFIG, ...options.config };
-  const gateway = createGateway({ db, clock, logger, spool, pipeline: options.pipeline ?? byLocalPart, config });
-  const delivery = createDelivery({
-    db,
-    clock,
-    logger,
-    spool,
-    resolver: options.resolver ?? zoneResolver({}),
-    config: { nodeId: config.nodeId, hostName: config.hostName, allowPrivateHosts: ['127.0.0.1'] },
-    ...(options.mxPort === undefined ? {} : { mxPort: options.mxPort }),
-  });
+  const resolver = options.resolver ?? zoneResolver({});
+  const pipeline = options.pipeline ?? byLocalPart;
+  const gateway = createGateway({ db, clock, logger, spool, pipeline, resolver, config, srs: SRS });
+  const nodes: Delivery[] = [];
+  const openNode = (nodeId: string, region: string | null, own: OwnPlace = {}) => {
+    const node = createDelivery({
+      db,
+      clock,
+      logger,
+      spool,
+      resolver,
+      config: { nodeId, hostName: config.hostName, allowPrivateHosts: ['127.0.0.1'], region, ...own },
+      srs: SRS,
+      ...(options.signing === undefined ? {} : { signing: options.signing }),
+      ...(options.mxPort === undefined ? {} : { mxPort: options.mxPort }),
+      ...(options.random === undefined ? {} : { random: options.random }),
+      ...options.delivery,
+    });
+    nodes.push(node);
+    return node;
+  };
+  const delivery = openNode(config.nodeId, options.region ?? null);
   const where = await gateway.start();
   t.after(async () => {
     await gateway.stop(200);
-    await delivery.stop();
+    for (const node of nodes) await node.stop();
     await rm(folder, { recursive: true, force: true });
   });
   return {
@@ -84,6 +113,8 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
     folder,
     gateway,
     delivery,
+    /** Another delivery worker on the same queue. */
+    openNode,
     smtp: port(where.smtp),
     submission: port(where.submission),
   };
@@ -98,8 +129,8 @@ export class Talker {
   readonly socket: Socket;
   #text = '';
 
-  constructor(to: number) {
-    this.socket = connect(to, '127.0.0.1');
+  constructor(to: number | Socket) {
+    this.socket = typeof to === 'number' ? connect(to, '127.0.0.1') : to;
     this.socket.setNoDelay(true);
     this.socket.on('error', () => undefined);
     this.socket.setEncoding('latin1');
@@ -158,16 +189,25 @@ export interface Received {
   readonly from: string;
   readonly to: readonly string[];
   readonly body: string;
+  /** Parameters of MAIL and of each RCPT. */
+  readonly mailArgs: Readonly<Record<string, string | true>>;
+  readonly rcptArgs: readonly Readonly<Record<string, string | true>>[];
 }
 
 /** A client's mail server. `answer` says what RCPT is answered, by address; null: accepted. */
-export async function openSink(t: TestContext, answer: (to: string) => number | null = () => null, listenOn = 0) {
+export async function openSink(
+  t: TestContext,
+  answer: (to: string) => number | null = () => null,
+  listenOn = 0,
+  options: SMTPServerOptions = {},
+) {
   const mail: Received[] = [];
   const server = new SMTPServer({
     authOptional: true,
     closeTimeout: 50,
     disabledCommands: ['AUTH', 'STARTTLS'],
     logger: false,
+    ...options,
     onRcptTo(address, _session, done) {
       const code = answer(address.address);
       done(code === null ? null : Object.assign(new Error('said the sink'), { responseCode: code }));
@@ -181,15 +221,39 @@ export async function openSink(t: TestContext, answer: (to: string) => number | 
           from: from === false ? '' : from.address,
           to: session.envelope.rcptTo.map((one) => one.address),
           body: Buffer.concat(chunks).toString('latin1'),
+          mailArgs: (from === false ? false : from.args) || {},
+          rcptArgs: session.envelope.rcptTo.map((one) => one.args || {}),
         });
         done(null, 'taken');
       });
     },
   });
+  await listening(server, listenOn);
   server.on('error', () => undefined);
-  await new Promise<void>((resolve) => server.listen(listenOn, '127.0.0.1', () => resolve()));
   const bound = server.server.address();
   const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
   t.after(close);
   return { port: typeof bound === 'object' && bound !== null ? bound.port : 0, mail, close };
+}
+
+const TAKEN_TRIES = 100;
+
+/**
+ * Listens. A port that another one has, as the sink before has until the system has closed it, is asked for again in later
+ * turns; whatever else fails, and a port that stays taken, rejects.
+ */
+async function listening(server: SMTPServer, port: number): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    const fault = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
+      const failed = (error: Error) => resolve(error);
+      server.once('error', failed);
+      server.listen(port, '127.0.0.1', () => {
+        server.removeListener('error', failed);
+        resolve(null);
+      });
+    });
+    if (fault === null) return;
+    if (fault.code !== 'EADDRINUSE' || tries >= TAKEN_TRIES) throw fault;
+    await new Promise<void>((resolve) => setTimeout(resolve, 20));
+  }
 }

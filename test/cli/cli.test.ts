@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+
+const MAIN = fileURLToPath(new URL('../../src/main.js', import.meta.url));
+
+interface Ran {
+  readonly code: number;
+  readonly out: Record<string, unknown>;
+  readonly err: string;
+}
+
+/** The program as people start it: its own home, nothing shared with other tests. */
+function program(home: string) {
+  const env = {
+    PATH: process.env['PATH'] ?? '',
+    TOLLGATE_HOME: home,
+    HTTP_PORT: '0',
+    SMTP_PORT: '0',
+    SUBMISSION_PORT: '0',
+    TOLLGATE_SCAN_THREADS: '1',
+    TOLLGATE_NODE: 'n1',
+  };
+  return {
+    serve: (): ChildProcess => spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'inherit'] }),
+    run: (...args: string[]): Promise<Ran> =>
+      new Promise((resolve) => {
+        execFile(process.execPath, [MAIN, ...args, '--json'], { env }, (error, stdout, stderr) => {
+          const code = error === null ? 0 : Number(error.code);
+          resolve({ code, out: stdout.trim() === '' ? {} : JSON.parse(stdout), err: stderr });
+        });
+      }),
+  };
+}
+
+async function ready(service: ChildProcess): Promise<{ http: string; smtp: string; submission: string }> {
+  assert.ok(service.stdout !== null);
+  for await (const line of createInterface(service.stdout)) {
+    if (line.startsWith('{"ready":true')) return JSON.parse(line);
+  }
+  throw new Error('the service ended before it was ready');
+}
+
+test('the command line beside the running service and without it', async (t) => {
+  const home = await mkdtemp(path.join(tmpdir(), 'tollgate-cli-'));
+  const tollgate = program(home);
+  const service = tollgate.serve();
+  t.after(async () => {
+    if (service.exitCode === null && service.signalCode === null) {
+      service.kill('SIGINT');
+      await once(service, 'exit');
+    }
+    await rm(home, { recursive: true, force: true });
+  });
+  const { http } = await ready(service);
+
+  const partner = (await tollgate.run('partner', 'create', '--name', 'Northwind IT')).out as {
+    id: string;
+    apiKey: string;
+  };
+  assert.match(partner.apiKey, /^tg_live_/);
+  const made = await tollgate.run(
+    ...['client', 'create', '--partner', partner.id, '--name', 'Acme', '--zone', 'Europe/London'],
+    ...['--domain', 'acme.example', '--relay', '127.0.0.1:2626'],
+  );
+  assert.deepEqual([made.code, Object.keys(made.out)], [0, ['id']]);
+  const client = String(made.out['id']);
+  const file = path.join(home, 'mailboxes.csv');
+  await writeFile(file, 'address,name,kind\nann@acme.example,Ann,user\nbob@acme.example,Bob,shared\n');
+  assert.deepEqual((await tollgate.run('mailbox', 'import', '--client', client, file)).out, {
+    created: 2,
+    updated: 0,
+    unchanged: 0,
+  });
+  assert.deepEqual((await tollgate.run('mailbox', 'import', '--client', client, file)).out, {
+    created: 0,
+    updated: 0,
+    unchanged: 2,
+  });
+
+  // The service sees it at once.
+  const answer = await fetch(`${http}/graphql`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${partner.apiKey}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ query: '{ clients(first: 5) { edges { node { name timeZone } } } }' }),
+  });
+  const { data } = (await answer.json()) as { data: unknown };
+  assert.deepEqual(data, { clients: { edges: [{ node: { name: 'Acme', timeZone: 'Europe/London' } }] } });
+
+  const pdf = path.join(home, 'report.pdf');
+  const report = await tollgate.run(
+    ...['report', 'render', '--client', client, '--report', 'executive-summary', '--period', '2026-10', '--out', pdf],
+  );
+  assert.equal(report.code, 0, report.err);
+  assert.equal((await readFile(pdf)).subarray(0, 5).toString(), '%PDF-');
+
+  const wrong = await tollgate.run('client', 'create', '--partner', partner.id, '--name', 'x', '--zone', 'Mars/Base');
+  assert.equal(wrong.code, 1);
+  assert.doesNotMatch(wrong.err, /\n\s+at /, 'no stack for the wrong use of a command');
+  const unknown = await tollgate.run('node', 'retire', '--node', 'n9');
+  assert.equal(unknown.code, 1);
+  assert.match(unknown.err, /no such node/);
+
+  service.kill('SIGINT');
+  const [code] = (await once(service, 'exit')) as [number | null];
+  assert.equal(code, 0);
+
+  // Without the service a command starts the database itself, and ends it.
+  const verified = await tollgate.run('verify');
+  assert.deepEqual([verified.code, verified.out['differences']], [0, []]);
+  assert.deepEqual((await tollgate.run('node', 'retire', '--node', 'n1')).out, { retired: true });
+  await assert.rejects(readFile(path.join(home, 'postgres/data/postmaster.pid')), { code: 'ENOENT' });
+});
