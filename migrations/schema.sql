@@ -1,7 +1,16 @@
 CREATE OR REPLACE FUNCTION public.current_partner() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $function$ select nullif(current_setting('app.partner', true), '')::uuid $function$ ;
+CREATE OR REPLACE FUNCTION public.halved(before timestamp with time zone, after timestamp with time zone, half_life double precision) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$ select power(0.5, greatest(0, extract(epoch from after - before)::double precision * 1000) / half_life) $function$ ;
+CREATE OR REPLACE FUNCTION public.note_directory_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'UPDATE' then if tg_table_name = 'clients' then insert into directory_changes (partner, client) select partner_id, id from before union select partner_id, id from after; else insert into directory_changes (partner, client) select partner_id, client_id from before union select partner_id, client_id from after; end if; elsif tg_table_name = 'clients' then insert into directory_changes (partner, client) select distinct partner_id, id from after; else insert into directory_changes (partner, client) select distinct partner_id, client_id from after; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
+CREATE OR REPLACE FUNCTION public.note_master_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin insert into directory_changes (partner, client) values (null, null); perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.queue_direction() RETURNS trigger LANGUAGE plpgsql AS $function$ begin select d.direction into new.direction from deliveries d where d.partner_id = new.partner_id and d.id = new.delivery_id; return new; end $function$ ;
 CREATE OR REPLACE FUNCTION public.region_allows(partner uuid, client uuid, delivery uuid, node_region text) RETURNS boolean LANGUAGE sql STABLE AS $function$ select coalesce( (select coalesce(region_allows.node_region = any(s.regions), false) from region_strategies s where s.partner_id = region_allows.partner and s.client_id = region_allows.client and (s.domain is null or s.domain = (select d.domain from deliveries d where d.partner_id = region_allows.partner and d.id = region_allows.delivery)) order by s.domain nulls last limit 1), true) $function$ ;
 
+create table accepted_digests (
+  digest bytea not null,
+  content_id text not null,
+  rejected boolean not null,
+  accepted_at timestamp with time zone not null
+);
 create table addresses (
   partner_id uuid not null,
   client_id uuid not null,
@@ -121,6 +130,40 @@ create table destination_backoff (
   slots_at timestamp with time zone,
   since timestamp with time zone not null
 );
+create table digest_items (
+  partner_id uuid not null,
+  scope text not null,
+  subject_id uuid not null,
+  delivery_id uuid not null,
+  slot timestamp with time zone not null
+);
+create table digest_runs (
+  partner_id uuid not null,
+  scope text not null,
+  subject_id uuid not null,
+  slot timestamp with time zone not null,
+  mailbox_id uuid,
+  client_id uuid,
+  origin text not null,
+  recipient text not null,
+  items integer not null,
+  message_id uuid not null,
+  created_at timestamp with time zone not null
+);
+create table digest_settings (
+  partner_id uuid not null,
+  id uuid not null,
+  audience text not null,
+  client_id uuid,
+  mailbox_id uuid,
+  settings jsonb not null,
+  updated_at timestamp with time zone not null
+);
+create table directory_changes (
+  xid xid8 not null default pg_current_xact_id(),
+  partner uuid,
+  client uuid
+);
 create table dkim_keys (
   partner_id uuid not null,
   client_id uuid not null,
@@ -140,10 +183,25 @@ create table domains (
   name text not null,
   created_at timestamp with time zone not null
 );
+create table greylist (
+  partner_id uuid not null,
+  key bytea not null,
+  first_seen_at timestamp with time zone not null,
+  last_seen_at timestamp with time zone not null,
+  passed_at timestamp with time zone
+);
 create table group_members (
   partner_id uuid not null,
   group_id uuid not null,
   mailbox_id uuid not null
+);
+create table harvest_windows (
+  partner_id uuid not null,
+  client_id uuid not null,
+  domain text not null,
+  network text not null,
+  window_at timestamp with time zone not null,
+  unknown integer not null
 );
 create table incidents (
   partner_id uuid not null,
@@ -239,6 +297,33 @@ create table mailboxes (
   forward_to text,
   forward_keep boolean not null default true
 );
+create table master_list_entries (
+  id uuid not null,
+  kind text not null,
+  pattern text not null,
+  created_at timestamp with time zone not null
+);
+create table message_feedback (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid not null,
+  delivery_id uuid not null,
+  mailbox_id uuid,
+  content_id text not null,
+  kind text not null,
+  verdict text not null,
+  actor_kind text not null,
+  actor text not null,
+  at timestamp with time zone not null
+);
+create table message_replies (
+  partner_id uuid not null,
+  delivery_id uuid not null,
+  digest bytea not null,
+  content_id text not null,
+  actor text not null,
+  at timestamp with time zone not null
+);
 create table messages (
   partner_id uuid not null,
   id uuid not null,
@@ -260,7 +345,8 @@ create table messages (
   node text not null,
   dsn_ret text,
   dsn_envid text,
-  smtp_utf8 boolean not null default false
+  smtp_utf8 boolean not null default false,
+  content_removed_at timestamp with time zone
 );
 create table mta_sts_policies (
   domain text not null,
@@ -269,6 +355,18 @@ create table mta_sts_policies (
   mx text[] not null,
   fetched_at timestamp with time zone not null,
   expires_at timestamp with time zone not null
+);
+create table network_reputation (
+  network text not null,
+  ham double precision not null,
+  spam double precision not null,
+  unknown double precision not null,
+  auth_failures double precision not null,
+  protocol_errors double precision not null,
+  updated_at timestamp with time zone not null,
+  window_at timestamp with time zone not null,
+  window_known integer not null,
+  window_unknown integer not null
 );
 create table node_beats (
   node text not null,
@@ -370,6 +468,20 @@ create table region_strategies (
   regions text[] not null,
   recipient_servers boolean not null default false,
   created_at timestamp with time zone not null
+);
+create table release_requests (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid not null,
+  delivery_id uuid not null,
+  state text not null default 'open'::text,
+  requested_by text not null,
+  requested_role text not null,
+  note text not null default ''::text,
+  requested_at timestamp with time zone not null,
+  decided_by text,
+  decided_at timestamp with time zone,
+  decision_note text
 );
 create table report_runs (
   partner_id uuid not null,
@@ -548,6 +660,8 @@ create table usage_snapshots (
   taken_at timestamp with time zone not null
 );
 
+alter table accepted_digests add constraint accepted_digests_digest_check CHECK ((length(digest) = 32));
+alter table accepted_digests add constraint accepted_digests_pkey PRIMARY KEY (digest);
 alter table addresses add constraint addresses_address_check CHECK ((address = lower(address)));
 alter table addresses add constraint addresses_kind_check CHECK ((kind = ANY (ARRAY['primary'::text, 'alias'::text])));
 alter table addresses add constraint addresses_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
@@ -581,6 +695,25 @@ alter table delivery_attempts add constraint delivery_attempts_pkey PRIMARY KEY 
 alter table delivery_counters add constraint delivery_counters_pkey PRIMARY KEY (name);
 alter table destination_backoff add constraint destination_backoff_pkey PRIMARY KEY (destination);
 alter table destination_backoff add constraint destination_backoff_reason_check CHECK ((reason = ANY (ARRAY['no_answer'::text, 'closing'::text, 'too_many'::text, 'refusing'::text])));
+alter table digest_items add constraint digest_items_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table digest_items add constraint digest_items_partner_id_scope_subject_id_slot_fkey FOREIGN KEY (partner_id, scope, subject_id, slot) REFERENCES digest_runs(partner_id, scope, subject_id, slot) ON DELETE CASCADE;
+alter table digest_items add constraint digest_items_pkey PRIMARY KEY (partner_id, scope, subject_id, delivery_id);
+alter table digest_items add constraint digest_items_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'client'::text, 'partner'::text])));
+alter table digest_runs add constraint digest_runs_items_check CHECK ((items >= 0));
+alter table digest_runs add constraint digest_runs_origin_check CHECK ((origin = ANY (ARRAY['schedule'::text, 'request'::text, 'command'::text])));
+alter table digest_runs add constraint digest_runs_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table digest_runs add constraint digest_runs_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table digest_runs add constraint digest_runs_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table digest_runs add constraint digest_runs_pkey PRIMARY KEY (partner_id, scope, subject_id, slot);
+alter table digest_runs add constraint digest_runs_scope_check CHECK ((scope = ANY (ARRAY['mailbox'::text, 'client'::text, 'partner'::text])));
+alter table digest_settings add constraint digest_settings_audience_check CHECK ((audience = ANY (ARRAY['users'::text, 'admin'::text])));
+alter table digest_settings add constraint digest_settings_check CHECK (((audience = 'admin'::text) OR (client_id IS NOT NULL)));
+alter table digest_settings add constraint digest_settings_check1 CHECK (((mailbox_id IS NULL) OR (audience = 'users'::text)));
+alter table digest_settings add constraint digest_settings_partner_id_audience_client_id_mailbox_id_key UNIQUE NULLS NOT DISTINCT (partner_id, audience, client_id, mailbox_id);
+alter table digest_settings add constraint digest_settings_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table digest_settings add constraint digest_settings_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table digest_settings add constraint digest_settings_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
+alter table digest_settings add constraint digest_settings_pkey PRIMARY KEY (partner_id, id);
 alter table dkim_keys add constraint dkim_keys_algorithm_check CHECK ((algorithm = ANY (ARRAY['rsa-sha256'::text, 'ed25519-sha256'::text])));
 alter table dkim_keys add constraint dkim_keys_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table dkim_keys add constraint dkim_keys_partner_id_domain_fkey FOREIGN KEY (partner_id, domain) REFERENCES domains(partner_id, name) ON DELETE CASCADE;
@@ -589,9 +722,14 @@ alter table dkim_keys add constraint dkim_keys_pkey PRIMARY KEY (partner_id, id)
 alter table domains add constraint domains_name_check CHECK ((name = lower(name)));
 alter table domains add constraint domains_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table domains add constraint domains_pkey PRIMARY KEY (partner_id, name);
+alter table greylist add constraint greylist_key_check CHECK ((length(key) = 32));
+alter table greylist add constraint greylist_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table greylist add constraint greylist_pkey PRIMARY KEY (partner_id, key);
 alter table group_members add constraint group_members_partner_id_group_id_fkey FOREIGN KEY (partner_id, group_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table group_members add constraint group_members_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table group_members add constraint group_members_pkey PRIMARY KEY (partner_id, group_id, mailbox_id);
+alter table harvest_windows add constraint harvest_windows_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table harvest_windows add constraint harvest_windows_pkey PRIMARY KEY (partner_id, client_id, domain, network, window_at);
 alter table incidents add constraint incidents_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table incidents add constraint incidents_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table incidents add constraint incidents_pkey PRIMARY KEY (partner_id, id);
@@ -617,12 +755,26 @@ alter table mailboxes add constraint mailboxes_kind_check CHECK ((kind = ANY (AR
 alter table mailboxes add constraint mailboxes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table mailboxes add constraint mailboxes_pkey PRIMARY KEY (partner_id, id);
 alter table mailboxes add constraint mailboxes_status_check CHECK ((status = ANY (ARRAY['active'::text, 'blocked'::text, 'deleted'::text])));
+alter table master_list_entries add constraint master_list_entries_kind_check CHECK ((kind = ANY (ARRAY['allow'::text, 'block'::text])));
+alter table master_list_entries add constraint master_list_entries_kind_pattern_key UNIQUE (kind, pattern);
+alter table master_list_entries add constraint master_list_entries_pattern_check CHECK ((pattern = lower(pattern)));
+alter table master_list_entries add constraint master_list_entries_pkey PRIMARY KEY (id);
+alter table message_feedback add constraint message_feedback_actor_kind_check CHECK ((actor_kind = ANY (ARRAY['user'::text, 'client_admin'::text, 'technician'::text, 'admin'::text])));
+alter table message_feedback add constraint message_feedback_kind_check CHECK ((kind = ANY (ARRAY['spam'::text, 'ham'::text])));
+alter table message_feedback add constraint message_feedback_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table message_feedback add constraint message_feedback_partner_id_delivery_id_actor_key UNIQUE (partner_id, delivery_id, actor);
+alter table message_feedback add constraint message_feedback_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table message_feedback add constraint message_feedback_pkey PRIMARY KEY (partner_id, id);
+alter table message_replies add constraint message_replies_digest_check CHECK ((length(digest) = 32));
+alter table message_replies add constraint message_replies_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table message_replies add constraint message_replies_pkey PRIMARY KEY (partner_id, delivery_id, digest);
 alter table messages add constraint messages_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table messages add constraint messages_dsn_ret_check CHECK ((dsn_ret = ANY (ARRAY['FULL'::text, 'HDRS'::text])));
 alter table messages add constraint messages_pkey PRIMARY KEY (partner_id, id);
 alter table mta_sts_policies add constraint mta_sts_policies_domain_check CHECK (((length(domain) >= 1) AND (length(domain) <= 255)));
 alter table mta_sts_policies add constraint mta_sts_policies_mode_check CHECK ((mode = ANY (ARRAY['enforce'::text, 'testing'::text, 'none'::text])));
 alter table mta_sts_policies add constraint mta_sts_policies_pkey PRIMARY KEY (domain);
+alter table network_reputation add constraint network_reputation_pkey PRIMARY KEY (network);
 alter table node_beats add constraint node_beats_pkey PRIMARY KEY (node, xid);
 alter table node_beats add constraint node_beats_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
 alter table node_regions add constraint node_regions_pkey PRIMARY KEY (node);
@@ -659,6 +811,13 @@ alter table queue add constraint queue_pkey PRIMARY KEY (partner_id, delivery_id
 alter table region_strategies add constraint region_strategies_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table region_strategies add constraint region_strategies_pkey PRIMARY KEY (partner_id, id);
 alter table region_strategies add constraint region_strategies_regions_check CHECK (((cardinality(regions) >= 1) AND (cardinality(regions) <= 16)));
+alter table release_requests add constraint release_requests_decision_note_check CHECK ((length(decision_note) <= 1000));
+alter table release_requests add constraint release_requests_note_check CHECK ((length(note) <= 1000));
+alter table release_requests add constraint release_requests_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table release_requests add constraint release_requests_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
+alter table release_requests add constraint release_requests_pkey PRIMARY KEY (partner_id, id);
+alter table release_requests add constraint release_requests_requested_role_check CHECK ((requested_role = ANY (ARRAY['user'::text, 'client_admin'::text, 'technician'::text, 'admin'::text])));
+alter table release_requests add constraint release_requests_state_check CHECK ((state = ANY (ARRAY['open'::text, 'approved'::text, 'denied'::text, 'expired'::text])));
 alter table report_runs add constraint report_runs_document_state_check CHECK ((document_state = ANY (ARRAY['none'::text, 'wanted'::text, 'sending'::text, 'sent'::text, 'failed'::text])));
 alter table report_runs add constraint report_runs_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table report_runs add constraint report_runs_partner_id_client_id_report_period_from_period__key UNIQUE (partner_id, client_id, report, period_from, period_to, version);
@@ -705,6 +864,7 @@ alter table usage_snapshots add constraint usage_snapshots_partner_id_client_id_
 alter table usage_snapshots add constraint usage_snapshots_pkey PRIMARY KEY (partner_id, client_id, product, day);
 alter table usage_snapshots add constraint usage_snapshots_quantity_check CHECK ((quantity >= 0));
 
+CREATE INDEX accepted_digests_age ON public.accepted_digests USING btree (accepted_at);
 CREATE INDEX addresses_address ON public.addresses USING btree (address);
 CREATE INDEX addresses_mailbox ON public.addresses USING btree (partner_id, mailbox_id);
 CREATE UNIQUE INDEX api_keys_id ON public.api_keys USING btree (id);
@@ -713,17 +873,24 @@ CREATE UNIQUE INDEX billing_plans_applying ON public.billing_plans USING btree (
 CREATE INDEX billing_plans_list ON public.billing_plans USING btree (partner_id, created_at DESC, id DESC);
 CREATE INDEX clients_return ON public.clients USING btree ("right"((id)::text, 10));
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
+CREATE INDEX deliveries_held ON public.deliveries USING btree (accepted_at) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
 CREATE INDEX deliveries_outbound_malware ON public.deliveries USING btree (accepted_at) WHERE ((direction = 'outbound'::text) AND (verdict = 'malware'::text));
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
+CREATE INDEX deliveries_quarantine_mailbox ON public.deliveries USING btree (partner_id, mailbox_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
 CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
 CREATE INDEX destination_backoff_parked ON public.destination_backoff USING btree (parked_until);
+CREATE INDEX digest_items_delivery ON public.digest_items USING btree (partner_id, delivery_id);
+CREATE INDEX digest_items_run ON public.digest_items USING btree (partner_id, scope, subject_id, slot);
+CREATE INDEX directory_changes_xid ON public.directory_changes USING btree (xid);
 CREATE UNIQUE INDEX dkim_keys_active ON public.dkim_keys USING btree (partner_id, domain, algorithm) WHERE ((activated_at IS NOT NULL) AND (retired_at IS NULL));
 CREATE INDEX dkim_keys_client ON public.dkim_keys USING btree (partner_id, client_id);
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
 CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
+CREATE INDEX greylist_age ON public.greylist USING btree (last_seen_at);
 CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
+CREATE INDEX harvest_windows_age ON public.harvest_windows USING btree (window_at);
 CREATE INDEX incidents_held ON public.incidents USING btree (partner_id, client_id) WHERE (ticket_state = 'held'::text);
 CREATE UNIQUE INDEX incidents_key ON public.incidents USING btree (partner_id, ticket_key);
 CREATE INDEX incidents_list ON public.incidents USING btree (partner_id, opened_at DESC, id DESC);
@@ -740,8 +907,11 @@ CREATE INDEX ledger_xid ON ONLY public.ledger USING btree (xid);
 CREATE INDEX list_entries_client ON public.list_entries USING btree (partner_id, client_id);
 CREATE INDEX mailboxes_client ON public.mailboxes USING btree (partner_id, client_id, address);
 CREATE INDEX mailboxes_updated ON public.mailboxes USING btree (partner_id, client_id, updated_at);
+CREATE INDEX message_feedback_client ON public.message_feedback USING btree (partner_id, client_id, at);
+CREATE INDEX messages_age ON public.messages USING btree (received_at, id);
 CREATE INDEX messages_content ON public.messages USING btree (content_id);
 CREATE INDEX messages_received ON public.messages USING btree (partner_id, received_at DESC);
+CREATE INDEX network_reputation_age ON public.network_reputation USING btree (updated_at);
 CREATE INDEX outbound_counts_bucket ON public.outbound_counts USING btree (bucket);
 CREATE INDEX outbound_known_seen ON public.outbound_known USING btree (seen_on);
 CREATE INDEX outbound_limits_client ON public.outbound_limits USING btree (partner_id, client_id);
@@ -754,6 +924,10 @@ CREATE INDEX queue_notice ON public.queue USING btree (notice_due_at) WHERE (not
 CREATE INDEX queue_ready ON public.queue USING btree (partner_id, client_id, direction, domain, due_at) WHERE ((NOT waiting) AND (lease_until IS NULL) AND (held_at IS NULL));
 CREATE INDEX queue_wait ON public.queue USING btree (COALESCE(lease_until, due_at)) WHERE (waiting OR (lease_until IS NOT NULL));
 CREATE UNIQUE INDEX region_strategies_of ON public.region_strategies USING btree (partner_id, client_id, COALESCE(domain, ''::text));
+CREATE INDEX release_requests_delivery ON public.release_requests USING btree (partner_id, delivery_id);
+CREATE INDEX release_requests_list ON public.release_requests USING btree (partner_id, requested_at DESC, id DESC);
+CREATE UNIQUE INDEX release_requests_open ON public.release_requests USING btree (partner_id, delivery_id) WHERE (state = 'open'::text);
+CREATE INDEX release_requests_watch ON public.release_requests USING btree (id) WHERE (state = 'open'::text);
 CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'rendering'::text]));
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
 CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
@@ -780,12 +954,22 @@ create policy system on deliveries for ALL to tollgate_system using (true) with 
 create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on delivery_attempts for ALL to tollgate_system using (true) with check (true);
 create policy tenant on delivery_attempts for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on digest_items for ALL to tollgate_system using (true) with check (true);
+create policy tenant on digest_items for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on digest_runs for ALL to tollgate_system using (true) with check (true);
+create policy tenant on digest_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on digest_settings for ALL to tollgate_system using (true) with check (true);
+create policy tenant on digest_settings for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on dkim_keys for ALL to tollgate_system using (true) with check (true);
 create policy tenant on dkim_keys for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on domains for ALL to tollgate_system using (true) with check (true);
 create policy tenant on domains for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on greylist for ALL to tollgate_system using (true) with check (true);
+create policy tenant on greylist for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on group_members for ALL to tollgate_system using (true) with check (true);
 create policy tenant on group_members for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on harvest_windows for ALL to tollgate_system using (true) with check (true);
+create policy tenant on harvest_windows for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on incidents for ALL to tollgate_system using (true) with check (true);
 create policy tenant on incidents for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on ledger for ALL to tollgate_system using (true) with check (true);
@@ -794,6 +978,10 @@ create policy system on list_entries for ALL to tollgate_system using (true) wit
 create policy tenant on list_entries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on mailboxes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on mailboxes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on message_feedback for ALL to tollgate_system using (true) with check (true);
+create policy tenant on message_feedback for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on message_replies for ALL to tollgate_system using (true) with check (true);
+create policy tenant on message_replies for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on messages for ALL to tollgate_system using (true) with check (true);
 create policy tenant on messages for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on outbound_counts for ALL to tollgate_system using (true) with check (true);
@@ -812,6 +1000,8 @@ create policy system on queue for ALL to tollgate_system using (true) with check
 create policy tenant on queue for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on region_strategies for ALL to tollgate_system using (true) with check (true);
 create policy tenant on region_strategies for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on release_requests for ALL to tollgate_system using (true) with check (true);
+create policy tenant on release_requests for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on report_runs for ALL to tollgate_system using (true) with check (true);
 create policy tenant on report_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_late for ALL to tollgate_system using (true) with check (true);
@@ -847,14 +1037,21 @@ alter table billing_plans force row level security;
 alter table clients force row level security;
 alter table deliveries force row level security;
 alter table delivery_attempts force row level security;
+alter table digest_items force row level security;
+alter table digest_runs force row level security;
+alter table digest_settings force row level security;
 alter table dkim_keys force row level security;
 alter table domains force row level security;
+alter table greylist force row level security;
 alter table group_members force row level security;
+alter table harvest_windows force row level security;
 alter table incidents force row level security;
 alter table ledger force row level security;
 alter table ledger_default force row level security;
 alter table list_entries force row level security;
 alter table mailboxes force row level security;
+alter table message_feedback force row level security;
+alter table message_replies force row level security;
 alter table messages force row level security;
 alter table outbound_counts force row level security;
 alter table outbound_known force row level security;
@@ -864,6 +1061,7 @@ alter table psa_connections force row level security;
 alter table psa_mappings force row level security;
 alter table queue force row level security;
 alter table region_strategies force row level security;
+alter table release_requests force row level security;
 alter table report_runs force row level security;
 alter table rollup_late force row level security;
 alter table rollup_mailboxes force row level security;
@@ -878,6 +1076,7 @@ alter table submission_networks force row level security;
 alter table subscriptions force row level security;
 alter table usage_snapshots force row level security;
 
+grant delete, insert, select, update on accepted_digests to tollgate_system;
 grant delete, insert, select, update on addresses to tollgate_app;
 grant delete, insert, select, update on addresses to tollgate_system;
 grant delete, insert, select, update on api_keys to tollgate_app;
@@ -896,12 +1095,24 @@ grant select on delivery_attempts to tollgate_app;
 grant delete, insert, select, update on delivery_attempts to tollgate_system;
 grant select, update on delivery_counters to tollgate_system;
 grant delete, insert, select, update on destination_backoff to tollgate_system;
+grant delete, insert, select, update on digest_items to tollgate_app;
+grant delete, insert, select, update on digest_items to tollgate_system;
+grant delete, insert, select, update on digest_runs to tollgate_app;
+grant delete, insert, select, update on digest_runs to tollgate_system;
+grant delete, insert, select, update on digest_settings to tollgate_app;
+grant delete, insert, select, update on digest_settings to tollgate_system;
+grant insert on directory_changes to tollgate_app;
+grant delete, insert, select on directory_changes to tollgate_system;
 grant delete, insert, select, update on dkim_keys to tollgate_app;
 grant delete, insert, select, update on dkim_keys to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;
 grant delete, insert, select, update on domains to tollgate_system;
+grant delete, insert, select, update on greylist to tollgate_app;
+grant delete, insert, select, update on greylist to tollgate_system;
 grant delete, insert, select, update on group_members to tollgate_app;
 grant delete, insert, select, update on group_members to tollgate_system;
+grant delete, insert, select, update on harvest_windows to tollgate_app;
+grant delete, insert, select, update on harvest_windows to tollgate_system;
 grant delete, insert, select, update on incidents to tollgate_app;
 grant delete, insert, select, update on incidents to tollgate_system;
 grant insert, select on ledger to tollgate_app;
@@ -910,9 +1121,15 @@ grant delete, insert, select, update on list_entries to tollgate_app;
 grant delete, insert, select, update on list_entries to tollgate_system;
 grant delete, insert, select, update on mailboxes to tollgate_app;
 grant delete, insert, select, update on mailboxes to tollgate_system;
+grant delete, insert, select, update on master_list_entries to tollgate_system;
+grant delete, insert, select, update on message_feedback to tollgate_app;
+grant delete, insert, select, update on message_feedback to tollgate_system;
+grant delete, insert, select, update on message_replies to tollgate_app;
+grant delete, insert, select, update on message_replies to tollgate_system;
 grant delete, insert, select, update on messages to tollgate_app;
 grant delete, insert, select, update on messages to tollgate_system;
 grant delete, insert, select, update on mta_sts_policies to tollgate_system;
+grant delete, insert, select, update on network_reputation to tollgate_system;
 grant select on node_beats to tollgate_app;
 grant delete, insert, select, update on node_beats to tollgate_system;
 grant select on node_regions to tollgate_app;
@@ -935,6 +1152,8 @@ grant delete, insert, select, update on queue to tollgate_app;
 grant delete, insert, select, update on queue to tollgate_system;
 grant delete, insert, select, update on region_strategies to tollgate_app;
 grant delete, insert, select, update on region_strategies to tollgate_system;
+grant delete, insert, select, update on release_requests to tollgate_app;
+grant delete, insert, select, update on release_requests to tollgate_system;
 grant delete, insert, select, update on report_runs to tollgate_app;
 grant delete, insert, select, update on report_runs to tollgate_system;
 grant select on retention_floor to tollgate_app;

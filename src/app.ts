@@ -8,13 +8,18 @@ import { packageRoot } from './config/root.ts';
 import type { Secrets } from './config/secrets.ts';
 import { type Clock, systemClock } from './core/clock.ts';
 import { type Logger, silentLogger } from './core/log.ts';
+import type { Pipeline } from './core/message.ts';
 import type { Psa } from './core/psa.ts';
 import { openStore, type Store } from './db/store.ts';
+import { LinkSigner } from './digest/links.ts';
+import type { DigestDeps } from './digest/send.ts';
+import { requestDigest } from './digest/sweep.ts';
 import {
   createDelivery,
   createGateway,
   type Delivery,
   type Gateway,
+  OwnPost,
   Spool,
   serverProbe,
   watchCertificate,
@@ -29,6 +34,7 @@ import { ensurePartitions } from './ledger/partitions.ts';
 import { NodeWatermark } from './ledger/watermark.ts';
 import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.ts';
 import { createPipeline } from './pipeline/create.ts';
+import { createPreviewer } from './quarantine/preview.ts';
 import { rollOnce } from './rollups/build.ts';
 import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
 import { makeSigning } from './wiring-outbound.ts';
@@ -107,18 +113,34 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     const spool = await Spool.open(config.contentDir);
     const queue = await openJobs(store, config, logger);
     parts.add(() => queue.close());
+    let publicUrl = config.publicUrl ?? `http://${config.bindHost}:${config.httpPort}`;
+    const digest: DigestDeps = {
+      db,
+      post: new OwnPost(spool, config),
+      signer: new LinkSigner(secrets.signKey),
+      publicUrl: () => publicUrl,
+      hostName: config.hostName,
+    };
+    const previewer = createPreviewer({ store: spool, logger });
+    parts.add(() => previewer.close());
     const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
     const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+    // Of a process without the gateway's role it is started by the first answer that is sent from here.
+    let pipeline: Pipeline | null = null;
+    const filter = () => {
+      pipeline ??= createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
+      return pipeline;
+    };
+    parts.add(async () => pipeline?.close());
     const probe = serverProbe({ resolver, hostName: config.hostName, allowPrivateHosts: config.allowPrivateHosts });
-    const wired = { config, store, clock, logger, spool, queue, psaFor, reportFolder, probe, secrets, resolver };
+    const parted = { probe, secrets, resolver, digest };
+    const wired = { config, store, clock, logger, spool, queue, previewer, filter, psaFor, reportFolder, ...parted };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 
     if (config.roles.includes('gateway')) {
       const signing = await makeSigning(wired);
       const srs = { domain: config.srsDomain, key: secrets.srsKey };
-      const pipeline = createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
-      parts.add(() => pipeline.close());
       const delivery: Delivery = createDelivery({ db, clock, logger, spool, resolver, config, signing, srs });
       await delivery.start();
       parts.add(() => delivery.stop());
@@ -129,7 +151,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         clock,
         logger,
         spool,
-        pipeline,
+        pipeline: filter(),
         resolver,
         config: { ...config, tls },
         srs,
@@ -158,10 +180,16 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         logger,
         commands: makeCommands(wired),
         hooks: hookPort(db),
+        pages: {
+          signer: digest.signer,
+          preview: (contentId) => previewer.preview(contentId),
+          request: (address) => requestDigest(digest, address),
+        },
         checks: [{ name: 'database', run: () => db.system(async () => true, { readOnly: true }) }],
         metrics: () => makeMetrics(wired),
       });
       ready.http = await http.listen();
+      publicUrl = config.publicUrl ?? ready.http;
       parts.add(() => http.close(GRACE_MS));
     }
     return ready;

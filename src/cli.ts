@@ -2,7 +2,9 @@ import { parseArgs } from 'node:util';
 import { migrationsFolder } from './app.ts';
 import { accountCommands } from './cli/accounts.ts';
 import type { Command, Values } from './cli/command.ts';
+import { digestCommands } from './cli/digest.ts';
 import { domainCommands } from './cli/domain.ts';
+import { listCommands } from './cli/lists.ts';
 import { createLogger } from './cli/logger.ts';
 import { outboundCliCommands } from './cli/outbound.ts';
 import { printResult } from './cli/print.ts';
@@ -18,7 +20,14 @@ import { openStore } from './db/store.ts';
 /** sysexits.h, and graphile-worker's 57 for a schema that is newer than the program. */
 const EXIT = { ok: 0, failed: 1, usage: 64, config: 78, newer: 57 } as const;
 
-const COMMANDS: readonly Command[] = [...accountCommands, ...outboundCliCommands, ...routeCommands, ...domainCommands];
+const COMMANDS: readonly Command[] = [
+  ...accountCommands,
+  ...listCommands,
+  ...outboundCliCommands,
+  ...routeCommands,
+  ...domainCommands,
+  ...digestCommands,
+];
 
 type Env = Readonly<Record<string, string | undefined>>;
 

@@ -6,6 +6,7 @@ import { issuedFormat, renderReport } from '../reports/catalog.ts';
 import { requestRun, sweepRuns } from '../reports/runs.ts';
 import { recordAudit } from './accounts/audit.ts';
 import { mappingOf } from './accounts/connections.ts';
+import type { ApiCaller } from './accounts/keys.ts';
 import { applyPlan, beginApply, plansBegun } from './billing/apply.ts';
 import { approvePlan, createPlan } from './billing/plan.ts';
 import { usageOf } from './billing/read.ts';
@@ -16,28 +17,36 @@ import type { Clock } from './core/clock.ts';
 import { AppError } from './core/errors.ts';
 import { isId, newId } from './core/id.ts';
 import type { Logger } from './core/log.ts';
+import type { Pipeline } from './core/message.ts';
 import type { ServerProbe } from './core/probe.ts';
 import type { Psa } from './core/psa.ts';
 import type { SystemTx, TenantTx } from './db/db.ts';
 import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
+import type { DigestDeps } from './digest/send.ts';
+import { commandDigest, sweepDigests } from './digest/sweep.ts';
 import { hurry } from './gateway/flush.ts';
 import { type RouteState, recordHealth } from './gateway/health.ts';
-import { flushClient, forgetOldCounts, type Spool } from './gateway/index.ts';
-import type { Commands } from './graphql/commands.ts';
+import { flushClient, forgetOldCounts, pruneEdge, replyToDelivery, type Spool } from './gateway/index.ts';
+import type { Commands, SeenMessage } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
+import { retainDetail } from './ledger/retention.ts';
 import type { Resolver } from './mail/resolver.ts';
+import { watchHarvest } from './monitor/harvest.ts';
 import { watchMappings } from './monitor/mappings.ts';
 import { watchOutbound } from './monitor/outbound.ts';
 import { probeServers } from './monitor/probes.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
+import { watchReleaseRequests } from './monitor/requests.ts';
 import { watchServers } from './monitor/servers.ts';
-import { discardDelivery, releaseDelivery } from './quarantine/decide.ts';
+import { release, remove } from './quarantine/actions.ts';
+import type { Previewer } from './quarantine/preview.ts';
+import { expireHeld, sweepContent } from './quarantine/retention.ts';
 import { horizonAgeSeconds } from './rollups/state.ts';
 import { verify } from './rollups/verify.ts';
 import { resolveIncidentById } from './tickets/incidents.ts';
@@ -53,8 +62,12 @@ export interface Wired {
   readonly logger: Logger;
   readonly spool: Spool;
   readonly queue: JobQueue;
+  readonly previewer: Previewer;
+  /** The filter, started when it is first asked for. */
+  filter(): Pipeline;
   readonly reportFolder: string;
   readonly probe: ServerProbe;
+  readonly digest: DigestDeps;
   psaFor(connectionId: string, partnerId: string): Promise<Psa>;
   readonly secrets: Secrets;
   readonly resolver: Resolver;
@@ -76,6 +89,8 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await watchQueue(db, clock, QUEUE_STUCK_SECONDS);
       await watchReleases(db);
       await watchOutbound(db);
+      await watchReleaseRequests(db);
+      await watchHarvest(db);
     },
     // One round at a time: many servers that say nothing must not take the places of other jobs.
     'servers.probe': async () => {
@@ -111,6 +126,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
       });
       await attachDue({ db, clock, logger, psaFor, mappingOf, readContent: files.read });
     },
+    'digests.sweep': async () => {
+      await sweepDigests({ ...wired.digest, logger });
+    },
     'usage.snapshot': async () => {
       await takeSnapshot(db);
     },
@@ -133,6 +151,18 @@ export function makeHandlers(wired: Wired): JobHandlers {
     'outbound.sweep': async () => {
       await db.system(forgetOldCounts);
     },
+    'ledger.retention': async () => {
+      const removed = await retainDetail(db, store.runAsOwner, clock.now(), config.detailDays);
+      if (removed > 0) logger.info({ messages: removed }, 'the detail of old mail was removed');
+    },
+    'quarantine.retention': async () => {
+      const expired = await expireHeld(db);
+      const bodies = await sweepContent(db, spool);
+      if (expired + bodies > 0) logger.info({ expired, bodies }, 'held mail and bodies reached their age');
+    },
+    'edge.prune': async () => {
+      await pruneEdge(db);
+    },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };
 }
@@ -150,20 +180,37 @@ export const reportData = {
 
 /** What the API sets off. */
 export function makeCommands(wired: Wired): Commands {
-  const { config, store, clock, logger, psaFor, queue } = wired;
+  const { config, store, clock, logger, psaFor, queue, spool, previewer } = wired;
   const { db } = store;
   return {
     ...outboundCommands(wired),
-    // Whether this caller may let malware out was decided by its scopes before.
-    releaseDelivery: (tx, id, actor) => releaseDelivery(tx, id, actor, { malware: true }),
-    discardDelivery: (tx, id, actor) => discardDelivery(tx, id, actor),
     flushQueue: async (tx, clientId, actor) => ({ deliveries: await flushClient(tx, clientId, actor) }),
+    releaseDelivery: (tx, id, actor) => release(tx, actor, id),
+    discardDelivery: (tx, id, actor) => remove(tx, actor, id),
+    async previewMessage(caller, seen) {
+      const preview = await previewer.preview(seen.contentId);
+      await noteLook(db, caller, 'message.view', seen);
+      return preview;
+    },
+    async messageSource(caller, seen, max) {
+      const source = await previewer.source(seen.contentId, max);
+      await noteLook(db, caller, 'message.source', seen);
+      return source;
+    },
+    replyToDelivery: (caller, actor, input) =>
+      replyToDelivery(
+        { db, clock, spool, pipeline: wired.filter(), previewer, config },
+        caller.partnerId,
+        actor,
+        input,
+      ),
     resolveIncident: (tx, id, resolution, actor) => resolveIncidentById(tx, id, resolution, actor),
     async requestReport(tx, wanted, actor) {
       const run = await requestRun(tx, { ...wanted, waitSeconds: config.reportWaitSeconds, attach: true });
       await recordAudit(tx, { partnerId: tx.partnerId, actor, action: 'report.request', subject: run.id });
       return run;
     },
+    sendDigest: (caller, mailboxId) => commandDigest(wired.digest, caller.partnerId, mailboxId, caller.actor),
     createBillingPlan: (caller, usageDay, largeChanges) =>
       createPlan({ db, psaFor, clock, logger }, caller.partnerId, usageDay, {
         actor: caller.actor,
@@ -175,6 +222,13 @@ export function makeCommands(wired: Wired): Commands {
       await queue.add('billing.apply', `billing.apply-${planId}-${clock.now().getTime()}`, {});
     },
   };
+}
+
+/** Other people's mail is not read without a trace. */
+function noteLook(db: Store['db'], caller: ApiCaller, action: string, seen: SeenMessage): Promise<void> {
+  const { partnerId, actor } = caller;
+  const details = { recipient: seen.recipient };
+  return db.tenant(partnerId, (tx) => recordAudit(tx, { partnerId, actor, action, subject: seen.id, details }));
 }
 
 /** Gauges of this node and of the database, for /metrics. */

@@ -1,9 +1,11 @@
 import { domainOf, plainAddress } from '../core/address.ts';
 import { AppError } from '../core/errors.ts';
-import type { Policy, RecipientContext } from '../core/message.ts';
+
+import type { ListEntry, OwnName, Policy, RecipientContext } from '../core/message.ts';
+import { isNetwork } from '../core/networks.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
-import { listsForRecipients } from './lists.ts';
+import { entriesOfClients, masterEntries } from './lists.ts';
 import { resolveOutboundPolicy, resolvePolicy } from './policy.ts';
 
 /** A mailbox's mail goes on to another address. */
@@ -102,59 +104,136 @@ async function changedSince(
   return row.recent;
 }
 
+/** Names of one client that are looked for in From; a directory that is larger is protected in part. */
+export const OWN_NAMES_MAX = 2_000;
+
+/** What of a client its recipients' contexts are made of; the same for all messages until something changes. */
+export interface ClientView {
+  readonly partnerId: string;
+  readonly clientId: string;
+  readonly policy: Policy;
+  /** For what the client sends. */
+  readonly outboundPolicy: Policy;
+  readonly ownDomains: readonly string[];
+  readonly ownNames: readonly OwnName[];
+  /** Entries of the client and of its partner that name senders. */
+  readonly entries: readonly ListEntry[];
+  readonly byMailbox: ReadonlyMap<string, readonly ListEntry[]>;
+  /** Entries of the partner that name networks. */
+  readonly networks: readonly ListEntry[];
+}
+
+/** The operator's entries: those that name senders, and networks. */
+export interface MasterView {
+  readonly entries: readonly ListEntry[];
+  readonly networks: readonly ListEntry[];
+}
+
 interface ClientRow {
   partner_id: string;
   id: string;
   policy: unknown;
   domains: string[];
+  names: OwnName[];
 }
 
-/** What the pipeline may know of each recipient, in the order given. */
-export function recipientContexts(tx: SystemTx, known: readonly KnownRecipient[]): Promise<RecipientContext[]> {
-  return contextsOf(tx, known, resolvePolicy);
-}
-
-async function contextsOf(
+/** Reads the views of clients, those that exist, in two statements. */
+export async function loadClientViews(
   tx: SystemTx,
-  known: readonly (Omit<KnownRecipient, 'mailboxId' | 'suspended' | 'forward'> & { mailboxId: string | null })[],
-  policyOf: (stored: unknown) => Policy,
-): Promise<RecipientContext[]> {
-  const clientIds = [...new Set(known.map((one) => one.clientId))];
-  const clients = await tx.rows<ClientRow>(sql`
+  clients: readonly { readonly partnerId: string; readonly clientId: string }[],
+): Promise<Map<string, ClientView>> {
+  const rows = await tx.rows<ClientRow>(sql`
     select c.partner_id, c.id, c.policy,
-           array(select d.name from domains d where d.partner_id = c.partner_id and d.client_id = c.id order by d.name) as domains
-    from clients c where c.id = any(${clientIds}::uuid[])`);
-  const byId = new Map(clients.map((row) => [row.id, row]));
-  const lists = await listsForRecipients(tx, known);
-  return known.map((one, index) => {
-    const client = byId.get(one.clientId);
-    if (client === undefined) throw new AppError('unavailable', 'the client was removed meanwhile');
-    return {
-      recipient: one.recipient,
-      domain: one.domain,
-      partnerId: one.partnerId,
-      clientId: one.clientId,
-      mailboxId: one.mailboxId,
-      policy: policyOf(client.policy),
-      lists: lists[index] ?? [],
-      ownDomains: client.domains,
-    };
-  });
+           array(select d.name from domains d where d.partner_id = c.partner_id and d.client_id = c.id order by d.name) as domains,
+           coalesce((select jsonb_agg(jsonb_build_object('name', m.name, 'address', m.address, 'own', m.kind = 'user'))
+             from (select b.name, b.address, b.kind from mailboxes b
+                   where b.partner_id = c.partner_id and b.client_id = c.id and b.kind in ('user', 'contact')
+                     and b.status <> 'deleted' and b.name <> ''
+                   order by b.kind desc, b.address limit ${OWN_NAMES_MAX}) m), '[]') as names
+    from clients c where c.id = any(${[...new Set(clients.map((one) => one.clientId))]}::uuid[])`);
+  const entries = await entriesOfClients(tx, clients);
+  return new Map(
+    rows.map((row) => {
+      const applies = entries.filter((one) => one.partnerId === row.partner_id);
+      const own = applies.filter((one) => one.clientId === null || one.clientId === row.id);
+      const byMailbox = new Map<string, ListEntry[]>();
+      for (const { mailboxId, ...entry } of own) {
+        if (mailboxId !== null) byMailbox.set(mailboxId, [...(byMailbox.get(mailboxId) ?? []), plain(entry)]);
+      }
+      const common = own.filter((one) => one.mailboxId === null).map(plain);
+      const view: ClientView = {
+        partnerId: row.partner_id,
+        clientId: row.id,
+        policy: resolvePolicy(row.policy),
+        outboundPolicy: resolveOutboundPolicy(row.policy),
+        ownDomains: row.domains,
+        ownNames: row.names,
+        entries: common.filter((one) => !isNetwork(one.pattern)),
+        byMailbox,
+        networks: common.filter((one) => isNetwork(one.pattern)),
+      };
+      return [row.id, view];
+    }),
+  );
+}
+
+const plain = ({ id, scope, kind, pattern }: ListEntry): ListEntry => ({ id, scope, kind, pattern });
+
+export async function loadMasterView(tx: SystemTx): Promise<MasterView> {
+  const all = await masterEntries(tx);
+  return {
+    entries: all.filter((one) => !isNetwork(one.pattern)),
+    networks: all.filter((one) => isNetwork(one.pattern)),
+  };
+}
+
+/** What the pipeline may know of one recipient. */
+export function contextOf(one: KnownRecipient, view: ClientView, master: MasterView): RecipientContext {
+  return {
+    recipient: one.recipient,
+    domain: one.domain,
+    partnerId: one.partnerId,
+    clientId: one.clientId,
+    mailboxId: one.mailboxId,
+    policy: view.policy,
+    lists: [...(view.byMailbox.get(one.mailboxId) ?? []), ...view.entries, ...master.entries],
+    ownDomains: view.ownDomains,
+    ownNames: view.ownNames,
+  };
+}
+
+/** What the pipeline may know of each recipient, in the order given, read now. */
+export async function recipientContexts(tx: SystemTx, known: readonly KnownRecipient[]): Promise<RecipientContext[]> {
+  const views = await loadClientViews(tx, known);
+  const master = await loadMasterView(tx);
+  return known.map((one) => contextOf(one, requireView(views.get(one.clientId)), master));
+}
+
+/** Throws `unavailable`: the sender comes back and is told then what has become of the client. */
+export function requireView(view: ClientView | undefined): ClientView {
+  if (view === undefined) throw new AppError('unavailable', 'the client was removed meanwhile');
+  return view;
 }
 
 /**
  * The pipeline's view of outbound mail's recipients: the sender's client decides, whoever receives it, by the outbound part of
  * its policy. A submission has one client, so that all recipients share one policy.
  */
-export async function outboundContexts(
-  tx: SystemTx,
-  sender: { partnerId: string; clientId: string; mailboxId: string | null },
+export function outboundContexts(
+  view: ClientView,
+  mailboxId: string | null,
   recipients: readonly { recipient: string; domain: string }[],
-): Promise<RecipientContext[]> {
-  const { partnerId, clientId, mailboxId } = sender;
-  const known = recipients.map((one) => ({ ...one, partnerId, clientId, mailboxId }));
-  const contexts = await contextsOf(tx, known, resolveOutboundPolicy);
-  return contexts.map((context) => ({ ...context, lists: [] }));
+): RecipientContext[] {
+  return recipients.map(({ recipient, domain }) => ({
+    recipient,
+    domain,
+    partnerId: view.partnerId,
+    clientId: view.clientId,
+    mailboxId,
+    policy: view.outboundPolicy,
+    lists: [],
+    ownDomains: view.ownDomains,
+  }));
 }
 
 /** The mailbox of the client that an envelope sender belongs to; null for one that is not in the directory. */

@@ -21,6 +21,8 @@ export const DEFAULT_POLICY: Policy = Object.freeze({
     suspicious_archive: 'quarantine',
     html_smuggling: 'quarantine',
   }),
+  greylist: false,
+  ownerNameAction: 'points',
 });
 
 /** What may be done with outbound mail that is not clean. `hold`: it waits in the queue for a person. */
@@ -53,6 +55,8 @@ const outboundPartial = z.strictObject({
 export type OutboundPolicyInput = z.infer<typeof outboundPartial>;
 
 const attachmentAction = z.enum(['allow', 'quarantine', 'reject', 'strip']);
+/** How long held mail is kept; what it means is in retention.ts. */
+export const retentionDays = z.number().int().min(1).max(365);
 const partial = z.strictObject({
   spamScore: z.number().min(1).max(100).optional(),
   spamAction: z.enum(['tag', 'quarantine', 'reject', 'deliver']).optional(),
@@ -61,16 +65,20 @@ const partial = z.strictObject({
   malwareAction: z.enum(['quarantine', 'reject', 'discard']).optional(),
   unscannableAction: z.enum(['quarantine', 'reject']).optional(),
   bulkAction: z.enum(['deliver', 'tag', 'quarantine']).optional(),
+  quarantineDays: retentionDays.optional(),
+  quarantineMalwareDays: retentionDays.optional(),
   attachments: z.partialRecord(z.enum(FILTER_CLASSES), attachmentAction).optional(),
   // Read by resolveOutboundPolicy, whose defaults hold when it does not parse.
   outbound: z.unknown().optional(),
+  greylist: z.boolean().optional(),
+  ownerNameAction: z.enum(['points', 'spoof', 'off']).optional(),
 });
 
 /** A client's own settings over the defaults. Stored settings that no longer parse are ignored: the defaults are safe. */
 export function resolvePolicy(stored: unknown): Policy {
   const parsed = partial.safeParse(stored ?? {});
   if (!parsed.success) return DEFAULT_POLICY;
-  const { attachments, outbound: _, ...rest } = parsed.data;
+  const { attachments, outbound: _, quarantineDays: _days, quarantineMalwareDays: _malwareDays, ...rest } = parsed.data;
   const given = Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined));
   return { ...DEFAULT_POLICY, ...given, attachments: { ...DEFAULT_POLICY.attachments, ...attachments } };
 }

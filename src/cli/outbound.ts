@@ -12,7 +12,7 @@ import { type PartnerId, partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
 import type { OutboundCommands } from '../graphql/commands.ts';
 import { systemResolver } from '../mail/resolver.ts';
-import { listHeld, purgeHeld, releaseHeld } from '../quarantine/held.ts';
+import { listHeld, purgeHeld, releaseHeld } from '../quarantine/held-outbound.ts';
 import { outboundCommands } from '../wiring-outbound.ts';
 import type { Command, CommandContext, Values } from './command.ts';
 import { ownerOf } from './owner.ts';

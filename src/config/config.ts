@@ -13,6 +13,8 @@ export interface Config {
   readonly home: string;
   readonly bindHost: string;
   readonly httpPort: number;
+  /** Origin of links in mail, without a slash at the end. Null: where HTTP listens. */
+  readonly publicUrl: string | null;
   readonly smtpPort: number;
   readonly submissionPort: number;
   /** Null: the embedded PostgreSQL under `home`. */
@@ -46,6 +48,8 @@ export interface Config {
   readonly serverDownSeconds: number;
   /** How long a report waits for its period to be complete. */
   readonly reportWaitSeconds: number;
+  /** Days that the detail of mail (events, deliveries, messages) is kept; the counts stay. */
+  readonly detailDays: number;
   /** Threads that parse and score. */
   readonly scanThreads: number;
   /** The domain of rewritten senders of forwarded mail; notifications come back to it. */
@@ -56,6 +60,15 @@ export interface Config {
   readonly arc: { readonly domain: string; readonly selector: string; readonly keyFile: string } | null;
   /** Where this node stands, for clients whose mail must stay in certain regions; null: it is in none. */
   readonly region: string | null;
+  /** DNS lists of sending addresses: block lists with points above 0, allow lists with points below. */
+  readonly dnsLists: readonly DnsListSetting[];
+}
+
+export interface DnsListSetting {
+  readonly zone: string;
+  readonly points: number;
+  /** Mail from listed addresses is refused at RCPT. */
+  readonly reject: boolean;
 }
 
 const port = z.coerce.number('is not a number').int('is not a whole number').min(0).max(65_535);
@@ -66,10 +79,17 @@ const seconds = z.coerce
   .max(86_400 * 14);
 const count = z.coerce.number('is not a number').int().min(1);
 
+function isOrigin(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, pathname, search, hash, username } = new URL(text);
+  return /^https?:$/.test(protocol) && pathname === '/' && search === '' && hash === '' && username === '';
+}
+
 const schema = z.object({
   TOLLGATE_HOME: z.string().min(1).default('./.tollgate'),
   BIND_HOST: z.union([z.ipv4(), z.ipv6()], 'is not an IP address').default('127.0.0.1'),
   HTTP_PORT: port.default(8080),
+  TOLLGATE_PUBLIC_URL: z.string().refine(isOrigin, 'is not an http:// or https:// URL without a path').optional(),
   SMTP_PORT: port.default(2525),
   SUBMISSION_PORT: port.default(2587),
   DATABASE_URL: z
@@ -103,6 +123,9 @@ const schema = z.object({
   TOLLGATE_DIRECTORY_GRACE_SECONDS: seconds.default(900),
   TOLLGATE_SERVER_DOWN_SECONDS: seconds.default(300),
   TOLLGATE_REPORT_WAIT_SECONDS: seconds.default(6 * 3600),
+  TOLLGATE_DETAIL_DAYS: count.min(30).max(3650).default(90),
+  TOLLGATE_DNSBL: z.string().default(''),
+  TOLLGATE_DNSWL: z.string().default(''),
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
   TOLLGATE_SRS_DOMAIN: z.string().optional(),
   TOLLGATE_SPF_INCLUDE: z.string().optional(),
@@ -141,6 +164,10 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   }
   const dns = parseDns(given['TOLLGATE_DNS'], faults);
   const roles = parseRoles(given['TOLLGATE_ROLES'] ?? ROLES.join(','), faults);
+  const dnsLists = [
+    ...parseDnsLists('TOLLGATE_DNSBL', given['TOLLGATE_DNSBL'] ?? '', faults),
+    ...parseDnsLists('TOLLGATE_DNSWL', given['TOLLGATE_DNSWL'] ?? '', faults),
+  ];
   const hostName = normalizeDomain(given['TOLLGATE_HOSTNAME'] ?? '') ?? null;
   if (given['TOLLGATE_HOSTNAME'] !== undefined && hostName === null)
     faults.push('TOLLGATE_HOSTNAME is not a full host name');
@@ -163,6 +190,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     home,
     bindHost: data.BIND_HOST,
     httpPort: data.HTTP_PORT,
+    publicUrl: data.TOLLGATE_PUBLIC_URL === undefined ? null : new URL(data.TOLLGATE_PUBLIC_URL).origin,
     smtpPort: data.SMTP_PORT,
     submissionPort: data.SUBMISSION_PORT,
     databaseUrl: data.DATABASE_URL ?? null,
@@ -190,11 +218,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     directoryGraceSeconds: data.TOLLGATE_DIRECTORY_GRACE_SECONDS,
     serverDownSeconds: data.TOLLGATE_SERVER_DOWN_SECONDS,
     reportWaitSeconds: data.TOLLGATE_REPORT_WAIT_SECONDS,
+    detailDays: data.TOLLGATE_DETAIL_DAYS,
     scanThreads: data.TOLLGATE_SCAN_THREADS,
     srsDomain: srsDomain ?? name,
     spfInclude,
     arc,
     region: data.TOLLGATE_REGION ?? null,
+    dnsLists,
   });
 }
 
@@ -248,6 +278,36 @@ function parseArc(given: Readonly<Record<string, string>>, faults: string[]): Co
     for (const name of missing) faults.push(`${name} is missing: the three ARC settings belong together`);
   if (domain === null || selector === undefined || keyFile === undefined) return null;
   return { domain, selector: selector.toLowerCase(), keyFile: path.resolve(keyFile) };
+}
+
+const ZONES_MAX = 10;
+const BLOCK_POINTS = { usual: 2, most: 5 };
+const ALLOW_POINTS = { usual: 1, most: 2 };
+
+/** `zone`, `zone=POINTS` or, of block lists, `zone=reject`, separated by commas. Points are counted against an allow list's mail. */
+function parseDnsLists(
+  name: 'TOLLGATE_DNSBL' | 'TOLLGATE_DNSWL',
+  text: string,
+  faults: string[],
+): readonly DnsListSetting[] {
+  const isBlock = name === 'TOLLGATE_DNSBL';
+  const { usual, most } = isBlock ? BLOCK_POINTS : ALLOW_POINTS;
+  const lists: DnsListSetting[] = [];
+  for (const part of text.split(',').map((one) => one.trim())) {
+    if (part === '') continue;
+    const [host = '', wish = String(usual), ...rest] = part.split('=').map((one) => one.trim());
+    const zone = normalizeDomain(host);
+    const reject = isBlock && wish === 'reject';
+    const points = reject ? most : Number(wish);
+    const isGood = zone !== null && rest.length === 0 && points > 0 && points <= most;
+    if (!isGood || lists.some((one) => one.zone === zone)) {
+      faults.push(`${name} is zone=POINTS,... with points up to ${most}${isBlock ? ', or zone=reject' : ''}`);
+      return [];
+    }
+    lists.push({ zone, points: isBlock ? points : -points, reject });
+  }
+  if (lists.length > ZONES_MAX) faults.push(`${name} has at most ${ZONES_MAX} zones`);
+  return lists;
 }
 
 function parseRoles(text: string, faults: string[]): readonly Role[] {

@@ -1,2 +1,5 @@
 /** NOTIFY on this channel: there is mail to deliver. The queue's rows are the truth; a missed one is found by looking. */
 export const QUEUE_CHANNEL = 'tollgate_queue';
+
+/** NOTIFY on this channel: clients, directories, lists or policies changed. The rows of directory_changes say whose. */
+export const DIRECTORY_CHANNEL = 'tollgate_directory';

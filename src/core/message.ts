@@ -17,6 +17,8 @@ export interface Envelope {
   readonly smtpUtf8?: boolean;
   /** What the sender asked for by RFC 3461; absent: nothing. */
   readonly dsn?: EnvelopeDsn;
+  /** What is known of the network that it came from; absent for submitted mail and where nothing is known. */
+  readonly connection?: ConnectionFacts;
 }
 
 /** Wishes of a sender about delivery status notifications (RFC 3461 section 4). */
@@ -33,6 +35,14 @@ export interface RecipientDsn {
   readonly notify: string | null;
   /** `type;address`, decoded. */
   readonly orcpt: string | null;
+}
+
+/** What the gateway knows of a connection beyond the envelope. */
+export interface ConnectionFacts {
+  /** From -1 (only unwanted mail came from the network) to 1 (only wanted mail); 0: unknown or even. */
+  readonly reputation: number;
+  /** DNS lists that name the address: points of block lists above 0, of allow lists below. */
+  readonly dnsLists: readonly { readonly zone: string; readonly points: number }[];
 }
 
 export const FILTER_CLASSES = [
@@ -58,6 +68,10 @@ export interface Policy {
   readonly unscannableAction: 'quarantine' | 'reject';
   readonly bulkAction: 'deliver' | 'tag' | 'quarantine';
   readonly attachments: Readonly<Record<FilterClass, 'allow' | 'quarantine' | 'reject' | 'strip'>>;
+  /** First mail of an unknown sender is deferred for some minutes (gateway/greylist.ts). */
+  readonly greylist: boolean;
+  /** A stranger who shows the name of one of the client's users: points only, `spoof`, or nothing. */
+  readonly ownerNameAction: 'points' | 'spoof' | 'off';
 }
 
 /** One allow or block list entry. It names an address or a domain; the narrowest scope wins (accounts/lists.ts). */
@@ -65,7 +79,10 @@ export interface ListEntry {
   readonly id: string;
   readonly scope: 'mailbox' | 'client' | 'partner' | 'master';
   readonly kind: 'allow' | 'block';
-  /** `user@example.org`, `example.org`, or `.example.org` for its subdomains too. */
+  /**
+   * `user@example.org`, `example.org`, or `.example.org` for its subdomains too. Of the scopes partner and master also a
+   * network, `192.0.2.0/24`: it holds for connections and not for senders.
+   */
   readonly pattern: string;
 }
 
@@ -80,6 +97,17 @@ export interface RecipientContext {
   readonly lists: readonly ListEntry[];
   /** All domains of the client, for the spoof check. */
   readonly ownDomains: readonly string[];
+  /** Names of the client's users and contacts, bounded; the same array while the directory stays as it is. */
+  readonly ownNames?: readonly OwnName[];
+  /** The partner allows the sending network: nothing is said of it. */
+  readonly networkAllowed?: boolean;
+}
+
+export interface OwnName {
+  readonly name: string;
+  readonly address: string;
+  /** False: a contact, whose name is known to belong to this foreign address. */
+  readonly own: boolean;
 }
 
 export interface PipelineInput {

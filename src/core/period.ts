@@ -73,6 +73,24 @@ export function interval(period: LocalPeriod): Interval {
   return { start: startOfDay(period.from, period.zone), end: startOfDay(addDays(period.to, 1), period.zone) };
 }
 
+/**
+ * The moment at which a zone's clocks show `time` (`HH:MM`) on a day. A time that the clocks jump over is the first moment
+ * after the jump; one that they show twice is the first of the two: each day has the moment exactly once.
+ */
+export function localMoment(date: string, time: string, zone: string): Date {
+  const local = Temporal.PlainDate.from(date).toPlainDateTime(Temporal.PlainTime.from(time));
+  const first = local.toZonedDateTime(zone, { disambiguation: 'earlier' });
+  if (first.toPlainDateTime().equals(local)) return new Date(first.epochMilliseconds);
+  // In a gap, `earlier` is as much before the jump as the time lies in it.
+  const jump = first.getTimeZoneTransition('next') ?? first;
+  return new Date(jump.epochMilliseconds);
+}
+
+/** ISO 8601: 1 is Monday, 7 is Sunday. */
+export function weekday(date: string): number {
+  return Temporal.PlainDate.from(date).dayOfWeek;
+}
+
 /** The period of a calendar month named `YYYY-MM`. */
 export function monthPeriod(month: string, zone: string): LocalPeriod {
   if (!/^\d{4}-(0[1-9]|1[0-2])$/.test(month)) {

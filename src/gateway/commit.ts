@@ -8,6 +8,7 @@ import { sql } from '../db/sql.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
+import { claimDigests, digestOf, type Repeated } from './digests.ts';
 import { holdOverLimits } from './outbound-counts.ts';
 import { HOLD_DAYS, NOTICE_HOURS } from './retry.ts';
 
@@ -30,17 +31,15 @@ export interface Commit {
  * then may 250 be answered (rule 1).
  */
 export class Committer {
-  readonly #batcher: Batcher<Commit, undefined>;
+  readonly #batcher: Batcher<Commit, Repeated | null>;
 
   constructor(db: SystemDb, node: string) {
-    this.#batcher = new Batcher(async (commits) => {
-      await db.system((tx) => writeCommits(tx, commits, node), { eager: true });
-      return commits.map(() => undefined);
-    });
+    this.#batcher = new Batcher((commits) => db.system((tx) => writeCommits(tx, commits, node), { eager: true }));
   }
 
-  async accept(messages: readonly AcceptedMessage[]): Promise<void> {
-    await this.#batcher.add({ messages, refused: [] });
+  /** Null: written. Else nothing was: an equal transaction was answered a moment ago, and that is its answer. */
+  accept(messages: readonly AcceptedMessage[]): Promise<Repeated | null> {
+    return this.#batcher.add({ messages, refused: [] });
   }
 
   async refuse(recipient: RefusedRecipient): Promise<void> {
@@ -52,15 +51,35 @@ export class Committer {
   }
 }
 
-async function writeCommits(tx: SystemTx, commits: readonly Commit[], node: string): Promise<void> {
-  const messages = commits.flatMap((one) => one.messages);
-  const refused = commits.flatMap((one) => one.refused);
+async function writeCommits(tx: SystemTx, commits: readonly Commit[], node: string): Promise<(Repeated | null)[]> {
+  const repeats = await repeatsOf(tx, commits);
   await writeMessages(
     tx,
-    messages,
+    commits.filter((_, index) => repeats[index] === null).flatMap((one) => one.messages),
     node,
-    refused.map((one) => refusedEvent(one, tx.now, node)),
+    commits.flatMap((one) => one.refused).map((one) => refusedEvent(one, tx.now, node)),
   );
+  return repeats;
+}
+
+/** Which of the commits are transactions that were answered before, the earlier ones of the same batch included. */
+async function repeatsOf(tx: SystemTx, commits: readonly Commit[]): Promise<(Repeated | null)[]> {
+  const claims = commits.map(({ messages }) => {
+    const digest = digestOf(messages);
+    const rejected = messages.every((one) => one.deliveries.every((delivery) => delivery.disposition === 'rejected'));
+    return digest === null ? null : { digest, contentId: messages[0]?.content.id ?? '', rejected };
+  });
+  const answered = await claimDigests(
+    tx,
+    claims.filter((one) => one !== null),
+  );
+  return claims.map((claim) => {
+    if (claim === null) return null;
+    const key = claim.digest.toString('hex');
+    const earlier = answered.get(key) ?? null;
+    if (earlier === null) answered.set(key, claim);
+    return earlier;
+  });
 }
 
 interface Row {

@@ -41,7 +41,12 @@ export async function decide(
   const acceptance = acceptanceOf(content, envelope, contexts, result);
   const messages = (await hooks.expand?.(acceptance.messages)) ?? acceptance.messages;
   signal.throwIfAborted();
-  await deps.committer.accept(messages);
+  const repeated = await deps.committer.accept(messages);
+  if (repeated !== null) {
+    await deps.spool.remove(content.id).catch(() => undefined);
+    if (repeated.rejected) throw new RejectedReply('Rejected, as before');
+    return `2.0.0 Accepted as ${repeated.contentId}`;
+  }
   if (!acceptance.rejected) return `2.0.0 Accepted as ${content.id}`;
   const reasons = new Set(result.decisions.flatMap((one) => one.reasons.map((reason) => reason.code)));
   throw new RejectedReply(`Rejected: ${[...reasons].slice(0, 4).join(', ') || 'policy'}`);

@@ -1,12 +1,15 @@
 import { randomBytes } from 'node:crypto';
+import { type CacheDb, DirectoryCache } from '../accounts/cache.ts';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Pipeline } from '../core/message.ts';
-import type { SystemDb } from '../db/db.ts';
+import { DnsLists, type DnsListZone } from '../mail/dns-lists.ts';
 import { cachingResolver, type Resolver, systemResolver } from '../mail/resolver.ts';
 import type { SrsSettings } from '../mail/srs.ts';
 import { Committer } from './commit.ts';
+import { Edge } from './edge.ts';
 import { inboundPort } from './inbound.ts';
+import { Reputation } from './reputation.ts';
 import { GatewayServer, type ServerSettings } from './server.ts';
 import type { Spool } from './spool.ts';
 import { submissionPort } from './submission.ts';
@@ -17,7 +20,10 @@ export { createDelivery, type Delivery } from './deliver.ts';
 export { flushClient } from './flush.ts';
 export { forgetOldCounts } from './outbound-counts.ts';
 export type { Signing } from './outgoing.ts';
+export { OwnPost } from './own.ts';
 export { serverProbe } from './probe.ts';
+export { pruneEdge } from './prune.ts';
+export { replyToDelivery } from './reply.ts';
 export { Spool } from './spool.ts';
 
 export interface GatewayConfig extends ServerSettings {
@@ -27,19 +33,23 @@ export interface GatewayConfig extends ServerSettings {
   readonly directoryGraceSeconds: number;
   /** Milliseconds for the pipeline; later than that the client is told to come back. */
   readonly scanMs?: number;
+  /** DNS lists that connections are looked up in. */
+  readonly dnsLists?: readonly DnsListZone[];
 }
 
 export interface GatewayDeps {
-  readonly db: SystemDb;
+  readonly db: CacheDb;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly spool: Spool;
   readonly pipeline: Pipeline;
-  /** For the addresses of relays that say ETRN; the system's when absent. */
-  readonly resolver?: Resolver;
   readonly config: GatewayConfig;
   /** For forwarded mail and its notifications. Absent: under the host name, with a key that no other node knows. */
   readonly srs?: SrsSettings;
+  /** For SPF before greylisting and for DNS lists (absent: without both), and for relays that say ETRN (absent: the system's). */
+  readonly resolver?: Resolver;
+  /** How slow answers wait, milliseconds. */
+  readonly delay?: (ms: number) => Promise<void>;
 }
 
 export interface Gateway {
@@ -55,24 +65,38 @@ export interface Gateway {
 export function createGateway(deps: GatewayDeps): Gateway {
   const { config, db, spool, pipeline, clock, logger } = deps;
   const committer = new Committer(db, config.nodeId);
-  const common = { db, spool, pipeline, committer, clock, scanMs: config.scanMs ?? 60_000 };
-  const server = { spool, clock, logger, settings: config };
   const srs = deps.srs ?? { domain: config.hostName, key: randomBytes(32) };
-  const { hostName, directoryGraceSeconds: graceSeconds } = config;
   const turn = { db, clock, logger, resolver: deps.resolver ?? cachingResolver(systemResolver()) };
   const relays = new RelayAddresses(turn);
+  const directory = new DirectoryCache(db, { logger });
+  const reputation = new Reputation(db, clock, logger);
+  const resolver = deps.resolver ?? null;
+  const zones = config.dnsLists ?? [];
+  const dnsLists = resolver === null || zones.length === 0 ? null : new DnsLists(zones, resolver, { logger });
+  const { hostName, directoryGraceSeconds: graceSeconds } = config;
+  const edge = new Edge({
+    ...{ db, clock, directory, reputation, dnsLists, resolver, hostName },
+    ...(deps.delay === undefined ? {} : { delay: deps.delay }),
+  });
+  const common = { db, spool, pipeline, committer, clock, directory, reputation, scanMs: config.scanMs ?? 60_000 };
+  const onProtocolError = (address: string) => reputation.note(address, 'protocolErrors');
+  const server = { spool, clock, logger, settings: config, onProtocolError };
   const inbound = new GatewayServer(
-    { ...inboundPort({ ...common, graceSeconds, hostName, srs }), etrn: relayTurn(turn, relays) },
+    { ...inboundPort({ ...common, edge, graceSeconds, hostName, srs }), etrn: relayTurn(turn, relays) },
     server,
   );
   const submission = new GatewayServer({ ...submissionPort(common), etrn: submitterTurn(turn) }, server);
   return {
     async start() {
-      const smtp = await inbound.listen(config.smtpPort);
+      await directory.start();
+      reputation.start();
       try {
+        const smtp = await inbound.listen(config.smtpPort);
         return { smtp, submission: await submission.listen(config.submissionPort) };
       } catch (error) {
         await inbound.close(0);
+        await reputation.stop();
+        await directory.stop();
         throw error;
       }
     },
@@ -84,6 +108,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
       await Promise.all([inbound.close(graceMs), submission.close(graceMs)]);
       await committer.idle();
       await relays.idle();
+      await reputation.stop();
+      await directory.stop();
     },
   };
 }

@@ -4,6 +4,15 @@ import { SMTPStream } from 'smtp-server/lib/smtp-stream.js';
 const END = Buffer.from('\r\n.\r\n');
 let done = false;
 
+/** Replies of smtp-server to what is not SMTP: unknown, malformed or out of turn (RFC 5321 section 4.2.2). */
+const NOT_SMTP = new Set([500, 501, 503]);
+const hearers = new WeakMap<object, (remoteAddress: string) => void>();
+
+/** From now on `hear` is told the address of every client of `server` that says what is not SMTP. */
+export function hearProtocolErrors(server: object, hear: (remoteAddress: string) => void): void {
+  hearers.set(server, hear);
+}
+
 /**
  * Three repairs of smtp-server 3.21.6, made once.
  *
@@ -58,6 +67,10 @@ export function patchSmtpServer(): void {
   };
   const send = SMTPConnection.prototype.send;
   SMTPConnection.prototype.send = function sendOnce(this: SMTPConnection, code, data, context) {
+    if (NOT_SMTP.has(Number(code))) {
+      const { _server, remoteAddress } = this as unknown as { _server: object; remoteAddress?: string };
+      if (typeof remoteAddress === 'string') hearers.get(_server)?.(remoteAddress);
+    }
     const carries = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(data);
     const { options } = (this as unknown as { _server: { options: { allowInsecureAuth?: boolean } } })._server;
     const isEarly =

@@ -20,13 +20,15 @@ import { declaredSize, dsnOf, recipientOf, senderOf } from './commands.ts';
 import { RejectedReply } from './decision.ts';
 import { type Etrn, enableEtrn } from './etrn.ts';
 import { ConnectionGuard, type ConnectionLimits, DEFAULT_LIMITS } from './limits.ts';
-import { patchSmtpServer } from './patch.ts';
+import { hearProtocolErrors, patchSmtpServer } from './patch.ts';
 import { Reply } from './replies.ts';
 import type { Spool } from './spool.ts';
 
 /** What a port does with a transaction; everything common to both ports is here. */
 export interface Port {
   readonly direction: Direction;
+  /** Throws Reply to refuse the connection. */
+  connect?(session: SMTPServerSession): Promise<void>;
   auth?(username: string, password: string, session: SMTPServerSession): Promise<{ user: unknown }>;
   sender?(sender: string, session: SMTPServerSession): void | Promise<void>;
   /** Throws Reply to refuse. `transaction` lives as long as the SMTP transaction. */
@@ -57,6 +59,8 @@ export interface ServerDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: ServerSettings;
+  /** A command of the client was not SMTP. */
+  readonly onProtocolError?: (remoteAddress: string) => void;
 }
 
 const DISABLED = ['WIZ', 'SHELL', 'KILL', 'HELP', 'VRFY', 'EXPN', 'XCLIENT', 'XFORWARD', 'XOAUTH2'];
@@ -77,6 +81,7 @@ export class GatewayServer {
       const deadlineMs = deps.settings.commandDeadlineMs ?? 60_000;
       enableEtrn(this.#server, { etrn: port.etrn, deadlineMs, logger: deps.logger });
     }
+    if (deps.onProtocolError !== undefined) hearProtocolErrors(this.#server, deps.onProtocolError);
     this.#server.on('error', (error) => deps.logger.debug({ err: error }, 'an SMTP connection failed'));
     this.#guard = new ConnectionGuard(this.#server.server, {
       ...DEFAULT_LIMITS,
@@ -182,10 +187,11 @@ export class GatewayServer {
     );
   }
 
-  #connect(session: SMTPServerSession): void {
+  async #connect(session: SMTPServerSession): Promise<void> {
     if (this.#guard.isOver(session.remoteAddress)) {
       throw new Reply(421, '4.7.0', 'Too many connections from your address');
     }
+    await this.#port.connect?.(session);
   }
 
   async #auth(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<{ user: unknown }> {

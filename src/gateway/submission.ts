@@ -1,4 +1,5 @@
 import ipaddr from 'ipaddr.js';
+import type { DirectoryCache } from '../accounts/cache.ts';
 import { type Submitter, verifySubmission } from '../accounts/credentials.ts';
 import { mailboxOfSender, outboundContexts } from '../accounts/directory.ts';
 import { networkSubmitter } from '../accounts/networks.ts';
@@ -9,11 +10,14 @@ import { hasSeveralAuthors } from '../mail/claims.ts';
 import { type DecisionDeps, decide } from './decision.ts';
 import { readHeader } from './header.ts';
 import { Reply } from './replies.ts';
+import type { Reputation } from './reputation.ts';
 import type { Port } from './server.ts';
 
 export interface SubmissionDeps extends DecisionDeps {
   readonly db: SystemDb;
   readonly clock: Clock;
+  readonly directory: DirectoryCache;
+  readonly reputation: Reputation;
 }
 
 const TRIES_PER_CONNECTION = 3;
@@ -54,6 +58,7 @@ export function submissionPort(deps: SubmissionDeps): Port {
         bySession.delete(session.id);
         return { user: submitter };
       }
+      deps.reputation.note(session.remoteAddress, 'authFailures');
       const tries = (bySession.get(session.id) ?? 0) + 1;
       bySession.set(session.id, tries);
       byAddress.set(ip, { ...address, failures: address.failures + 1 });
@@ -88,18 +93,12 @@ export function submissionPort(deps: SubmissionDeps): Port {
       if (known === undefined) throw new Reply(503, '5.5.1', 'There is no recipient');
       const { submitter, sender } = known;
       const domain = sender === '' ? (submitter.domains[0] ?? '') : domainOf(sender);
-      const contexts = await deps.db.system(
-        async (tx) => {
-          // Counted by mailbox and limited by mailbox, also where one server sends for all of them.
-          const mailboxId = submitter.mailboxId ?? (await mailboxOfSender(tx, submitter, sender));
-          return outboundContexts(
-            tx,
-            { ...submitter, mailboxId },
-            [...known.recipients].map((recipient) => ({ recipient, domain })),
-          );
-        },
-        { readOnly: true },
-      );
+      // Counted by mailbox and limited by mailbox, also where one server sends for all of them.
+      const mailboxId =
+        submitter.mailboxId ??
+        (await deps.db.system((tx) => mailboxOfSender(tx, submitter, sender), { readOnly: true, perStatement: true }));
+      const recipients = [...known.recipients].map((recipient) => ({ recipient, domain }));
+      const contexts = outboundContexts(await deps.directory.view(submitter), mailboxId, recipients);
       return decide(deps, content, envelope, contexts, signal, {
         check: async ({ facts }) => {
           checkFrom(known, facts.fromAddress);

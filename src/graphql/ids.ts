@@ -16,6 +16,7 @@ const PREFIXES = {
   SubmissionCredential: 'sc',
   SubmissionNetwork: 'sn',
   DkimKey: 'dk',
+  ReleaseRequest: 'rq',
 } as const;
 
 export type NodeType = keyof typeof PREFIXES;
@@ -56,6 +57,7 @@ const NOUNS: Partial<Record<NodeType, string>> = {
   SubmissionCredential: 'credential',
   SubmissionNetwork: 'network',
   DkimKey: 'DKIM key',
+  ReleaseRequest: 'release request',
 };
 
 /** The UUID in an id that a mutation was given. Throws `not_found`, as for an id that is not there. */

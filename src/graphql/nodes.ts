@@ -22,6 +22,7 @@ const FETCH: Readonly<Record<NodeType, Fetch>> = {
     context.require('billing');
     return context.loaders.billingPlan.load(uuid);
   },
+  ReleaseRequest: (context, uuid) => context.loaders.releaseRequest.load(uuid),
   Mailbox: (context, uuid) => context.loaders.mailbox.load(uuid),
   SubmissionCredential: (context, uuid) => context.loaders.credential.load(uuid),
   SubmissionNetwork: (context, uuid) => context.loaders.network.load(uuid),

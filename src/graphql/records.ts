@@ -8,6 +8,7 @@ import { getMailboxes, type Mailbox } from '../accounts/mailboxes.ts';
 import { getNetworks, type SubmissionNetwork } from '../accounts/networks.ts';
 import { type LimitSubject, limitsOf, type RecipientLimits, subjectKey } from '../accounts/outbound-limits.ts';
 import { type OutboundPolicy, outboundPolicies } from '../accounts/policy.ts';
+import { type Retention, retentionsOf } from '../accounts/retention.ts';
 import { type ClientRoute, listRoutes } from '../accounts/routes.ts';
 import { type ClientStrategy, listStrategies } from '../accounts/routing.ts';
 import {
@@ -25,12 +26,14 @@ import { type AttemptRow, deliveryAttempts } from '../ledger/attempts.ts';
 import {
   type DeliveryRow,
   deliveryEvents,
+  detailFrom,
   getDeliveries,
   getMessages,
   type MessageRow,
   type TraceEvent,
 } from '../ledger/read.ts';
 import { type ServerRow, serversOf } from '../monitor/read.ts';
+import { getRequests, type ReleaseRequest } from '../quarantine/request-rows.ts';
 import { readStatisticsOf, type Statistics } from '../rollups/read.ts';
 import { getIncidents, type IncidentRow } from '../tickets/read.ts';
 import { byKey, groupBy, Loader } from './loaders.ts';
@@ -69,6 +72,10 @@ export interface Loaders {
   readonly incident: Loader<string, IncidentRow>;
   readonly reportRun: Loader<string, RunRow>;
   readonly billingPlan: Loader<string, PlanRow>;
+  readonly releaseRequest: Loader<string, ReleaseRequest>;
+  /** Under the key ''; null while nothing was removed. */
+  readonly detailFrom: Loader<string, Date>;
+  readonly retention: Loader<string, { readonly clientId: string; readonly retention: Retention }>;
   readonly mapping: Loader<string, Mapping>;
   readonly subscriptions: Loader<string, SubscriptionRow[]>;
   readonly usage: Loader<UsageKey, UsageRow[]>;
@@ -101,6 +108,12 @@ export function createLoaders(read: Read): Loaders {
     incident: new Loader(async (ids) => byKey(await read((tx) => getIncidents(tx, ids)), (row) => row.id)),
     reportRun: new Loader(async (ids) => byKey(await read((tx) => getRuns(tx, ids)), (row) => row.id)),
     billingPlan: new Loader(async (ids) => byKey(await read((tx) => getPlans(tx, ids)), (row) => row.id)),
+    releaseRequest: new Loader(async (ids) => byKey(await read((tx) => getRequests(tx, ids)), (row) => row.id)),
+    detailFrom: new Loader(async () => {
+      const from = await read(detailFrom);
+      return new Map(from === null ? [] : [['', from]]);
+    }),
+    retention: new Loader(async (ids) => byKey(await read((tx) => retentionsOf(tx, ids)), (row) => row.clientId)),
     mapping: new Loader(async (ids) => byKey(await read((tx) => mappingsOf(tx, ids)), (row) => row.clientId)),
     subscriptions: new Loader(async (ids) =>
       groupBy(await read((tx) => subscriptionsOf(tx, ids)), (row) => row.clientId),

@@ -13,6 +13,7 @@ import { graphqlRoutes } from './graphql.ts';
 import { type Check, readiness } from './health.ts';
 import { type HookPort, hookRoutes } from './hooks.ts';
 import { type Metric, RequestCounter, writeMetrics } from './metrics.ts';
+import { type PagesDeps, pageRoutes } from './pages/routes.ts';
 
 export interface HttpDeps {
   readonly host: string;
@@ -23,6 +24,8 @@ export interface HttpDeps {
   readonly logger: Logger;
   readonly commands: Commands;
   readonly hooks: HookPort;
+  /** What the pages of held mail need beyond the rest. */
+  readonly pages: Omit<PagesDeps, 'db' | 'clock' | 'logger'>;
   /** What must work before this node takes requests, such as the database and the workers. */
   readonly checks: readonly Check[];
   /** Queue depth, accepted mail, rollup lag, age of the transaction horizon and the like. */
@@ -52,7 +55,7 @@ const HEADERS: Readonly<Record<string, string>> = {
 // A caller's own id is taken when it can't spoil a log line.
 const REQUEST_ID = /^[\w.-]{8,64}$/;
 
-/** The HTTP face: GraphQL, its console, health, metrics and the callbacks of PSAs. */
+/** The HTTP face: GraphQL, its console, the pages of held mail, health, metrics and the callbacks of PSAs. */
 export async function createHttp(deps: HttpDeps): Promise<Http> {
   const app = fastify({
     logger: false,
@@ -60,7 +63,7 @@ export async function createHttp(deps: HttpDeps): Promise<Http> {
     requestTimeout: 30_000,
     keepAliveTimeout: 10_000,
     // Bytes; a query in an address has at most what Node allows for all headers.
-    routerOptions: { maxParamLength: 100 },
+    routerOptions: { maxParamLength: 200 },
     forceCloseConnections: 'idle',
     // An address that can't be decoded never reaches a hook.
     frameworkErrors: (error, request, untyped) => {
@@ -104,6 +107,8 @@ export async function createHttp(deps: HttpDeps): Promise<Http> {
   await graphqlRoutes(app, { db: deps.db, clock: deps.clock, engine });
   await app.register(async (scope) => hookRoutes(scope, deps.hooks));
   await app.register(async (scope) => consoleRoutes(scope));
+  const { db, clock, logger } = deps;
+  await app.register(async (scope) => pageRoutes(scope, { ...deps.pages, db, clock, logger }));
 
   app.get('/health/live', async () => ({ status: 'live' }));
   app.get('/health/ready', async (_request, reply) => {

@@ -11,12 +11,16 @@ export const JOB_NAMES = [
   'mappings.watch',
   'tickets.sync',
   'reports.sweep',
+  'digests.sweep',
   'usage.snapshot',
   'billing.apply',
   'rollups.verify',
   'spool.sweep',
   'outbound.sweep',
   'ledger.partitions',
+  'ledger.retention',
+  'quarantine.retention',
+  'edge.prune',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

@@ -34,6 +34,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     why: 'reports that are due, and their copies in the PSA',
   },
   {
+    job: 'digests.sweep',
+    cron: '12 * * * * *',
+    periodSeconds: 60,
+    why: "digests of held mail, at each client's hours",
+  },
+  {
     job: 'usage.snapshot',
     cron: '0 */15 * * * *',
     periodSeconds: 900,
@@ -53,7 +59,20 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 3_600,
     why: 'counts and known recipients that are too old',
   },
+  { job: 'edge.prune', cron: '0 17 * * * *', periodSeconds: 3_600, why: 'what gateways have no use for any more' },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
+  {
+    job: 'ledger.retention',
+    cron: '0 41 2 * * *',
+    periodSeconds: 86_400,
+    why: 'the detail of mail that is older than it is kept',
+  },
+  {
+    job: 'quarantine.retention',
+    cron: '0 17 * * * *',
+    periodSeconds: 3_600,
+    why: 'held mail and bodies that are older than their client keeps them',
+  },
 ];
 
 /** The id of a tick's job: the same on every node, so that the queue keeps one. BullMQ allows no colon in ids. */

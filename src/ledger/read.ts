@@ -179,6 +179,12 @@ export const ENDING_KINDS: readonly EventKind[] = [
   'discarded',
 ];
 
+/** The moment from which on the trace is whole: older detail was removed by retention. Null: nothing was. */
+export async function detailFrom(tx: Tx): Promise<Date | null> {
+  const row = await tx.maybe<{ wholeFrom: Date }>(sql`select whole_from as "wholeFrom" from retention_floor`);
+  return row?.wholeFrom ?? null;
+}
+
 export interface DeliveryBalance {
   /** Deliveries that were ever accepted or rejected after DATA. */
   readonly accepted: number;
@@ -189,17 +195,23 @@ export interface DeliveryBalance {
 }
 
 /**
- * Rule 2's equation for one client, at this moment: accepted = sum over the current dispositions. One statement, since
- * several would see several moments while mail flows.
+ * Rule 2's equation for one client, at this moment: accepted = sum over the current dispositions, of the mail whose detail is
+ * whole (`detailFrom`). One statement, since several would see several moments while mail flows.
  */
 export async function deliveryBalance(tx: Tx, partnerId: string, clientId: string): Promise<DeliveryBalance> {
   const row = await tx.one<{ accepted: number; queued: number; states: Partial<Record<Disposition, number>> }>(sql`
     select (select count(*) from ledger e
-            where e.partner_id = ${partnerId} and e.client_id = ${clientId} and e.kind in ('accepted', 'rejected')) as accepted,
-           (select count(*) from queue q where q.partner_id = ${partnerId} and q.client_id = ${clientId}) as queued,
+            where e.partner_id = ${partnerId} and e.client_id = ${clientId} and e.kind in ('accepted', 'rejected')
+              and e.occurred_at >= (select coalesce(max(f.whole_from), '-infinity') from retention_floor f)) as accepted,
+           (select count(*) from queue q
+            join deliveries o on o.partner_id = q.partner_id and o.id = q.delivery_id
+            where q.partner_id = ${partnerId} and q.client_id = ${clientId}
+              and o.accepted_at >= (select coalesce(max(f.whole_from), '-infinity') from retention_floor f)) as queued,
            (select coalesce(jsonb_object_agg(s.disposition, s.n), '{}')
             from (select d.disposition, count(*) as n from deliveries d
-                  where d.partner_id = ${partnerId} and d.client_id = ${clientId} group by d.disposition) s) as states`);
+                  where d.partner_id = ${partnerId} and d.client_id = ${clientId}
+                    and d.accepted_at >= (select coalesce(max(f.whole_from), '-infinity') from retention_floor f)
+                  group by d.disposition) s) as states`);
   return {
     accepted: row.accepted,
     byDisposition: new Map(Object.entries(row.states) as [Disposition, number][]),

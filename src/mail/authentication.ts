@@ -64,6 +64,24 @@ export async function authenticate(
   }
 }
 
+/** SPF alone (RFC 7208), before there is a message. `temperror` when it cannot be said in time. Never rejects. */
+export async function spfResult(input: AuthenticationInput, resolver: Resolver, deadlineMs: number): Promise<string> {
+  const watch = new WatchedResolver(resolver, deadlineMs);
+  const late = () => dnsError('ETIMEOUT', input.helo, 'SPF');
+  try {
+    const found = await withDeadline(
+      quietly(() => spf({ ...input, resolver: watch.resolve as DNSResolver })),
+      deadlineMs,
+      late,
+    );
+    return found.status.result;
+  } catch {
+    return 'temperror';
+  } finally {
+    watch.close();
+  }
+}
+
 interface Findings {
   readonly spf: SPFResult | null;
   readonly dkim: DKIMVerifyResult;

@@ -37,6 +37,7 @@ export function featuresOf(mail: ParsedMail): Uint32Array {
   for (const match of fold(visibleText(mail).slice(0, BODY_MAX)).matchAll(WORD)) {
     const word = shape(match[0]);
     add('w', word);
+    addParts(match[0], add);
     if (previous !== '') add('b', `${previous} ${word}`);
     previous = word;
     count += 1;
@@ -52,6 +53,16 @@ export function featuresOf(mail: ParsedMail): Uint32Array {
   addShape(mail, add);
   addLinks(mail, add);
   return Uint32Array.from(set);
+}
+
+/** Scripts that put no space between words: pairs of letters stand for words. */
+const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u;
+
+/** The stem of a long word, so that its endings do not matter; pairs of letters where words are not spaced. */
+function addParts(word: string, add: (kind: string, token: string) => void): void {
+  if (UNSPACED.test(word)) {
+    for (let at = 0; at < Math.min(word.length, 60) - 1; at += 1) add('c', word.slice(at, at + 2));
+  } else if (word.length >= 7) add('p', word.slice(0, 5));
 }
 
 const WORD = /[\p{L}\p{N}$€£!]+(?:['-]\p{L}+)*/gu;

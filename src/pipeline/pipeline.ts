@@ -4,6 +4,7 @@ import type { ContentModel } from './model.ts';
 import type { MessageStage, RecipientInput, RecipientStage } from './stage.ts';
 import { attachmentsStage } from './stages/attachments.ts';
 import { authenticationStage } from './stages/authentication.ts';
+import { connectionStage } from './stages/connection.ts';
 import { contentStage } from './stages/content.ts';
 import { listsStage } from './stages/lists.ts';
 import { recipientStage } from './stages/recipient.ts';
@@ -19,7 +20,13 @@ export function messageStages(model: ContentModel): readonly MessageStage[] {
   return [rulesStage, contentStage(model)];
 }
 
-const RECIPIENT_STAGES: readonly RecipientStage[] = [recipientStage, authenticationStage, listsStage, attachmentsStage];
+const RECIPIENT_STAGES: readonly RecipientStage[] = [
+  connectionStage,
+  recipientStage,
+  authenticationStage,
+  listsStage,
+  attachmentsStage,
+];
 
 /** The decision for one recipient. It depends on nothing of any other. */
 export function decideFor(input: RecipientInput, further: RecipientInput['inspected']['votes'] = []): Decision {

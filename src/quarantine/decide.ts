@@ -4,15 +4,12 @@ import { QUEUE_CHANNEL } from '../core/channels.ts';
 import { AppError } from '../core/errors.ts';
 import type { EventKind, LedgerEvent } from '../core/event.ts';
 import { newId } from '../core/id.ts';
-import type { Direction, Disposition, Verdict } from '../core/verdict.ts';
+import type { Direction, Disposition, Reason, Verdict } from '../core/verdict.ts';
 import type { TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { appendEvents } from '../ledger/append.ts';
-
-/** Whom the caller may let out. Malware needs the scope `admin` of the one who asks. */
-export interface ReleaseRight {
-  readonly malware: boolean;
-}
+import { settleRequest } from './request-rows.ts';
+import { type QuarantineRole, requireRelease } from './rights.ts';
 
 /** A release that has not arrived by then opens an incident (monitor/releases.ts). */
 export const RELEASE_DUE_MS = 10 * 60_000;
@@ -33,6 +30,7 @@ interface Quarantined {
   readonly sender: string;
   readonly direction: Direction;
   readonly verdict: Verdict;
+  readonly reasons: readonly Reason[];
   readonly disposition: Disposition;
   readonly acceptedAt: Date;
   readonly releasedBy: string | null;
@@ -42,7 +40,7 @@ interface Quarantined {
 async function lock(tx: TenantTx, deliveryId: string): Promise<Quarantined> {
   const row = await tx.maybe<Quarantined>(sql`
     select d.client_id as "clientId", d.message_id as "messageId", m.content_id as "contentId", d.mailbox_id as "mailboxId",
-           d.recipient, d.domain, m.sender, d.direction, d.verdict, d.disposition, d.accepted_at as "acceptedAt",
+           d.recipient, d.domain, m.sender, d.direction, d.verdict, d.reasons, d.disposition, d.accepted_at as "acceptedAt",
            d.released_by as "releasedBy", m.bytes
     from deliveries d
     join messages m on m.partner_id = d.partner_id and m.id = d.message_id
@@ -53,19 +51,17 @@ async function lock(tx: TenantTx, deliveryId: string): Promise<Quarantined> {
 
 /**
  * Lets a delivery out of quarantine: it is queued again, and its arrival is watched (rule 9). Once, however often it is asked:
- * `released` is false when it was let out before. Throws `not_found`, `forbidden` for malware without the right, or
- * `conflict` when it is not in quarantine.
+ * `released` is false when it was let out before. An open request for it is approved by it. Throws `not_found`, `forbidden`
+ * when the role may not let out this kind of mail (rights.ts), or `conflict` when it is not in quarantine.
  */
 export async function releaseDelivery(
   tx: TenantTx,
   deliveryId: string,
   actor: string,
-  right: ReleaseRight = { malware: false },
+  role: QuarantineRole = 'user',
 ): Promise<{ released: boolean }> {
   const delivery = await lock(tx, deliveryId);
-  if (delivery.verdict === 'malware' && !right.malware) {
-    throw new AppError('forbidden', 'malware is let out by administrators only', { field: 'id' });
-  }
+  requireRelease(role, delivery);
   if (delivery.disposition !== 'quarantined') {
     const isOnItsWay = RELEASED.some((disposition) => disposition === delivery.disposition);
     if (delivery.releasedBy !== null && isOnItsWay) return { released: false };
@@ -83,6 +79,7 @@ export async function releaseDelivery(
             ${new Date(tx.now.getTime() + RELEASE_EXPIRES_MS)})`);
   await appendEvents(tx, [eventOf(tx, deliveryId, delivery, 'release_requested', 'queued')]);
   await tx.run(sql`select pg_notify(${QUEUE_CHANNEL}, '')`);
+  await settleRequest(tx, deliveryId, { state: 'approved', actor });
   await audit(tx, deliveryId, delivery, actor, 'quarantine.release');
   return { released: true };
 }
@@ -105,6 +102,7 @@ export async function discardDelivery(
     update deliveries set disposition = 'discarded', ended_at = ${tx.now}
     where partner_id = ${tx.partnerId} and id = ${deliveryId}`);
   await appendEvents(tx, [eventOf(tx, deliveryId, delivery, 'discarded', 'discarded')]);
+  await settleRequest(tx, deliveryId, { state: 'denied', actor });
   await audit(tx, deliveryId, delivery, actor, 'quarantine.discard');
   return { discarded: true };
 }

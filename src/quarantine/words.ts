@@ -1,4 +1,5 @@
 import type { Reason, Verdict } from '../core/verdict.ts';
+import { SYMBOLS, type SymbolCode } from '../pipeline/symbols.ts';
 
 const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
   clean: 'Nothing was found',
@@ -33,9 +34,16 @@ export function verdictWords(verdict: Verdict): string {
   return VERDICT_WORDS[verdict];
 }
 
-/** Why a message is in quarantine, one line per reason: the detail that the pipeline gave, or else what its code is about. */
+/**
+ * Why a message is where it is, one line per reason that speaks against it: the words of its code with the detail that the
+ * pipeline gave; of a code that is not the pipeline's the detail, or else what it is about.
+ */
 export function reasonWords(reasons: readonly Reason[]): string[] {
-  const lines = reasons.map(({ code, detail }) => {
+  const lines = reasons.flatMap(({ code, detail }) => {
+    const symbol: { readonly weight: number; readonly words: string } | undefined = SYMBOLS[code as SymbolCode];
+    // What speaks for a message is no reason to hold it.
+    if (symbol !== undefined && symbol.weight < 0) return [];
+    if (symbol !== undefined) return [detail === '' ? symbol.words : `${symbol.words}: ${detail}`];
     if (detail !== '') return detail;
     const family = FAMILY_WORDS[code.slice(0, code.indexOf('.'))];
     return family === undefined ? code : `Because of ${family}`;

@@ -1,7 +1,8 @@
-import { readFileSync, statSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { DEFAULT_POLICY } from '../../src/accounts/policy.ts';
 import { domainOf, normalizeAddress } from '../../src/core/address.ts';
 import type { Envelope, Pipeline, PipelineInput } from '../../src/core/message.ts';
+import { headOf } from './filter-folder.ts';
 import type { Scored } from './filter-score.ts';
 
 const WARM_UP = 200;
@@ -11,7 +12,7 @@ const CAUGHT: ReadonlySet<string> = new Set(['spam', 'phish', 'spoof', 'malware'
 export async function scoreFiles(
   pipeline: Pipeline,
   inputs: readonly { readonly file: string; readonly isSpam: boolean }[],
-): Promise<{ scored: Scored[]; messagesPerCpuSecond: number }> {
+): Promise<{ scored: Scored[]; messagesPerCpuSecond: number | null }> {
   const { signal } = new AbortController();
   // Rebuilding envelopes is the bench's own work, which a gateway does not have.
   const prepared = inputs.map(({ file, isSpam }) => ({ file, isSpam, input: inputOf(file) }));
@@ -26,7 +27,7 @@ export async function scoreFiles(
   }
   const used = process.cpuUsage(before);
   const seconds = (used.user + used.system) / 1e6;
-  return { scored, messagesPerCpuSecond: Math.round(inputs.length / seconds) };
+  return { scored, messagesPerCpuSecond: inputs.length === 0 ? null : Math.round(inputs.length / seconds) };
 }
 
 /** The envelope as the trace headers tell it: the first hop from a public address is the one that a gateway would see. */
@@ -53,17 +54,22 @@ export function envelopeOf(head: string): Envelope {
 
 const PRIVATE = /^(?:10\.|127\.|192\.168\.|172\.(?:1[6-9]|2\d|3[01])\.|0\.)/;
 
-/** `from HELO (NAME [ADDRESS]) by …`, as Postfix, Sendmail and most others write it. */
+/** `from HELO (NAME [ADDRESS]) by …` as Postfix, Sendmail and Google write it, `([ADDRESS] helo=HELO)` as Exim, `(HELO HELO) (ADDRESS)` as qmail. */
 function hopOf(text: string): { helo: string; name: string | null; address: string } | null {
-  const match = /^from +(\S+) +\((?:(\S+) +)?(?:[^()[\]]* )?\[?(\d{1,3}(?:\.\d{1,3}){3})\]?/i.exec(text);
-  if (match?.[3] === undefined || PRIVATE.test(match[3])) return null;
-  const name = match[2]?.replace(/^\w+@/, '').toLowerCase() ?? '';
-  const isName = /^[\w-]+(?:\.[\w-]+)+$/.test(name) && !/^[\d.]+$/.test(name);
-  return { helo: match[1] ?? '', name: isName ? name : null, address: match[3] };
+  const from = /^from +(\S+)/i.exec(text)?.[1] ?? '';
+  const before = text.slice(0, text.search(/\sby\s/i) + 1 || 400).slice(0, 400);
+  const address = /[[(](\d{1,3}(?:\.\d{1,3}){3})[\])]/.exec(before)?.[1];
+  if (address === undefined || PRIVATE.test(address)) return null;
+  const helo = /\bhelo[ =]([\w.:[\]-]+)/i.exec(before)?.[1];
+  const shown =
+    /\((?:\w+@)?([\w-]+(?:\.[\w-]+)+)\.? +\[/.exec(before)?.[1]?.toLowerCase() ??
+    (helo === undefined ? '' : from.toLowerCase());
+  const isName = /^[\w-]+(?:\.[\w-]+)+$/.test(shown) && !/^[\d.]+$/.test(shown);
+  return { helo: helo ?? from, name: isName ? shown : null, address };
 }
 
 function inputOf(file: string): PipelineInput {
-  const head = readFileSync(file).subarray(0, 30_000).toString('latin1');
+  const head = headOf(file).toString('latin1');
   const envelope = envelopeOf(head);
   const to = normalizeAddress(/^To:.*?([\w.+-]+@[\w.-]+\w)/im.exec(head)?.[1] ?? '') ?? 'someone@client.example';
   return {

@@ -10,12 +10,12 @@ export interface Scored {
 
 export interface Summary {
   readonly messages: { readonly ham: number; readonly spam: number };
-  /** Chance that a spam message has a higher score than a ham message; ties count half. */
-  readonly auc: number;
-  readonly falsePositiveRate: number;
-  readonly recall: number;
+  /** Chance that a spam message has a higher score than a ham message; ties count half. Null, as all rates: nothing to tell it from. */
+  readonly auc: number | null;
+  readonly falsePositiveRate: number | null;
+  readonly recall: number | null;
   /** Recall at the lowest score threshold that keeps the false-positive rate within the key. */
-  readonly recallAtFpr: Readonly<Record<'0.001' | '0.005' | '0.01', number>>;
+  readonly recallAtFpr: Readonly<Record<'0.001' | '0.005' | '0.01', number | null>>;
 }
 
 export function summary(scored: readonly Scored[]): Summary {
@@ -34,8 +34,8 @@ export function summary(scored: readonly Scored[]): Summary {
   };
 }
 
-function auc(ham: readonly Scored[], spam: readonly Scored[]): number {
-  if (ham.length === 0 || spam.length === 0) return 0;
+function auc(ham: readonly Scored[], spam: readonly Scored[]): number | null {
+  if (ham.length === 0 || spam.length === 0) return null;
   const all = [...ham, ...spam].toSorted((a, b) => a.score - b.score);
   let rankSum = 0;
   for (let start = 0; start < all.length; ) {
@@ -49,17 +49,18 @@ function auc(ham: readonly Scored[], spam: readonly Scored[]): number {
 }
 
 /** Spam above the threshold that lets at most `rate` of the ham through as false positives. */
-function recallAt(ham: readonly Scored[], spam: readonly Scored[], rate: number): number {
+function recallAt(ham: readonly Scored[], spam: readonly Scored[], rate: number): number | null {
+  if (ham.length === 0) return null;
   const scores = ham.map((one) => one.score).toSorted((a, b) => b - a);
   const allowed = Math.floor(rate * ham.length);
   const threshold = scores[allowed] ?? Number.NEGATIVE_INFINITY;
   return share(spam, (one) => one.score > threshold);
 }
 
-function share(list: readonly Scored[], test: (one: Scored) => boolean): number {
-  return list.length === 0 ? 0 : list.filter(test).length / list.length;
+function share(list: readonly Scored[], test: (one: Scored) => boolean): number | null {
+  return list.length === 0 ? null : list.filter(test).length / list.length;
 }
 
-function round(value: number): number {
-  return Math.round(value * 10_000) / 10_000;
+function round(value: number | null): number | null {
+  return value === null ? null : Math.round(value * 10_000) / 10_000;
 }

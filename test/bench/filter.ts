@@ -1,12 +1,12 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { parse } from 'csv-parse/sync';
 import { silentLogger } from '../../src/core/log.ts';
 import { createPipeline } from '../../src/pipeline/create.ts';
 import { businessMail } from '../fixtures/business/index.ts';
 import { corpusMail } from '../support/corpus.ts';
+import { type Input, labelled, type Skipped } from './filter-folder.ts';
 import { peers } from './filter-peers.ts';
 import { scoreFiles } from './filter-run.ts';
 import { type Scored, summary } from './filter-score.ts';
@@ -25,29 +25,6 @@ const { values } = parseArgs({
   },
 });
 
-interface Input {
-  readonly file: string;
-  readonly isSpam: boolean;
-}
-
-function given(folder: string, labels: string): Input[] {
-  const rows = parse(readFileSync(labels, 'utf8'), {
-    columns: true,
-    skip_empty_lines: true,
-    trim: true,
-    bom: true,
-  }) as {
-    file?: string;
-    label?: string;
-  }[];
-  return rows.map(({ file, label }, index) => {
-    if (file === undefined || (label !== 'ham' && label !== 'spam')) {
-      throw new Error(`${labels}, row ${index + 1}: needs the columns file and label, the label being ham or spam`);
-    }
-    return { file: path.resolve(folder, file), isSpam: label === 'spam' };
-  });
-}
-
 /** Writes the held-out mail to files, since the threads read files. */
 function heldOut(folder: string): Input[] {
   const inputs: Input[] = [];
@@ -64,12 +41,13 @@ function heldOut(folder: string): Input[] {
 const temporary = mkdtempSync(path.join(tmpdir(), 'filter-'));
 const pipeline = createPipeline({ threads: 1, resolver: null, hostName: 'bench.example', logger: silentLogger });
 try {
-  const inputs =
+  const { inputs, skipped }: { inputs: Input[]; skipped: Skipped[] } =
     values.folder === undefined
-      ? heldOut(temporary)
-      : given(values.folder, values.labels ?? path.join(values.folder, 'labels.csv'));
+      ? { inputs: heldOut(temporary), skipped: [] }
+      : labelled(values.folder, values.labels ?? path.join(values.folder, 'labels.csv'), temporary);
+  for (const { file, why } of skipped) process.stderr.write(`skipped ${file}: ${why}\n`);
   const { scored, messagesPerCpuSecond } = await scoreFiles(pipeline, inputs);
-  const result = { ...summary(scored), messagesPerCpuSecond, peers: await peers(inputs) };
+  const result = { ...summary(scored), messagesPerCpuSecond, skipped: skipped.length, peers: await peers(inputs) };
   if (values.json) process.stdout.write(`${JSON.stringify(result)}\n`);
   else print(result, scored);
 } finally {

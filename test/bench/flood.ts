@@ -49,7 +49,7 @@ export const benchFlood: Bench = async ({ seconds }) => {
     });
     await delivery.start();
 
-    const queue = (n: number): Promise<void> => {
+    const queue = async (n: number): Promise<void> => {
       const domain = `c${n}.example`;
       const now = new Date();
       const envelope = {
@@ -75,7 +75,7 @@ export const benchFlood: Bench = async ({ seconds }) => {
       const facts = { messageId: '', fromAddress: '', fromName: '', subject: '', attachments: [] };
       const decisions = [{ verdict: 'clean' as const, action: 'deliver' as const, score: 0, reasons: [] }];
       const made = acceptanceOf(content, envelope, [context], { decisions, facts, authenticationResults: null });
-      return committer.accept(made.messages);
+      await committer.accept(made.messages);
     };
     /** Runs the others' mail for a time; answers their delays. */
     const others = async (isOver: () => boolean): Promise<number[]> => {

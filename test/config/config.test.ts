@@ -33,6 +33,30 @@ test('every fault of the settings is listed at once', () => {
   );
 });
 
+test('DNS lists: zones with points or a refusal, bounded, and a fault for what is neither', () => {
+  const read = (env: object) => readConfig({ ...env }).dnsLists;
+  assert.deepEqual(read({}), []);
+  assert.deepEqual(read({ TOLLGATE_DNSBL: 'A.example, b.example=3,c.example=reject', TOLLGATE_DNSWL: 'w.example=2' }), [
+    { zone: 'a.example', points: 2, reject: false },
+    { zone: 'b.example', points: 3, reject: false },
+    { zone: 'c.example', points: 5, reject: true },
+    { zone: 'w.example', points: -2, reject: false },
+  ]);
+  for (const bad of [
+    'zone',
+    'a.example=',
+    'a.example=6',
+    'a.example=-1',
+    'a.example=x',
+    'a.example,a.example',
+    'a.example=1=2',
+  ])
+    assert.throws(() => read({ TOLLGATE_DNSBL: bad }), /TOLLGATE_DNSBL is zone=POINTS/, bad);
+  assert.throws(() => read({ TOLLGATE_DNSWL: 'a.example=reject' }), /TOLLGATE_DNSWL is zone=POINTS/);
+  const many = Array.from({ length: 11 }, (_, index) => `z${index}.example`).join(',');
+  assert.throws(() => read({ TOLLGATE_DNSBL: many }), /at most 10/);
+});
+
 test('the defaults stand, an empty variable is no setting, and two services can not share a port', () => {
   const config = readConfig({ HTTP_PORT: '' });
   assert.deepEqual(

@@ -10,7 +10,7 @@ import { createGateway, forgetOldCounts } from '../../src/gateway/index.ts';
 import { zoneResolver } from '../../src/mail/resolver.ts';
 import { watchOutbound } from '../../src/monitor/outbound.ts';
 import { decide } from '../../src/pipeline/decide.ts';
-import { listHeld, purgeHeld, releaseHeld } from '../../src/quarantine/held.ts';
+import { listHeld, purgeHeld, releaseHeld } from '../../src/quarantine/held-outbound.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { byLocalPart, CONFIG, openRig, openSink, type RigOptions, Talker } from './support/rig.ts';
 import { login, PASSWORD, seedSubmitter } from './support/submitter.ts';

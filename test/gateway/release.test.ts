@@ -37,7 +37,7 @@ async function openHeld(t: TestContext, answer: () => number | null = () => null
       (row) => row.kind,
     );
   const copies = () => sink.mail.filter((one) => one.to.includes('quarantine@acme.example'));
-  return { rig, id, release, discard, balance, kinds, copies };
+  return { rig: { ...rig, partner: partner.id }, id, release, discard, balance, kinds, copies };
 }
 
 test('a release is delivered unfiltered and ends as released', async (t) => {
@@ -97,4 +97,49 @@ test('a release that the server puts off and then refuses keeps the sum', async 
   assert.equal((await kinds()).filter((kind) => kind === 'bounced').length, 1);
   await assert.rejects(release(), /the delivery is bounced, not in quarantine/);
   assert.equal((await rig.owner.query('select from queue')).rowCount, 0);
+});
+
+test('a release is good for its own delivery: what comes back is filtered, and a loop ends', async (t) => {
+  const { rig, release, copies } = await openHeld(t);
+  await release();
+  rig.clock.advance(1000);
+  await rig.delivery.drainOnce();
+  const sender = await Talker.open(rig.smtp);
+  t.after(() => sender.close());
+  // The client's server sends on what it got, again and again.
+  let passes = 0;
+  for (;;) {
+    const last = copies().at(-1)?.body ?? '';
+    const answer = (await sender.send('eve@far.example', ['quarantine@acme.example'], last)).at(-1) ?? '';
+    if (!answer.startsWith('250')) {
+      assert.match(answer, /^554 5\.4\.6 /);
+      break;
+    }
+    passes += 1;
+    const { rows } = await rig.owner.query<{ id: string }>(
+      `select id from deliveries where disposition = 'quarantined'`,
+    );
+    assert.equal(rows.length, 1, 'it is held again: the release was not for it');
+    await rig.db.tenant(rig.partner, (tx) => releaseDelivery(tx, rows[0]?.id ?? '', 'test'));
+    rig.clock.advance(1000);
+    await rig.delivery.drainOnce();
+    assert.ok(passes < 25, 'the loop goes on');
+  }
+  assert.equal(passes, 3);
+  assert.equal(copies().length, 4);
+});
+
+test('a message with 25 Received fields, of which some are ours, is a loop; with those of others it is not', async (t) => {
+  const { rig } = await openHeld(t);
+  const sender = await Talker.open(rig.smtp);
+  t.after(() => sender.close());
+  const hop = (by: string) => `Received: from a.example by ${by} with ESMTP; Wed, 14 Oct 2026 09:00:00 +0000\r\n`;
+  const send = async (own: number) => {
+    const body = `${hop('mx.tollgate.example').repeat(own)}${hop('b.example').repeat(25 - own)}Subject: x\r\n\r\nx\r\n`;
+    return (await sender.send('eve@far.example', ['ann@acme.example'], body)).at(-1) ?? '';
+  };
+  assert.match(await send(25), /^554 5\.4\.6 /);
+  assert.match(await send(4), /^554 5\.4\.6 /);
+  assert.match(await send(3), /^250 /);
+  assert.match(await send(0), /^250 /);
 });

@@ -6,7 +6,7 @@ import { signOf } from '../../src/gateway/backoff.ts';
 import { flushClient } from '../../src/gateway/index.ts';
 import { ANY, claim, isAnyStranded, seenInRegion, wakeDue } from '../../src/gateway/queue.ts';
 import { zoneResolver } from '../../src/mail/resolver.ts';
-import { releaseHeld } from '../../src/quarantine/held.ts';
+import { releaseHeld } from '../../src/quarantine/held-outbound.ts';
 import { openDatabase } from '../support/db.ts';
 import { fillQueue } from '../support/queued.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';

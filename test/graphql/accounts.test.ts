@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { revokeKey } from '../../src/accounts/keys.ts';
 import { partnerId } from '../../src/core/tenant.ts';
-import { parseGlobalId } from '../../src/graphql/ids.ts';
+import { globalId, parseGlobalId } from '../../src/graphql/ids.ts';
 import { counting } from '../support/counting.ts';
 import { openDatabase } from '../support/db.ts';
 import { keyWith, openServer } from '../support/http.ts';
@@ -134,6 +134,52 @@ test('list entries: added once, found, removed', async (t) => {
   assert.deepEqual((await remove()).body.data, {
     removeListEntry: { removedId: null, userErrors: [{ code: 'NOT_FOUND' }] },
   });
+});
+
+test('list entries: an import is all or nothing, by scope, and knows mailboxes by address', async (t) => {
+  const { db, clock, owner } = await openDatabase(t);
+  const [partner, other] = [await seedPartner(db), await seedPartner(db, 'Other')];
+  const client = await seedClient(db, partner.id);
+  const server = await openServer(t, { db, clock });
+  const bring = async (input: object, apiKey = partner.apiKey) =>
+    (
+      (
+        await server.ask(
+          apiKey,
+          'mutation ($input: ImportListEntriesInput!) { importListEntries(input: $input) { created unchanged userErrors { code message } } }',
+          { input },
+        )
+      ).body.data as { importListEntries: object }
+    ).importListEntries;
+  const clientId = globalId('Client', client);
+  const rows = [
+    { kind: 'ALLOW', pattern: 'Bücher.example' },
+    { kind: 'BLOCK', pattern: 'eve@evil.example', mailbox: 'ann@acme.example' },
+  ];
+  assert.deepEqual(await bring({ clientId, rows }), { created: 2, unchanged: 0, userErrors: [] });
+  assert.deepEqual(await bring({ clientId, rows }), { created: 0, unchanged: 2, userErrors: [] });
+  const network = [{ kind: 'BLOCK', pattern: '192.0.2.0/24' }];
+  assert.deepEqual(await bring({ rows: network }), { created: 1, unchanged: 0, userErrors: [] });
+  for (const [input, code, message, apiKey] of [
+    [{ clientId, rows: [...rows, ...network] }, 'BAD_USER_INPUT', /line 4: .*network/, partner.apiKey],
+    [{ clientId, rows }, 'NOT_FOUND', /no such client/, other.apiKey],
+    [{ rows: Array.from({ length: 1001 }, () => rows[0]) }, 'BAD_USER_INPUT', /at most 1000/, partner.apiKey],
+  ] as const) {
+    const { userErrors } = (await bring(input, apiKey)) as { userErrors: { code: string; message: string }[] };
+    assert.equal(userErrors[0]?.code, code);
+    assert.match(userErrors[0]?.message ?? '', message);
+  }
+  const { rows: kept } = await owner.query(
+    'select pattern, mailbox_id is not null as narrow from list_entries order by 1',
+  );
+  assert.deepEqual(
+    kept.map((row) => [row.pattern, row.narrow]),
+    [
+      ['192.0.2.0/24', false],
+      ['eve@evil.example', true],
+      ['xn--bcher-kva.example', false],
+    ],
+  );
 });
 
 test('a revoked key is refused at once, compiled queries and open connections or not', async (t) => {

@@ -15,13 +15,13 @@ function commands(calls: string[]): Commands {
   return {
     ...NO_COMMANDS,
     async releaseDelivery(tx, id, actor) {
-      note('release', actor);
+      note('release', actor.name);
       const done = await tx.run(sql`
         update deliveries set disposition = 'queued' where id = ${id} and disposition = 'quarantined'`);
       return { released: done === 1 };
     },
     async discardDelivery(tx, id, actor) {
-      note('discard', actor);
+      note('discard', actor.name);
       await tx.run(sql`update deliveries set disposition = 'discarded' where id = ${id}`);
       throw new AppError('conflict', 'the delivery is not in quarantine');
     },
@@ -42,6 +42,10 @@ function commands(calls: string[]): Commands {
         values (${tx.partnerId}, ${id}, ${wanted.clientId}, ${wanted.report}, ${wanted.from}, ${wanted.to}, 'Europe/London', 1,
           'waiting', ${tx.now}, ${tx.now}, ${tx.now})`);
       return { id };
+    },
+    async sendDigest(caller, mailboxId) {
+      note('digest', caller.actor, mailboxId);
+      return { sent: true };
     },
     async createBillingPlan(_caller, usageDay, largeChanges) {
       note('plan', usageDay, String(largeChanges));

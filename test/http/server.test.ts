@@ -7,7 +7,7 @@ import type { Logger } from '../../src/core/log.ts';
 import type { HookRequest } from '../../src/http/hooks.ts';
 import { createHttp } from '../../src/http/server.ts';
 import { openDatabase } from '../support/db.ts';
-import { NO_COMMANDS, openServer } from '../support/http.ts';
+import { NO_COMMANDS, NO_PAGES, openServer } from '../support/http.ts';
 import { seedPartner } from '../support/seed.ts';
 
 test('health: live while it runs, ready when all it needs works', async (t) => {
@@ -193,6 +193,7 @@ test('a port that is taken is a clear error', async (t) => {
     logger: { debug() {}, info() {}, warn() {}, error() {} },
     commands: NO_COMMANDS,
     hooks: { verify: async () => 'unknown', accept: async () => undefined },
+    pages: NO_PAGES,
     checks: [],
     metrics: async () => [],
   });

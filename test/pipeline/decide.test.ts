@@ -21,6 +21,8 @@ const policies = fc.record({
   malwareAction: fc.constantFrom('quarantine' as const, 'reject' as const, 'discard' as const),
   unscannableAction: fc.constantFrom('quarantine' as const, 'reject' as const),
   bulkAction: fc.constantFrom('deliver' as const, 'tag' as const, 'quarantine' as const),
+  greylist: fc.boolean(),
+  ownerNameAction: fc.constantFrom('points' as const, 'spoof' as const, 'off' as const),
   attachments: fc
     .array(fc.constantFrom('allow' as const, 'quarantine' as const, 'reject' as const, 'strip' as const), {
       minLength: 5,

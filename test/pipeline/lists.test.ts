@@ -7,7 +7,9 @@ import { envelope, inspected, listEntry, passing, recipient, recipientInput, uns
 const SPAMMY = [{ stage: 'rules', score: 9, reasons: [{ code: 'rules.spam_goods', detail: '' }] }];
 
 function codesWith(lists: ReturnType<typeof listEntry>[], authentication = passing()): string[] {
-  return listsStage(recipientInput({ recipient: recipient({ lists }), authentication })).reasons.map((one) => one.code);
+  return listsStage(recipientInput({ recipient: recipient({ lists }), authentication }))
+    .reasons.map((one) => one.code)
+    .filter((code) => code !== 'list.overruled');
 }
 
 test('the narrower scope decides: mailbox, client, partner, master', () => {
@@ -87,4 +89,18 @@ test('with two addresses in From no allow entry counts', () => {
     recipient: recipient({ lists: [listEntry('client', 'allow', 'partner.example')] }),
   });
   assert.deepEqual(listsStage(input).reasons, []);
+});
+
+test('the trace names the entry that decided and those that it overruled', () => {
+  const lists = [
+    listEntry('master', 'block', '.example'),
+    listEntry('partner', 'allow', 'partner.example'),
+    listEntry('mailbox', 'block', 'anna@partner.example'),
+    listEntry('client', 'block', 'elsewhere.example'),
+  ];
+  assert.deepEqual(listsStage(recipientInput({ recipient: recipient({ lists }) })).reasons, [
+    { code: 'list.block', detail: 'anna@partner.example (mailbox)' },
+    { code: 'list.overruled', detail: 'allow partner.example (partner) by anna@partner.example (mailbox)' },
+    { code: 'list.overruled', detail: 'block .example (master) by anna@partner.example (mailbox)' },
+  ]);
 });

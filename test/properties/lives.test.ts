@@ -221,7 +221,7 @@ async function play(db: Database, clients: readonly Client[], one: Step): Promis
       );
       const id = held[one.pick % Math.max(1, held.length)]?.id;
       if (id === undefined) return;
-      if (one.does === 'release') await releaseDelivery(tx, id, 'test', { malware: true });
+      if (one.does === 'release') await releaseDelivery(tx, id, 'test', 'admin');
       else await discardDelivery(tx, id, 'test');
     });
   }

@@ -5,6 +5,7 @@ import { VERDICTS } from '../../src/core/verdict.ts';
 import { deliveryEvents } from '../../src/ledger/read.ts';
 import { discardDelivery, releaseDelivery } from '../../src/quarantine/decide.ts';
 import { getQuarantined, listQuarantine, type QuarantineFilter } from '../../src/quarantine/list.ts';
+import type { QuarantineRole } from '../../src/quarantine/rights.ts';
 import { reasonWords, verdictWords } from '../../src/quarantine/words.ts';
 import { openDatabase } from '../support/db.ts';
 import { gate } from '../support/gate.ts';
@@ -17,8 +18,8 @@ async function world(t: TestContext) {
   const { db, clock, owner } = await openDatabase(t);
   const partner = (await seedPartner(db)).id;
   const clientId = await seedClient(db, partner);
-  const release = (id: string, right?: { malware: boolean }) =>
-    db.tenant(partner, (tx) => releaseDelivery(tx, id, 'key:help', right));
+  const release = (id: string, role?: QuarantineRole) =>
+    db.tenant(partner, (tx) => releaseDelivery(tx, id, 'key:help', role));
   const discard = (id: string) => db.tenant(partner, (tx) => discardDelivery(tx, id, 'key:help'));
   const events = async (id: string) =>
     (await db.tenant(partner, (tx) => deliveryEvents(tx, [id]))).map((event) => event.kind);
@@ -73,7 +74,7 @@ test('malware is let out by administrators only', async (t) => {
   const id = await seedQuarantined(db, partner, clientId, { verdict: 'malware' });
   await assert.rejects(release(id), isCode('forbidden'));
   assert.equal((await owner.query('select 1 from queue')).rowCount, 0);
-  assert.deepEqual(await release(id, { malware: true }), { released: true });
+  assert.deepEqual(await release(id, 'admin'), { released: true });
 });
 
 test('what is thrown away stays away', async (t) => {
@@ -144,11 +145,12 @@ test('every verdict and every reason has words', () => {
   for (const verdict of VERDICTS) assert.match(verdictWords(verdict), /\S/);
   assert.deepEqual(
     reasonWords([
-      { code: 'attachment.executable', detail: 'invoice.exe is a program' },
+      { code: 'attachment.executable', detail: 'invoice.exe' },
+      { code: 'auth.dmarc_pass', detail: '' },
       { code: 'content.model', detail: '' },
       { code: 'content.other', detail: '' },
       { code: 'strange', detail: '' },
     ]),
-    ['invoice.exe is a program', 'Because of the text', 'strange'],
+    ['Holds a program: invoice.exe', 'Because of the text', 'strange'],
   );
 });

@@ -1,4 +1,4 @@
-import type { Database, TenantTx } from '../../src/db/db.ts';
+import type { Database, SystemDb, SystemTx, TenantTx } from '../../src/db/db.ts';
 import type { Sql } from '../../src/db/sql.ts';
 import type { HttpDeps } from '../../src/http/server.ts';
 
@@ -32,6 +32,31 @@ export function counting(db: Database): { db: HttpDeps['db']; statements: string
           options,
         );
       },
+    },
+  };
+}
+
+/** The same for the system role. */
+export function countingSystem(db: SystemDb): { db: SystemDb; statements: string[] } {
+  const statements: string[] = [];
+  const seen = (statement: Sql) => {
+    statements.push(statement.text.replace(/\s+/g, ' ').trim());
+    return statement;
+  };
+  return {
+    statements,
+    db: {
+      system: (work, options) =>
+        db.system((tx) => {
+          const counted: SystemTx = {
+            ...tx,
+            rows: (statement) => tx.rows(seen(statement)),
+            one: (statement) => tx.one(seen(statement)),
+            maybe: (statement) => tx.maybe(seen(statement)),
+            run: (statement) => tx.run(seen(statement)),
+          };
+          return work(counted);
+        }, options),
     },
   };
 }

@@ -14,6 +14,8 @@ export interface TestDatabase {
   /** As the owner, for looking behind the curtain in tests. */
   readonly owner: pg.Client;
   readonly ownerUrl: string;
+  /** What is to end before the database goes: hooks of a test run in the order in which they were set. */
+  readonly before: (close: () => Promise<unknown>) => void;
 }
 
 let cluster: Promise<TestCluster> | undefined;
@@ -48,7 +50,9 @@ export async function openDatabase(
   const owner = new pg.Client({ connectionString: ownerUrl });
   owner.on('error', () => undefined);
   await owner.connect();
+  const closers: (() => Promise<unknown>)[] = [];
   t.after(async () => {
+    for (const close of closers.reverse()) await close();
     await owner.end();
     await db[Symbol.asyncDispose]();
     const left = await openSessions(admin, name);
@@ -56,7 +60,7 @@ export async function openDatabase(
     await admin.end();
     if (left.length > 0) throw new Error(`the test left ${left.length} database connections open: ${left[0]}`);
   });
-  return { db, clock, owner, ownerUrl };
+  return { db, clock, owner, ownerUrl, before: (close) => closers.push(close) };
 }
 
 export function openPools(ownerUrl: string, clock: Clock, logger: Logger = silentLogger): Database {

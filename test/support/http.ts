@@ -4,7 +4,9 @@ import type { ManualClock } from '../../src/core/clock.ts';
 import { type Logger, silentLogger } from '../../src/core/log.ts';
 import type { PartnerId } from '../../src/core/tenant.ts';
 import type { Database } from '../../src/db/db.ts';
+import { LinkSigner } from '../../src/digest/links.ts';
 import { createHttp, type Http, type HttpDeps } from '../../src/http/server.ts';
+import type { MailPreview } from '../../src/mail/preview.ts';
 
 export interface Answer {
   readonly status: number;
@@ -29,6 +31,19 @@ export interface TestServer {
 
 const refuse = () => Promise.reject(new Error('no such command in this test'));
 
+/** What every message looks like where no body is stored. */
+const SHOWN: MailPreview = {
+  headers: [{ name: 'Subject', value: 'x', raw: 'Subject: x' }],
+  attachments: [{ name: 'a.txt', type: 'text/plain', bytes: 1, sha256: '00', findings: [] }],
+  kind: 'text',
+  html: '<pre>x</pre>',
+  text: 'x',
+  document: '<!doctype html>',
+  remoteImages: 0,
+  truncated: false,
+  problem: null,
+};
+
 export const NO_COMMANDS: HttpDeps['commands'] = {
   // What is only read answers, so that every field can be asked for.
   spfAdvice: async () => ({ record: null, problems: [{ code: 'none', message: 'There is none.' }], suggestion: null }),
@@ -40,11 +55,21 @@ export const NO_COMMANDS: HttpDeps['commands'] = {
   releaseDelivery: refuse,
   discardDelivery: refuse,
   flushQueue: refuse,
+  previewMessage: async () => SHOWN,
+  messageSource: async () => ({ bytes: Buffer.from('Subject: x\r\n\r\n'), total: 14 }),
+  replyToDelivery: refuse,
   resolveIncident: refuse,
   requestReport: refuse,
+  sendDigest: refuse,
   createBillingPlan: refuse,
   approveBillingPlan: refuse,
   applyBillingPlan: refuse,
+};
+
+export const NO_PAGES: HttpDeps['pages'] = {
+  signer: new LinkSigner(Buffer.alloc(32, 7)),
+  preview: refuse,
+  request: refuse,
 };
 
 /** The HTTP face on a free port, closed at the end of the test. */
@@ -58,6 +83,7 @@ export async function openServer(
     logger: silentLogger,
     commands: NO_COMMANDS,
     hooks: { verify: async () => 'unknown', accept: async () => undefined },
+    pages: NO_PAGES,
     checks: [],
     metrics: async () => [],
     rate: { capacity: 1e9, perSecond: 1e6 },

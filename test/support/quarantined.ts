@@ -1,6 +1,6 @@
 import { newId } from '../../src/core/id.ts';
 import type { PartnerId } from '../../src/core/tenant.ts';
-import type { Verdict } from '../../src/core/verdict.ts';
+import type { Direction, Disposition, Reason, Verdict } from '../../src/core/verdict.ts';
 import type { Database } from '../../src/db/db.ts';
 import { sql } from '../../src/db/sql.ts';
 import { appendEvents } from '../../src/ledger/append.ts';
@@ -10,6 +10,13 @@ export interface SeededDelivery {
   readonly recipient?: string;
   readonly subject?: string;
   readonly verdict?: Verdict;
+  readonly mailboxId?: string;
+  readonly reasons?: readonly Reason[];
+  readonly disposition?: Disposition;
+  readonly sender?: string;
+  /** Of the body; the message's id unless given. */
+  readonly contentId?: string;
+  readonly direction?: Direction;
 }
 
 /** A message in quarantine, with the two events that brought it there. Answers with the delivery's id. */
@@ -22,18 +29,22 @@ export async function seedQuarantined(
   const [messageId, deliveryId] = [newId(), newId()];
   const recipient = given.recipient ?? 'ann@acme.example';
   const verdict = given.verdict ?? 'spam';
+  const sender = given.sender ?? 'bob@sender.example';
+  const disposition = given.disposition ?? 'quarantined';
+  const direction = given.direction ?? 'inbound';
+  const reasons = given.reasons ?? [{ code: 'content.model', detail: '' }];
   await db.system(async (tx) => {
     await tx.run(sql`
       insert into messages (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id,
                             from_address, from_name, subject, bytes, sha256, received_at, node)
-      values (${partner}, ${messageId}, ${messageId}, 'inbound', 'bob@sender.example', '192.0.2.1', 'sender.example', true,
-              '<1@sender.example>', 'bob@sender.example', 'Bob', ${given.subject ?? 'Hello'}, 1000, ${Buffer.alloc(32)},
+      values (${partner}, ${messageId}, ${given.contentId ?? messageId}, ${direction}, ${sender}, '192.0.2.1', 'sender.example', true,
+              '<1@sender.example>', ${sender}, 'Bob', ${given.subject ?? 'Hello'}, 1000, ${Buffer.alloc(32)},
               ${tx.now}, 'test')`);
     await tx.run(sql`
-      insert into deliveries (partner_id, client_id, id, message_id, recipient, domain, direction, verdict, disposition, score,
+      insert into deliveries (partner_id, client_id, id, message_id, mailbox_id, recipient, domain, direction, verdict, disposition, score,
                               reasons, accepted_at, ended_at)
-      values (${partner}, ${clientId}, ${deliveryId}, ${messageId}, ${recipient}, 'acme.example', 'inbound', ${verdict},
-              'quarantined', 7, ${JSON.stringify([{ code: 'content.model', detail: '' }])}, ${tx.now}, ${tx.now})`);
+      values (${partner}, ${clientId}, ${deliveryId}, ${messageId}, ${given.mailboxId ?? null}, ${recipient}, 'acme.example',
+              ${direction}, ${verdict}, ${disposition}, 7, ${JSON.stringify(reasons)}, ${tx.now}, ${tx.now})`);
     const base = {
       partnerId: partner,
       clientId,
@@ -45,7 +56,9 @@ export async function seedQuarantined(
     } as const;
     await appendEvents(tx, [
       makeEvent({ ...base, disposition: 'quarantined' }),
-      makeEvent({ ...base, kind: 'quarantined', disposition: 'quarantined', leads: 0 }),
+      disposition === 'quarantined'
+        ? makeEvent({ ...base, kind: 'quarantined', disposition: 'quarantined', leads: 0 })
+        : makeEvent({ ...base, kind: 'delivered', disposition, leads: 0 }),
     ]);
   });
   return deliveryId;

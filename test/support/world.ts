@@ -52,6 +52,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     incident: newId(),
     run: newId(),
     plan: newId(),
+    request: newId(),
     connection: newId(),
     credential: newId(),
     network: newId(),
@@ -102,6 +103,16 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     at,
     `mx.${domain}`,
     `250 ${mark}`,
+  );
+  await run(
+    `insert into release_requests (partner_id, id, client_id, delivery_id, requested_by, requested_role, note, requested_at)
+     values ($1, $2, $3, $4, $5, 'user', $5, $6)`,
+    partner,
+    id.request,
+    client,
+    id.delivery,
+    `${mark} reader`,
+    at,
   );
   for (const kind of ['accepted', 'quarantined']) {
     await run(
@@ -243,6 +254,18 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     domain,
     at,
   );
+  await run(
+    `insert into digest_settings (partner_id, id, audience, client_id, mailbox_id, settings, updated_at)
+     values ($1, $2, 'users', $3, $4, $5, $6), ($1, $7, 'admin', $3, null, $5, $6), ($1, $8, 'admin', null, null, $5, $6)`,
+    partner,
+    newId(),
+    client,
+    mailbox,
+    JSON.stringify({ recipient: `ann@${domain}` }),
+    at,
+    newId(),
+    newId(),
+  );
   return {
     partner,
     apiKey: made.apiKey,
@@ -260,6 +283,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
       SubmissionCredential: id.credential,
       SubmissionNetwork: id.network,
       DkimKey: id.dkim,
+      ReleaseRequest: id.request,
     },
   };
 }

@@ -1,5 +1,5 @@
 import { type Client, createClient, requireClient } from '../../accounts/clients.ts';
-import { addListEntry, removeListEntry } from '../../accounts/lists.ts';
+import { addListEntry, importListLines, removeListEntry } from '../../accounts/lists.ts';
 import { type DirectoryRow, getMailboxes, importMailboxes } from '../../accounts/mailboxes.ts';
 import { AppError } from '../../core/errors.ts';
 import type { ListEntry } from '../../core/message.ts';
@@ -28,6 +28,15 @@ interface ListEntryInput {
   readonly mailboxId?: string | null;
   readonly kind: 'allow' | 'block';
   readonly pattern: string;
+}
+
+interface ListImportInput {
+  readonly clientId?: string | null;
+  readonly rows: readonly {
+    readonly kind: 'allow' | 'block';
+    readonly pattern: string;
+    readonly mailbox?: string | null;
+  }[];
 }
 
 /** Lines of one import; larger directories come in several, or through the command line. */
@@ -80,6 +89,14 @@ export const accountMutations: Resolvers = {
           const { kind, pattern } = input;
           return { entry: await addListEntry(tx, { clientId, mailboxId, kind, pattern, actor: context.caller.actor }) };
         });
+      }),
+
+    importListEntries: (_: unknown, { input }: Input<ListImportInput>, context: Context) =>
+      payload<{ created: number; unchanged: number }>({ created: 0, unchanged: 0 }, () => {
+        atMost(input.rows, ROWS_MAX, 'rows');
+        const clientId = input.clientId == null ? null : requireId('Client', input.clientId, 'clientId');
+        const rows = input.rows.map((row) => ({ ...row, mailbox: row.mailbox ?? '' }));
+        return context.write((tx) => importListLines(tx, clientId, rows, context.caller.actor));
       }),
 
     removeListEntry: (_: unknown, { input }: Input<{ id: string }>, context: Context) =>

@@ -1,11 +1,14 @@
 import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
 import { billingResolvers } from './billing.ts';
+import { digestResolvers } from './digests.ts';
+import { heldResolvers } from './held.ts';
 import { incidentResolvers } from './incidents.ts';
 import { commandMutations } from './mutations.ts';
 import { outboundResolvers } from './outbound.ts';
 import { outboundMutations } from './outbound-mutations.ts';
 import { quarantineResolvers } from './quarantine.ts';
+import { quarantineMutations } from './quarantine-mutations.ts';
 import { queryResolvers } from './query.ts';
 import { reportResolvers } from './reports.ts';
 import { routingResolvers } from './routing.ts';
@@ -37,12 +40,15 @@ export const resolvers: Resolvers = merge([
   statisticsResolvers,
   traceResolvers,
   quarantineResolvers,
+  heldResolvers,
+  quarantineMutations,
   incidentResolvers,
   reportResolvers,
   billingResolvers,
   serverResolvers,
   outboundResolvers,
   outboundMutations,
+  digestResolvers,
   commandMutations,
   routingResolvers,
 ]);

@@ -4,6 +4,7 @@ import { getPlans, type PlanRow } from '../../billing/read.ts';
 import { AppError } from '../../core/errors.ts';
 import type { TenantTx } from '../../db/db.ts';
 import { type DeliveryRow, getDeliveries } from '../../ledger/read.ts';
+import { keyActor, requireRelease } from '../../quarantine/rights.ts';
 import { getIncidents, type IncidentRow } from '../../tickets/read.ts';
 import type { Context } from '../context.ts';
 import { requireId, uuidOf } from '../ids.ts';
@@ -18,7 +19,7 @@ const RESOLUTION_MAX = 1_000;
 const REPORT_DAYS_MAX = 800;
 
 /** The one row of an id. Throws `not_found`, for another tenant's id alike. */
-async function required<T>(
+export async function required<T>(
   tx: TenantTx,
   get: (tx: TenantTx, ids: readonly string[]) => Promise<T[]>,
   id: string,
@@ -29,15 +30,9 @@ async function required<T>(
   return row;
 }
 
-const deliveryId = (id: string) =>
+/** The UUID of a delivery, named by its own id or that of its quarantine item. Throws `not_found`. */
+export const deliveryId = (id: string): string =>
   uuidOf('Delivery', id) ?? uuidOf('QuarantineItem', id) ?? requireId('Delivery', id, 'id');
-
-/** A delivery that the caller may decide on: known malware is for administrators. */
-async function decidable(context: Context, tx: TenantTx, id: string): Promise<DeliveryRow> {
-  const delivery = await required(tx, getDeliveries, id, 'delivery');
-  if (delivery.verdict === 'malware') context.require('admin');
-  return delivery;
-}
 
 export const commandMutations: Resolvers = {
   Mutation: {
@@ -45,8 +40,9 @@ export const commandMutations: Resolvers = {
       payload<{ delivery: DeliveryRow | null; released: boolean }>({ delivery: null, released: false }, () => {
         const id = deliveryId(input.id);
         return context.write(async (tx) => {
-          await decidable(context, tx, id);
-          const { released } = await context.commands.releaseDelivery(tx, id, context.caller.actor);
+          const actor = keyActor(context.caller);
+          requireRelease(actor.role, await required(tx, getDeliveries, id, 'delivery'));
+          const { released } = await context.commands.releaseDelivery(tx, id, actor);
           return { delivery: await required(tx, getDeliveries, id, 'delivery'), released };
         });
       }),
@@ -56,7 +52,7 @@ export const commandMutations: Resolvers = {
         const id = deliveryId(input.id);
         return context.write(async (tx) => {
           await required(tx, getDeliveries, id, 'delivery');
-          const { discarded } = await context.commands.discardDelivery(tx, id, context.caller.actor);
+          const { discarded } = await context.commands.discardDelivery(tx, id, keyActor(context.caller));
           return { delivery: await required(tx, getDeliveries, id, 'delivery'), discarded };
         });
       }),

@@ -10,7 +10,7 @@ import { type RecipientLimits, setLimits } from '../../accounts/outbound-limits.
 import { type OutboundAction, type OutboundPolicy, setOutboundPolicy } from '../../accounts/policy.ts';
 import { AppError } from '../../core/errors.ts';
 import type { TenantTx } from '../../db/db.ts';
-import { type HeldSelection, purgeHeld, releaseHeld } from '../../quarantine/held.ts';
+import { type HeldSelection, purgeHeld, releaseHeld } from '../../quarantine/held-outbound.ts';
 import type { Context } from '../context.ts';
 import { requireId } from '../ids.ts';
 import { payload } from '../payload.ts';

@@ -5,7 +5,7 @@ import type { Mailbox } from '../../accounts/mailboxes.ts';
 import { listNetworks, type SubmissionNetwork } from '../../accounts/networks.ts';
 import type { LimitSubject } from '../../accounts/outbound-limits.ts';
 import { normalizeDomain } from '../../core/address.ts';
-import { type HeldDelivery, listHeld } from '../../quarantine/held.ts';
+import { type HeldDelivery, listHeld } from '../../quarantine/held-outbound.ts';
 import { connect, cursorPart, type PageArgs } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { globalId, uuidOf } from '../ids.ts';

@@ -25,10 +25,14 @@ type SearchArgs = PageArgs & { readonly filter?: FilterInput | null };
 
 const TEXT_MAX = 200;
 
-/** A page of deliveries, newest first. `clientId` null: of all clients. */
-function deliveries(context: Context, args: SearchArgs, clientId: string | null): Promise<Connection<DeliveryRow>> {
+/** A page of deliveries, newest first. `clientId` null: of all clients. `askedFrom`: nothing older was asked for. */
+async function deliveries(
+  context: Context,
+  args: SearchArgs,
+  clientId: string | null,
+): Promise<Connection<DeliveryRow> & { readonly askedFrom: Date | null }> {
   const filter = readFilter(args.filter ?? {}, clientId);
-  return connect(
+  const page = await connect(
     args,
     2,
     (row: DeliveryRow) => momentKey(row.acceptedAt, row.id),
@@ -41,6 +45,7 @@ function deliveries(context: Context, args: SearchArgs, clientId: string | null)
       return rows;
     },
   );
+  return { ...page, askedFrom: args.filter?.from ?? null };
 }
 
 /** Null: no delivery can meet it, as with another tenant's client. */

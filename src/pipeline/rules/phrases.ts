@@ -1,14 +1,5 @@
-import type { SymbolCode } from '../symbols.ts';
 import { type Hit, hit } from '../votes.ts';
-
-interface PhraseRule {
-  readonly code: SymbolCode;
-  /** How many of the patterns must be found. */
-  readonly least: number;
-  /** The first so many patterns are the heart of it: one of them must be among those found. Absent: all. */
-  readonly heart?: number;
-  readonly patterns: readonly RegExp[];
-}
+import { type PhraseRule, WORLD_RULES } from './phrases-world.ts';
 
 /**
  * Frauds and advertising by their phrases, over folded text (rules/text.ts). One phrase proves nothing, so most rules want
@@ -231,6 +222,8 @@ const RULES: readonly PhraseRule[] = [
   },
 ];
 
+const ALL: readonly PhraseRule[] = [...RULES, ...WORLD_RULES];
+
 const LONG = 4000;
 
 const ADVERTISING: ReadonlySet<string> = new Set(['rules.spam_footer', 'rules.spam_pressure', 'rules.spam_goods']);
@@ -244,9 +237,11 @@ export function phraseHits(folded: string, subject: string, isBulk: boolean): Hi
   const hits: Hit[] = [];
   // A digest of many pages holds something of everything.
   const more = folded.length > LONG ? 1 : 0;
-  for (const { code, least: usual, patterns, heart = patterns.length } of RULES) {
-    if (isBulk && ADVERTISING.has(code)) continue;
-    const least = usual === 1 ? 1 : Math.min(usual + more, patterns.length);
+  for (const { code, least: usual, patterns, heart = patterns.length } of ALL) {
+    if ((isBulk && ADVERTISING.has(code)) || hits.some((one) => one.code === code)) continue;
+    // Mail that can be left with a click may speak of health or money once; the shop that sells them does nothing else.
+    const least =
+      usual === 1 ? 1 : Math.min(usual + more + (isBulk && code.startsWith('rules.spam_') ? 1 : 0), patterns.length);
     let found = 0;
     let heartFound = false;
     let first = '';

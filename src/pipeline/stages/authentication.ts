@@ -1,6 +1,8 @@
 import { domainOf, normalizeAddress } from '../../core/address.ts';
+import { worse } from '../../core/verdict.ts';
 import type { AuthenticationResult } from '../../mail/types.ts';
 import { brandLabel, isOneEditApart, isWithin, organisation, skeleton } from '../domains.ts';
+import { ownerOf } from '../people.ts';
 import type { RecipientInput, RecipientStage } from '../stage.ts';
 import { type Hit, hit, voteOf } from '../votes.ts';
 
@@ -14,8 +16,12 @@ export const authenticationStage: RecipientStage = (input) => {
   const available = authentication?.available === true;
   const hits: Hit[] = available ? resultHits(authentication) : [hit('auth.unavailable')];
   hits.push(...claimHits(input, available));
-  return voteOf('authentication', hits);
+  const vote = voteOf('authentication', hits);
+  const isSpoof = input.recipient.policy.ownerNameAction === 'spoof' && hits.some((one) => one.code === OWNER);
+  return isSpoof ? { ...vote, verdict: worse(vote.verdict ?? 'spoof', 'spoof') } : vote;
 };
+
+const OWNER = 'auth.display_name_owner';
 
 /** Whether something proves the From domain: the condition of rule 11. */
 export function hasAlignedPass(authentication: AuthenticationResult | null): boolean {
@@ -64,9 +70,13 @@ function claimHits({ inspected, authentication, envelope, recipient }: Recipient
       continue;
     }
     const shown = ownAddressIn(name, own);
+    const isRelayed = inspected.isList && authentication?.dmarc.result === 'pass';
     if (shown !== null) {
-      const isHonestList = inspected.isList && authentication?.dmarc.result === 'pass';
-      hits.push(hit(isHonestList ? 'auth.display_name_list' : 'auth.display_name_own', `${shown} <${address}>`));
+      hits.push(hit(isRelayed ? 'auth.display_name_list' : 'auth.display_name_own', `${shown} <${address}>`));
+    }
+    if (shown === null && !isRelayed && recipient.policy.ownerNameAction !== 'off') {
+      const owner = ownerOf(recipient.ownNames ?? [], name, address);
+      if (owner !== null) hits.push(hit(OWNER, `${name} <${address}>, not ${owner}`));
     }
     const like = lookalikeOf(domain, recipient.ownDomains);
     if (like !== null)

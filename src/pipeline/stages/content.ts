@@ -4,11 +4,13 @@ import type { MessageStage } from '../stage.ts';
 import { SYMBOLS } from '../symbols.ts';
 import { hit, voteOf } from '../votes.ts';
 
-/** Log-odds at which the model has said two thirds of what it may say. */
-const SOFTNESS = 1.8;
-
-/** Features below which the model is believed in proportion only: of two words nobody can tell anything. */
-const ENOUGH = 80;
+/** How log-odds become points; scripts/fit.mjs uses the same. */
+export const CONTENT = Object.freeze({
+  /** Log-odds at which the model has said half of what it may say. */
+  softness: 0.9,
+  /** Features below which the model is believed in proportion only: of two words nobody can tell anything. */
+  enough: 80,
+});
 
 /**
  * The linear model's opinion, pressed into the bounds of the symbols table: a model that was trained on some mail calls
@@ -18,8 +20,8 @@ const ENOUGH = 80;
 export function contentStage(model: ContentModel): MessageStage {
   return ({ mail }) => {
     const features = featuresOf(mail);
-    const margin = model.margin(features) * Math.min(1, features.length / ENOUGH);
-    const bounded = Math.tanh(margin / (2 * SOFTNESS));
+    const margin = model.margin(features) * Math.min(1, features.length / CONTENT.enough);
+    const bounded = Math.tanh(margin / (2 * CONTENT.softness));
     const code = bounded >= 0 ? 'content.spam' : 'content.ham';
     const score = Math.abs(bounded) * SYMBOLS[code].weight;
     return voteOf('content', Math.abs(bounded) < 0.05 ? [] : [hit(code, `log-odds ${margin.toFixed(1)}`, score)]);

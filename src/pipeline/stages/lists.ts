@@ -6,33 +6,37 @@ import { hasAlignedPass } from './authentication.ts';
 
 const SCOPES: readonly ListEntry['scope'][] = ['mailbox', 'client', 'partner', 'master'];
 
+/** Entries that were overruled and are named in the trace. */
+const OVERRULED_MAX = 5;
+
 /**
  * The first of the entries that match decides, in this order: the narrower scope (mailbox, client, partner, master); within
  * a scope the more precise pattern (address, domain, domain with its subdomains); at a tie the block. A block matches the
  * envelope sender or From. An allow matches From only, the address that people see, and counts only when something proves
- * it (rule 11); otherwise it is named as ignored and the next entry decides.
+ * it (rule 11); otherwise it is named as ignored and the next entry decides. Those behind the one that decides are named too.
  */
 export const listsStage: RecipientStage = ({ inspected, authentication, envelope, recipient }) => {
   if (envelope.direction === 'outbound') return voteOf('lists', []);
   const from = inspected.from.length === 1 ? (inspected.from[0]?.address ?? '') : '';
   const claimed = [...inspected.from.map((one) => one.address), envelope.sender].filter((address) => address !== '');
+  const applies = recipient.lists
+    .filter(({ kind, pattern }) =>
+      kind === 'block' ? claimed.some((address) => matches(pattern, address)) : matches(pattern, from),
+    )
+    .toSorted(precedence);
   const hits: Hit[] = [];
-  for (const entry of recipient.lists.toSorted(precedence)) {
-    const where = `${entry.pattern} (${entry.scope})`;
-    if (entry.kind === 'block') {
-      if (!claimed.some((address) => matches(entry.pattern, address))) continue;
-      hits.push(hit('list.block', where));
-      break;
-    }
-    if (!matches(entry.pattern, from)) continue;
-    if (hasAlignedPass(authentication)) {
-      hits.push(hit('list.allow', where));
-      break;
-    }
-    hits.push(hit('list.allow_unauthenticated', where));
+  const decides = applies.findIndex((entry) => entry.kind === 'block' || hasAlignedPass(authentication));
+  for (const [index, entry] of applies.entries()) {
+    if (decides >= 0 && index > decides) {
+      if (index > decides + OVERRULED_MAX) break;
+      hits.push(hit('list.overruled', `${entry.kind} ${words(entry)} by ${words(applies[decides] ?? entry)}`));
+    } else if (index === decides) hits.push(hit(entry.kind === 'block' ? 'list.block' : 'list.allow', words(entry)));
+    else if (hits.length < OVERRULED_MAX) hits.push(hit('list.allow_unauthenticated', words(entry)));
   }
   return voteOf('lists', hits);
 };
+
+const words = (entry: ListEntry) => `${entry.pattern} (${entry.scope})`;
 
 /** Sorts the entry that decides first to the front. */
 function precedence(a: ListEntry, b: ListEntry): number {

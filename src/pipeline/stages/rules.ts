@@ -4,8 +4,9 @@ import { brandLabel, linkHost, organisation } from '../domains.ts';
 import { bodyHits } from '../rules/body.ts';
 import { headerHits } from '../rules/headers.ts';
 import { linkHits, linksOf } from '../rules/links.ts';
-import { FREE_MAIL, OWN_LABELS } from '../rules/names.ts';
+import { BRANDS, FREE_MAIL, OWN_LABELS } from '../rules/names.ts';
 import { phraseHits } from '../rules/phrases.ts';
+import { leadsAwayFrom, structureHits } from '../rules/structure.ts';
 import { fold, type Reading, readingOf } from '../rules/text.ts';
 import type { MessageStage } from '../stage.ts';
 import { type Hit, hit, voteOf } from '../votes.ts';
@@ -16,6 +17,7 @@ export const rulesStage: MessageStage = (input) => {
   const reading = readingOf(mail);
   const found = [
     ...headerHits(input, reading),
+    ...structureHits(input, reading),
     ...subjectHits(mail.subject, reading),
     ...linkHits(mail),
     ...bodyHits(mail, reading),
@@ -23,25 +25,76 @@ export const rulesStage: MessageStage = (input) => {
     ...kindHits(mail, reading),
   ];
   // A company that is much imitated writes such mail itself; whether it is the company, authentication says.
-  const label = brandLabel(domainOf(mail.from[0]?.address ?? ''));
-  const isCompany = OWN_LABELS.has(label) && !FREE_MAIL.has(label) && !leadsAway(mail);
+  const own = organisation(domainOf(mail.from[0]?.address ?? ''));
+  const label = brandLabel(own);
+  const isAway = leadsAwayFrom(mail, own);
+  const isCompany = OWN_LABELS.has(label) && !FREE_MAIL.has(label) && !isAway;
   const hits = isCompany ? found.filter((one) => !one.code.startsWith('rules.scam_')) : found;
-  if (hits.some((one) => one.code === 'rules.scam_credentials') && leadsAway(mail)) {
-    hits.push(hit('rules.scam_credentials_link'));
-  }
-  if (hits.some((one) => LURES.has(one.code)) && hits.some((one) => CHEAP_HOSTS.has(one.code))) {
-    hits.push(hit('rules.lure_cheap_host'));
-  }
-  return voteOf('rules', hits);
+  return voteOf('rules', [
+    ...hits,
+    ...togetherHits(mail, reading, new Set(hits.map((one) => one.code)), label, isAway),
+  ]);
 };
+
+/** What each by itself proves little and together says much. */
+function togetherHits(
+  mail: ParsedMail,
+  reading: Reading,
+  codes: ReadonlySet<string>,
+  label: string,
+  isAway: boolean,
+): Hit[] {
+  const hits: Hit[] = [];
+  const has = (set: ReadonlySet<string>) => [...codes].some((code) => set.has(code));
+  const isLure = has(LURES);
+  if (codes.has('rules.scam_credentials') && isAway) hits.push(hit('rules.scam_credentials_link'));
+  if ((isLure || has(ADVERTS)) && has(CHEAP_HOSTS)) hits.push(hit('rules.lure_cheap_host'));
+  if (FREE_MAIL.has(label) && has(PITCHES)) hits.push(hit('rules.free_pitch'));
+  if (isLure && (mail.links.length > 0 || isAway)) {
+    const foreign = brandClaimed(reading.folded.slice(0, 600), mail, label);
+    if (foreign !== null) hits.push(hit('rules.lure_brand', foreign));
+  }
+  return hits;
+}
+
+/** A company whose name stands at the head of the message, while neither the sender nor any link is its own. */
+function brandClaimed(head: string, mail: ParsedMail, label: string): string | null {
+  const linked = new Set([...linksOf(mail)].slice(0, 100).map(({ href }) => brandLabel(linkHost(href) ?? '')));
+  for (const { name, labels } of BRANDS) {
+    if (!head.includes(name) || labels.includes(label) || labels.some((one) => linked.has(one))) continue;
+    return name;
+  }
+  return null;
+}
 
 const LURES: ReadonlySet<string> = new Set([
   ...['rules.scam_credentials', 'rules.scam_parcel', 'rules.scam_voicemail', 'rules.scam_prize', 'rules.scam_crypto'],
-  ...['rules.scam_renewal', 'rules.name_brand'],
+  ...['rules.scam_renewal', 'rules.name_brand', 'rules.scam_qr', 'rules.name_office'],
+]);
+const ADVERTS: ReadonlySet<string> = new Set([
+  ...['rules.spam_pharmacy', 'rules.spam_adult', 'rules.spam_gambling', 'rules.spam_goods', 'rules.spam_money'],
+]);
+/** What a stranger with a free mail account writes. */
+const PITCHES: ReadonlySet<string> = new Set([
+  ...['rules.spam_seo', 'rules.spam_factory', 'rules.spam_money', 'rules.scam_advance_fee', 'rules.scam_executive'],
+  ...[
+    'rules.scam_invoice_change',
+    'rules.scam_renewal',
+    'rules.spam_domain',
+    'rules.scam_extortion',
+    'rules.spam_adult',
+  ],
 ]);
 const CHEAP_HOSTS: ReadonlySet<string> = new Set([
   ...['rules.link_free_host', 'rules.link_odd_tld', 'rules.link_shortener', 'rules.link_ip', 'rules.link_punycode'],
   ...['rules.link_lookalike', 'rules.link_brand_elsewhere', 'rules.link_recipient_fragment'],
+  ...[
+    'rules.link_throwaway',
+    'rules.link_redirect',
+    'rules.link_random_host',
+    'rules.sender_throwaway',
+    'rules.odd_tld_sender',
+  ],
 ]);
 
 function subjectHits(subject: string, reading: Reading): Hit[] {
@@ -97,17 +150,4 @@ function kindHits(mail: ParsedMail, reading: Reading): Hit[] {
   const auto = (reading.header('auto-submitted') ?? 'no').toLowerCase();
   if (top.startsWith('multipart/report') || auto.startsWith('auto-replied')) hits.push(hit('rules.delivery_report'));
   return hits;
-}
-
-/** Whether every link of the message leads away from the sender's own domain. */
-function leadsAway(mail: ParsedMail): boolean {
-  const own = organisation(domainOf(mail.from[0]?.address ?? ''));
-  let links = 0;
-  for (const { href } of linksOf(mail)) {
-    const host = linkHost(href);
-    if (host === null) continue;
-    if (organisation(host) === own) return false;
-    links += 1;
-  }
-  return links > 0;
 }

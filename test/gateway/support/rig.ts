@@ -45,7 +45,8 @@ export const byLocalPart: Pipeline = {
         const verdict: Verdict = action === 'deliver' ? 'clean' : 'spam';
         return { verdict, action, score: 0, reasons: action === 'deliver' ? [] : [{ code: 'test.rule', detail: '' }] };
       }),
-      facts: { messageId: '<1@x>', fromAddress: 'bob@sender.example', fromName: '', subject: 'Hello', attachments: [] },
+      // Without Message-ID, so that the same mail sent twice is two messages.
+      facts: { messageId: '', fromAddress: 'bob@sender.example', fromName: '', subject: 'Hello', attachments: [] },
       authenticationResults: null,
     };
   },
@@ -64,6 +65,7 @@ export interface RigOptions {
   readonly random?: () => number;
   /** Of the first delivery worker. */
   readonly region?: string;
+  readonly delay?: (ms: number) => Promise<void>;
 }
 
 /** The key of rewritten senders in tests. */
@@ -71,14 +73,17 @@ export const SRS = { domain: 'srs.tollgate.example', key: Buffer.alloc(32, 7) };
 
 /** A gateway with its database, spool and delivery worker (not started: tests drain). */
 export async function openRig(t: TestContext, options: RigOptions = {}) {
-  const { db, clock, owner, ownerUrl } = await openDatabase(t);
+  const { db, clock, owner, ownerUrl, before } = await openDatabase(t);
   const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-spool-'));
   const spool = await Spool.open(folder, options.disk ?? realDisk);
   const logger = options.logger ?? silentLogger;
   const config = { ...CONFIG, ...options.config };
   const resolver = options.resolver ?? zoneResolver({});
   const pipeline = options.pipeline ?? byLocalPart;
-  const gateway = createGateway({ db, clock, logger, spool, pipeline, resolver, config, srs: SRS });
+  const gateway = createGateway({
+    ...{ db, clock, logger, spool, pipeline, resolver, config, srs: SRS },
+    ...(options.delay === undefined ? {} : { delay: options.delay }),
+  });
   const nodes: Delivery[] = [];
   const openNode = (nodeId: string, region: string | null, own: OwnPlace = {}) => {
     const node = createDelivery({
@@ -99,7 +104,7 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
   };
   const delivery = openNode(config.nodeId, options.region ?? null);
   const where = await gateway.start();
-  t.after(async () => {
+  before(async () => {
     await gateway.stop(200);
     for (const node of nodes) await node.stop();
     await rm(folder, { recursive: true, force: true });
@@ -109,6 +114,7 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
     clock,
     owner,
     ownerUrl,
+    before,
     spool,
     folder,
     gateway,
@@ -129,8 +135,9 @@ export class Talker {
   readonly socket: Socket;
   #text = '';
 
-  constructor(to: number | Socket) {
-    this.socket = typeof to === 'number' ? connect(to, '127.0.0.1') : to;
+  /** `from`: the client's address, any of 127.0.0.0/8. */
+  constructor(to: number | Socket, from = '127.0.0.1') {
+    this.socket = typeof to === 'number' ? connect({ port: to, host: '127.0.0.1', localAddress: from }) : to;
     this.socket.setNoDelay(true);
     this.socket.on('error', () => undefined);
     this.socket.setEncoding('latin1');
@@ -141,8 +148,8 @@ export class Talker {
     this.socket.on('close', () => this.socket.emit('more'));
   }
 
-  static async open(to: number): Promise<Talker> {
-    const talker = new Talker(to);
+  static async open(to: number, from?: string): Promise<Talker> {
+    const talker = new Talker(to, from);
     await talker.reply();
     await talker.say('EHLO client.example');
     return talker;

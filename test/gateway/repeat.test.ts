@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { silentLogger } from '../../src/core/log.ts';
+import type { Pipeline } from '../../src/core/message.ts';
+import { createGateway, Spool } from '../../src/gateway/index.ts';
+import { pruneEdge } from '../../src/gateway/prune.ts';
+import { gate } from '../support/gate.ts';
+import { seedClient, seedPartner } from '../support/seed.ts';
+import { byLocalPart, CONFIG, openRig, type RigOptions, Talker } from './support/rig.ts';
+
+/** The same filter, that has seen a Message-ID. */
+const withId: Pipeline = {
+  ...byLocalPart,
+  async run(input, signal) {
+    const result = await byLocalPart.run(input, signal);
+    return { ...result, facts: { ...result.facts, messageId: '<1@far.example>' } };
+  },
+};
+
+async function open(t: TestContext, options: RigOptions = {}) {
+  const rig = await openRig(t, { pipeline: withId, ...options });
+  const partner = await seedPartner(rig.db);
+  await seedClient(rig.db, partner.id, { mailboxes: ['ann', 'bob', 'reject'] });
+  const counts = async () => {
+    const { rows } = await rig.owner.query(`
+      select (select count(*)::int from messages) as messages, (select count(*)::int from deliveries) as deliveries,
+        (select count(*)::int from queue) as queued, (select count(*)::int from ledger) as events`);
+    const { messages, deliveries, queued, events } = rows[0] ?? {};
+    return [messages, deliveries, queued, events];
+  };
+  const files = async () =>
+    (await readdir(rig.folder, { recursive: true })).filter((name) => name.endsWith('.eml')).length;
+  const send = async (to: readonly string[], port = rig.smtp, from?: string) => {
+    const client = await Talker.open(port, from);
+    const replies = await client.send('eve@far.example', to);
+    client.close();
+    return replies.at(-1) ?? '';
+  };
+  return { rig, counts, files, send };
+}
+
+const BOTH = ['ann@acme.example', 'bob@acme.example'];
+
+test('a client that gives up at the final dot and sends again: one delivery, one count, and 250 for both', async (t) => {
+  const held = gate();
+  const reached = gate();
+  let runs = 0;
+  const { rig, counts, files, send } = await open(t, {
+    pipeline: {
+      ...withId,
+      async run(input, signal) {
+        runs += 1;
+        if (runs === 1) {
+          reached.open();
+          await held.passed;
+        }
+        return withId.run(input, signal);
+      },
+    },
+  });
+  const impatient = await Talker.open(rig.smtp);
+  await impatient.say('MAIL FROM:<eve@far.example>');
+  for (const to of BOTH) await impatient.say(`RCPT TO:<${to}>`);
+  await impatient.say('DATA');
+  impatient.write('Subject: Hello\r\n\r\nHi\r\n.\r\n');
+  await reached.passed;
+  impatient.close();
+  const second = await send(BOTH);
+  assert.match(second, /^250 2\.0\.0 Accepted as /);
+  held.open();
+  await rig.gateway.stop(2_000);
+  assert.deepEqual(await counts(), [1, 2, 2, 2]);
+  assert.equal(await files(), 1);
+  const { rows } = await rig.owner.query('select content_id from messages');
+  assert.ok(second.endsWith(rows[0]?.content_id));
+});
+
+test('what is rejected is rejected again, and counted once', async (t) => {
+  const { counts, send } = await open(t);
+  assert.match(await send(['reject@acme.example']), /^550 5\.7\.1/);
+  assert.match(await send(['reject@acme.example']), /^550 5\.7\.1/);
+  assert.deepEqual(await counts(), [1, 1, 0, 1]);
+});
+
+test('another envelope, another network, or ten minutes later is another message', async (t) => {
+  const { rig, counts, send } = await open(t);
+  const ann = ['ann@acme.example'];
+  assert.match(await send(ann), /^250/);
+  assert.match(await send(ann), /^250/);
+  assert.match(await send(['bob@acme.example']), /^250/);
+  assert.match(await send(ann, rig.smtp, '127.0.0.77'), /^250/);
+  assert.deepEqual((await counts()).slice(0, 2), [2, 2]);
+  assert.match(await send(ann, rig.smtp, '127.9.0.1'), /^250/);
+  assert.deepEqual((await counts()).slice(0, 2), [3, 3]);
+  rig.clock.advance(600_001);
+  assert.match(await send(ann), /^250/);
+  assert.deepEqual((await counts()).slice(0, 2), [4, 4]);
+  rig.clock.advance(3_600_000);
+  assert.ok((await pruneEdge(rig.db)) >= 3);
+  assert.equal((await rig.owner.query('select from accepted_digests')).rowCount, 0);
+});
+
+test('mail without Message-ID that is sent twice is two messages', async (t) => {
+  const { counts, send } = await open(t, { pipeline: byLocalPart });
+  await send(['ann@acme.example']);
+  await send(['ann@acme.example']);
+  assert.deepEqual((await counts()).slice(0, 2), [2, 2]);
+});
+
+test('the same transaction at two nodes and many connections at once is one delivery', async (t) => {
+  const { rig, counts, files, send } = await open(t);
+  const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-spool-'));
+  const { db, clock } = rig;
+  const other = createGateway({
+    ...{ db, clock, logger: silentLogger, pipeline: withId },
+    spool: await Spool.open(folder),
+    config: { ...CONFIG, nodeId: 'second' },
+  });
+  const port = Number((await other.start()).smtp.split(':').at(-1));
+  rig.before(async () => {
+    await other.stop(200);
+    await rm(folder, { recursive: true, force: true });
+  });
+  const answers = await Promise.all(
+    Array.from({ length: 12 }, (_, index) => send(BOTH, index % 2 === 0 ? port : rig.smtp)),
+  );
+  for (const answer of answers) assert.match(answer, /^250 2\.0\.0 Accepted as /);
+  assert.equal(new Set(answers).size, 1, 'all are told of the one that was written');
+  assert.deepEqual(await counts(), [1, 2, 2, 2]);
+  const elsewhere = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.eml')).length;
+  assert.equal((await files()) + elsewhere, 1);
+});
