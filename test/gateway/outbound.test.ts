@@ -348,7 +348,7 @@ test('two nodes at once never pass a limit, whatever the interleaving', async (t
     config: { ...CONFIG, nodeId: 'second' },
   });
   const where = await second.start();
-  t.after(() => second.stop(0));
+  rig.before(() => second.stop(0));
   const ports = [rig.submission, Number(where.submission.split(':').at(-1))];
   const sessions = Array.from({ length: 12 }, async (_, index) => {
     const client = await Talker.open(ports[index % 2] ?? 0);
