@@ -3,6 +3,7 @@ CREATE OR REPLACE FUNCTION public.halved(before timestamp with time zone, after 
 CREATE OR REPLACE FUNCTION public.note_directory_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'UPDATE' then if tg_table_name = 'clients' then insert into directory_changes (partner, client) select partner_id, id from before union select partner_id, id from after; else insert into directory_changes (partner, client) select partner_id, client_id from before union select partner_id, client_id from after; end if; elsif tg_table_name = 'clients' then insert into directory_changes (partner, client) select distinct partner_id, id from after; else insert into directory_changes (partner, client) select distinct partner_id, client_id from after; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.note_master_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin insert into directory_changes (partner, client) values (null, null); perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.note_model_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'DELETE' then insert into directory_changes (partner, client) values (old.partner_id, old.client_id); elsif tg_op = 'INSERT' or old.model is distinct from new.model then insert into directory_changes (partner, client) values (new.partner_id, new.client_id); else return null; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
+CREATE OR REPLACE FUNCTION public.queue_direction() RETURNS trigger LANGUAGE plpgsql AS $function$ begin select d.direction into new.direction from deliveries d where d.partner_id = new.partner_id and d.id = new.delivery_id; return new; end $function$ ;
 CREATE OR REPLACE FUNCTION public.region_allows(partner uuid, client uuid, delivery uuid, node_region text) RETURNS boolean LANGUAGE sql STABLE AS $function$ select coalesce( (select coalesce(region_allows.node_region = any(s.regions), false) from region_strategies s where s.partner_id = region_allows.partner and s.client_id = region_allows.client and (s.domain is null or s.domain = (select d.domain from deliveries d where d.partner_id = region_allows.partner and d.id = region_allows.delivery)) order by s.domain nulls last limit 1), true) $function$ ;
 
 create table accepted_digests (
@@ -141,6 +142,16 @@ create table delivery_attempts (
 create table delivery_counters (
   name text not null,
   value bigint not null default 0
+);
+create table destination_backoff (
+  destination text not null,
+  reason text not null,
+  failures integer not null,
+  parked_until timestamp with time zone,
+  epoch integer not null,
+  slots integer,
+  slots_at timestamp with time zone,
+  since timestamp with time zone not null
 );
 create table digest_items (
   partner_id uuid not null,
@@ -475,7 +486,10 @@ create table queue (
   last_reply text,
   notice_due_at timestamp with time zone,
   held_at timestamp with time zone,
-  held_reason text
+  held_reason text,
+  direction text not null,
+  waiting boolean not null default false,
+  destination text
 );
 create table region_strategies (
   partner_id uuid not null,
@@ -724,6 +738,8 @@ alter table delivery_attempts add constraint delivery_attempts_partner_id_delive
 alter table delivery_attempts add constraint delivery_attempts_path_check CHECK ((path = ANY (ARRAY['direct'::text, 'second_chance'::text])));
 alter table delivery_attempts add constraint delivery_attempts_pkey PRIMARY KEY (partner_id, delivery_id, id);
 alter table delivery_counters add constraint delivery_counters_pkey PRIMARY KEY (name);
+alter table destination_backoff add constraint destination_backoff_pkey PRIMARY KEY (destination);
+alter table destination_backoff add constraint destination_backoff_reason_check CHECK ((reason = ANY (ARRAY['no_answer'::text, 'closing'::text, 'too_many'::text, 'refusing'::text])));
 alter table digest_items add constraint digest_items_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
 alter table digest_items add constraint digest_items_partner_id_scope_subject_id_slot_fkey FOREIGN KEY (partner_id, scope, subject_id, slot) REFERENCES digest_runs(partner_id, scope, subject_id, slot) ON DELETE CASCADE;
 alter table digest_items add constraint digest_items_pkey PRIMARY KEY (partner_id, scope, subject_id, delivery_id);
@@ -837,6 +853,7 @@ alter table psa_mappings add constraint psa_mappings_partner_id_connection_id_fk
 alter table psa_mappings add constraint psa_mappings_pkey PRIMARY KEY (partner_id, client_id);
 alter table psa_mappings add constraint psa_mappings_state_check CHECK ((state = ANY (ARRAY['ok'::text, 'needs_attention'::text])));
 alter table queue add constraint queue_check CHECK (((held_at IS NULL) = (held_reason IS NULL)));
+alter table queue add constraint queue_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table queue add constraint queue_kind_check CHECK ((kind = ANY (ARRAY['mail'::text, 'release'::text, 'dsn'::text, 'forward'::text, 'return'::text, 'original'::text])));
 alter table queue add constraint queue_partner_id_delivery_id_fkey FOREIGN KEY (partner_id, delivery_id) REFERENCES deliveries(partner_id, id) ON DELETE CASCADE;
 alter table queue add constraint queue_pkey PRIMARY KEY (partner_id, delivery_id);
@@ -918,6 +935,7 @@ CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id,
 CREATE INDEX deliveries_quarantine_mailbox ON public.deliveries USING btree (partner_id, mailbox_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
 CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
+CREATE INDEX destination_backoff_parked ON public.destination_backoff USING btree (parked_until);
 CREATE INDEX digest_items_delivery ON public.digest_items USING btree (partner_id, delivery_id);
 CREATE INDEX digest_items_run ON public.digest_items USING btree (partner_id, scope, subject_id, slot);
 CREATE INDEX directory_changes_xid ON public.directory_changes USING btree (xid);
@@ -956,9 +974,11 @@ CREATE INDEX outbound_limits_client ON public.outbound_limits USING btree (partn
 CREATE INDEX outbound_limits_mailbox ON public.outbound_limits USING btree (partner_id, mailbox_id);
 CREATE INDEX psa_mappings_connection ON public.psa_mappings USING btree (partner_id, connection_id);
 CREATE INDEX queue_client ON public.queue USING btree (partner_id, client_id);
-CREATE INDEX queue_due ON public.queue USING btree (due_at);
+CREATE INDEX queue_destination ON public.queue USING btree (destination, attempts, queued_at) WHERE (destination IS NOT NULL);
 CREATE INDEX queue_held ON public.queue USING btree (partner_id, client_id, held_at, delivery_id) WHERE (held_at IS NOT NULL);
 CREATE INDEX queue_notice ON public.queue USING btree (notice_due_at) WHERE (notice_due_at IS NOT NULL);
+CREATE INDEX queue_ready ON public.queue USING btree (partner_id, client_id, direction, domain, due_at) WHERE ((NOT waiting) AND (lease_until IS NULL) AND (held_at IS NULL));
+CREATE INDEX queue_wait ON public.queue USING btree (COALESCE(lease_until, due_at)) WHERE (waiting OR (lease_until IS NOT NULL));
 CREATE UNIQUE INDEX region_strategies_of ON public.region_strategies USING btree (partner_id, client_id, COALESCE(domain, ''::text));
 CREATE INDEX release_requests_delivery ON public.release_requests USING btree (partner_id, delivery_id);
 CREATE INDEX release_requests_list ON public.release_requests USING btree (partner_id, requested_at DESC, id DESC);
@@ -1147,6 +1167,7 @@ grant delete, insert, select, update on deliveries to tollgate_system;
 grant select on delivery_attempts to tollgate_app;
 grant delete, insert, select, update on delivery_attempts to tollgate_system;
 grant select, update on delivery_counters to tollgate_system;
+grant delete, insert, select, update on destination_backoff to tollgate_system;
 grant delete, insert, select, update on digest_items to tollgate_app;
 grant delete, insert, select, update on digest_items to tollgate_system;
 grant delete, insert, select, update on digest_runs to tollgate_app;

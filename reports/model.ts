@@ -187,7 +187,7 @@ export function buildModel(facts: ReportFacts): ReportModel {
       figure('deliveries (one per recipient)', totals.deliveries, old.deliveries),
       figure('unwanted deliveries kept away', unwantedOf(totals), unwantedOf(old)),
       figure('malware and phishing deliveries', dangerous(totals), dangerous(old)),
-      figure('recipients refused (unknown)', totals.refused, old.refused),
+      figure('recipients refused', totals.refused, old.refused),
       figure('volume of messages', totals.bytes, old.bytes, size(totals.bytes)),
     ],
     verdicts: [...totals.byVerdict].map(([verdict, deliveries]) => ({

@@ -25,9 +25,9 @@ import { sql } from './db/sql.ts';
 import type { Store } from './db/store.ts';
 import type { DigestDeps } from './digest/send.ts';
 import { commandDigest, sweepDigests } from './digest/sweep.ts';
+import { hurry } from './gateway/flush.ts';
 import { type RouteState, recordHealth } from './gateway/health.ts';
 import { flushClient, forgetOldCounts, pruneEdge, pruneHistory, replyToDelivery, type Spool } from './gateway/index.ts';
-import { makeDue } from './gateway/queue.ts';
 import type { Commands, SeenMessage } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
@@ -178,7 +178,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
 
 /** What a probe saw of a server is known to delivery too: mail that waits for it is due when it is back. */
 async function recordHealthAndWake(tx: SystemTx, state: RouteState): Promise<void> {
-  if (await recordHealth(tx, state)) await makeDue(tx, state.clientId);
+  if (await recordHealth(tx, state)) await hurry(tx, state.clientId);
 }
 
 /** What reports take from the domains that they may not import. */

@@ -1,47 +1,40 @@
 import { QUEUE_CHANNEL } from '../core/channels.ts';
 import type { Clock } from '../core/clock.ts';
 import { errorCode } from '../core/errors.ts';
-import type { LedgerEvent } from '../core/event.ts';
-import { newId } from '../core/id.ts';
 import type { Logger } from '../core/log.ts';
-import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemDb } from '../db/db.ts';
-import { appendEvents } from '../ledger/append.ts';
 import type { Resolver } from '../mail/resolver.ts';
 import type { SrsSettings } from '../mail/srs.ts';
-import { holdOriginals, ORIGINAL_REASON, type OriginalOutcome, settleOriginals } from '../quarantine/originals.ts';
-import { type Attempt, recordAttempts } from './attempts.ts';
+import type { Attempt } from './attempts.ts';
+import { type Change, type Parked, type Sign, serverKey, signOf } from './backoff.ts';
+import { Batcher } from './batch.ts';
 import { bounceFor } from './bounce.ts';
-import { writeMessages } from './commit.ts';
+import { Destinations, type Gate } from './destinations.ts';
+import { hurry } from './flush.ts';
 import { groupBy } from './group.ts';
-import { type RouteState, recordHealth } from './health.ts';
+import type { RouteState } from './health.ts';
 import { addressOf, NoSuchHost } from './hosts.ts';
 import { needsOf } from './needs.ts';
 import { sendDelayNotices } from './notice.ts';
+import { outcomeOf, putOff } from './outcome.ts';
 import { outgoing, type Signing } from './outgoing.ts';
-import {
-  claim,
-  freeLeases,
-  type Job,
-  makeDue,
-  type Outcome,
-  postpone,
-  removeEnded,
-  seenInRegion,
-  updateDeliveries,
-} from './queue.ts';
+import { freeLeases, type Job, type Outcome, seenInRegion } from './queue.ts';
 import { type Parcel, type ParcelDsn, Relay, type RelayReply, type RelayResult } from './relay.ts';
-import { isExpired, retryDelay } from './retry.ts';
-import { type Hop, isOurselves, isToClient, type OwnPlace, wayFor } from './routes.ts';
 import {
-  countSecondChances,
-  deservesSecondChance,
-  Hourly,
-  joinResults,
-  SECOND_CHANCE,
-  type SecondChance,
-  sendSecondChance,
-} from './secondchance.ts';
+  destinationsOf,
+  type Hop,
+  isOurselves,
+  isToClient,
+  noServer,
+  type OwnPlace,
+  type Plan,
+  plansFor,
+  type Way,
+  wayOf,
+} from './routes.ts';
+import { type Parcelled, Scheduler } from './scheduler.ts';
+import { deservesSecondChance, Hourly, joinResults, type SecondChance, sendSecondChance } from './secondchance.ts';
+import { type Settlement, settle } from './settle.ts';
 import type { Spool } from './spool.ts';
 import { StsPolicies } from './sts.ts';
 import { stsFetcher } from './sts-fetch.ts';
@@ -79,10 +72,9 @@ export interface DeliveryDeps {
   readonly fetchPolicy?: (domain: string) => Promise<string>;
   /** Further certificate authority, PEM, for tests. */
   readonly ca?: string;
-  /** Rows per claim. */
-  readonly batch?: number;
-  /** SMTP transactions at once, in all and to one destination. */
+  /** SMTP transactions at once: in all, of one client in one direction, and to one destination. */
   readonly concurrency?: number;
+  readonly perClient?: number;
   readonly perDestination?: number;
   /** Milliseconds between looks at the queue when nobody wakes us. */
   readonly pollMs?: number;
@@ -99,101 +91,103 @@ export interface Delivery {
   flush(clientId: string | null): Promise<number>;
 }
 
-/** What mail goes out by. */
-interface Ways {
-  readonly relay: Relay;
-  readonly sts: StsPolicies;
-  readonly hourly: Hourly;
-}
-
 /** Milliseconds between a node's signs of life as one of its region. */
 const SEEN_MS = 30_000;
 
-/** The delivery worker: leases rows, sends them grouped by message and destination, writes what became of them. */
+/**
+ * The delivery worker: leases rows client by client, sends them grouped by message and destination as slots come free, and
+ * writes what became of them.
+ */
 export function createDelivery(deps: DeliveryDeps): Delivery {
+  const { db, clock, logger } = deps;
   const owner = deps.config.nodeId;
-  const relay = new Relay(deps.config.hostName, undefined, deps.ca);
+  const perDestination = deps.perDestination ?? 5;
+  const destinations = new Destinations(db, perDestination);
+  const settling = new Batcher<Settlement, undefined>(async (batch) => {
+    await db.system((tx) => settle({ id: owner, region }, tx, batch));
+    return batch.map(() => undefined);
+  });
   const { resolver, config } = deps;
+  const region = config.region ?? null;
   const fetchPolicy =
     deps.fetchPolicy ?? stsFetcher({ resolver, allowPrivateHosts: config.allowPrivateHosts, ca: deps.ca });
-  const ways: Ways = { relay, sts: new StsPolicies({ ...deps, fetchPolicy }), hourly: new Hourly() };
-  let running: Promise<void> | null = null;
+  const worker: Worker = {
+    deps,
+    relay: new Relay(config.hostName, undefined, deps.ca),
+    sts: new StsPolicies({ ...deps, fetchPolicy }),
+    hourly: new Hourly(),
+    destinations,
+    settling,
+  };
   let seenAt = Number.NEGATIVE_INFINITY;
-  let again = false;
-  let stopped = true;
-  let timer: NodeJS.Timeout | undefined;
-  let unlisten: (() => Promise<void>) | null = null;
-
-  const drainOnce = async (): Promise<number> => {
-    const limit = deps.batch ?? 200;
-    const region = deps.config.region ?? null;
-    let total = 0;
-    if (region !== null && deps.clock.now().getTime() - seenAt >= SEEN_MS) {
-      await deps.db.system((tx) => seenInRegion(tx, owner, region));
-      seenAt = deps.clock.now().getTime();
+  const chores = async (): Promise<void> => {
+    if (region !== null && clock.now().getTime() - seenAt >= SEEN_MS) {
+      await db.system((tx) => seenInRegion(tx, owner, region));
+      seenAt = clock.now().getTime();
     }
     // A disk that takes no notices must not keep mail from going.
     await sendDelayNotices(deps).catch((error: unknown) => {
-      deps.logger.warn(
-        { err: error, code: errorCode(error) },
-        'senders could not be told of late mail, it is tried again',
-      );
+      logger.warn({ err: error, code: errorCode(error) }, 'senders could not be told of late mail, it is tried again');
     });
-    for (const stranded of [false, true]) {
-      for (let jobs: Job[] | null = null; jobs === null || jobs.length === limit; ) {
-        jobs = await deps.db.system((tx) => claim(tx, owner, limit, { region, stranded }));
-        total += jobs.length;
-        await deliverAll(deps, ways, jobs);
-      }
-    }
-    return total;
   };
-
-  const wake = (): void => {
-    if (stopped) return;
-    again = true;
-    running ??= (async () => {
-      while (again && !stopped) {
-        again = false;
-        await drainOnce().catch((error: unknown) => {
-          deps.logger.warn(
-            { err: error, code: errorCode(error) },
-            'the queue could not be worked on, it is tried again',
-          );
-        });
-      }
-      running = null;
-    })();
-  };
+  const scheduler = new Scheduler<Group>({
+    db,
+    clock,
+    logger,
+    owner,
+    region,
+    destinations,
+    concurrency: deps.concurrency ?? 100,
+    perClient: deps.perClient ?? 10,
+    perDestination,
+    group: (jobs) => grouped(deps, jobs),
+    chores,
+    deliver: (group) => deliverGroup(worker, group),
+  });
+  let timer: NodeJS.Timeout | undefined;
+  let unlisten: (() => Promise<void>) | null = null;
 
   return {
-    drainOnce,
+    drainOnce: () => scheduler.drain(),
     async flush(clientId) {
-      const rows = await deps.db.system((tx) => makeDue(tx, clientId));
-      wake();
+      const rows = await db.system((tx) => hurry(tx, clientId));
+      scheduler.poll();
       return rows;
     },
     async start() {
-      stopped = false;
-      await deps.db.system((tx) => freeLeases(tx, owner));
-      unlisten = (await deps.db.listen?.(QUEUE_CHANNEL, wake)) ?? null;
-      timer = setInterval(wake, deps.pollMs ?? 1000);
+      await db.system((tx) => freeLeases(tx, owner));
+      unlisten = (await deps.db.listen?.(QUEUE_CHANNEL, () => scheduler.wake())) ?? null;
+      timer = setInterval(() => scheduler.poll(), deps.pollMs ?? 1000);
       timer.unref();
-      wake();
+      scheduler.start();
     },
     async stop() {
-      stopped = true;
       clearInterval(timer);
       await unlisten?.();
       unlisten = null;
-      while (running !== null) await running;
-      relay.close();
+      await scheduler.stop();
+      await settling.idle();
+      worker.relay.close();
     },
   };
 }
 
-/** Rows of one message to one destination domain travel together; groups run side by side within the bounds. */
-async function deliverAll(deps: DeliveryDeps, ways: Ways, jobs: readonly Job[]): Promise<void> {
+/** What mail goes out by, and what is known of where it goes. */
+interface Worker {
+  readonly deps: DeliveryDeps;
+  readonly relay: Relay;
+  readonly sts: StsPolicies;
+  readonly hourly: Hourly;
+  readonly destinations: Destinations;
+  readonly settling: Batcher<Settlement, undefined>;
+}
+
+/** Rows of one message to one destination domain, and where they are to go. */
+interface Group extends Parcelled {
+  readonly plan: Plan;
+}
+
+async function grouped(deps: DeliveryDeps, jobs: readonly Job[]): Promise<Group[]> {
   const groups = [
     ...groupBy(jobs, (job) =>
       [
@@ -207,32 +201,14 @@ async function deliverAll(deps: DeliveryDeps, ways: Ways, jobs: readonly Job[]):
         job.dsnOrcpt,
       ].join(' '),
     ).values(),
-  ];
-  const perDestination = deps.perDestination ?? 5;
-  const busy = new Map<string, number>();
-  const destination = (group: readonly Job[]) => `${group[0]?.clientId} ${group[0]?.domain}`;
-  await new Promise<void>((resolve) => {
-    let active = 0;
-    const next = (): void => {
-      if (groups.length === 0 && active === 0) resolve();
-      while (active < (deps.concurrency ?? 20)) {
-        const at = groups.findIndex((group) => (busy.get(destination(group)) ?? 0) < perDestination);
-        const group = at < 0 ? undefined : groups.splice(at, 1)[0];
-        if (group === undefined) return;
-        const name = destination(group);
-        active += 1;
-        busy.set(name, (busy.get(name) ?? 0) + 1);
-        deliverGroup(deps, ways, group)
-          // The rows keep their lease and come again when it ends.
-          .catch((error: unknown) => deps.logger.error({ err: error }, 'a delivery could not be recorded'))
-          .finally(() => {
-            active -= 1;
-            busy.set(name, (busy.get(name) ?? 1) - 1);
-            next();
-          });
-      }
-    };
-    next();
+  ].flatMap((group) => (group[0] === undefined ? [] : [{ first: group[0], jobs: group }]));
+  const plans = await plansFor(
+    deps,
+    groups.map(({ first }) => first),
+  );
+  return groups.flatMap((group, index): Group[] => {
+    const plan = plans[index];
+    return plan === undefined ? [] : [{ ...group, plan, keys: destinationsOf(plan, group.first) }];
   });
 }
 
@@ -243,6 +219,14 @@ interface Tried {
   readonly tries: readonly Try[];
   /** The server whose answer counts. */
   readonly via: Hop | null;
+  /** What that answer says of the destination; null: nothing. */
+  readonly last: Found | null;
+  /** The destination that is in trouble, as was found before that. */
+  readonly waitsFor: string | undefined;
+  /** Nothing was tried: the destination is parked. */
+  readonly parked: Parked | null;
+  /** As in Way. */
+  readonly regions: Way['regions'];
 }
 
 /** One server that was tried, and what it said. */
@@ -251,70 +235,90 @@ interface Try {
   readonly result: RelayResult;
 }
 
-async function deliverGroup(deps: DeliveryDeps, ways: Ways, group: readonly Job[]): Promise<void> {
-  const first = group[0];
-  if (first === undefined) return;
-  const tried = await trySend(deps, ways, first, group);
-  const { states, tries } = tried;
-  const { result, delivered, attempts } = await trySecond(deps, ways, group, tried);
+interface Found {
+  readonly key: string;
+  readonly sign: Sign;
+}
+
+/** The destinations of one group: which may be connected to, and what was found of them. */
+class Gates {
+  readonly changes: Change[] = [];
+  readonly #destinations: Destinations;
+  readonly #clock: Clock;
+  readonly #gates = new Map<string, Gate>();
+
+  constructor({ deps, destinations }: Worker) {
+    this.#destinations = destinations;
+    this.#clock = deps.clock;
+  }
+
+  async enter(key: string): Promise<Gate> {
+    const gate = await this.#destinations.enter(key, this.#clock.now());
+    this.#gates.set(key, gate);
+    return gate;
+  }
+
+  /** Answers the destination when it is in trouble, as this try has found. */
+  leave({ key, sign }: Found): string | undefined {
+    const gate = this.#gates.get(key);
+    const change = gate?.open === true ? this.#destinations.note(key, gate, sign, this.#clock.now()) : null;
+    if (change !== null) this.changes.push(change);
+    const isTrouble = sign !== 'ok' && sign !== 'soft' && sign !== 'nothing';
+    return isTrouble && this.#destinations.isParked(key) ? key : undefined;
+  }
+
+  /** What was found is written, or can't be. */
+  settled(): void {
+    this.#destinations.settled(this.changes);
+  }
+}
+
+/** Sends a group, or puts it off when its destinations are parked. Answers whether it was tried. */
+async function deliverGroup(worker: Worker, group: Group): Promise<boolean> {
+  const gates = new Gates(worker);
+  try {
+    return await deliverThrough(worker, group, gates);
+  } finally {
+    gates.settled();
+  }
+}
+
+async function deliverThrough(worker: Worker, group: Group, gates: Gates): Promise<boolean> {
+  const { deps } = worker;
+  const tried = await trySend(worker, group, gates);
+  const { states, tries, parked, last } = tried;
+  const { result, delivered, attempts } = await trySecond(worker, group.jobs, tried);
+  // Where the second way works mail does not wait.
+  const waitsFor = last === null ? tried.waitsFor : gates.leave(delivered.size > 0 ? { ...last, sign: 'ok' } : last);
   const now = deps.clock.now();
   const host = tries.at(-1)?.server.host ?? null;
-  const outcomes = group.map((job): Outcome => {
+  const outcomes = group.jobs.map((job): Outcome => {
+    if (parked !== null) return putOff(job, parked, tried.regions, now);
     const isAnswered = (result.replies.get(job.recipient)?.code ?? 0) > 0;
     const dsnTakenOver = result.dsn === true && !delivered.has(job.recipient);
-    return { ...outcomeOf(job, result, now), host: isAnswered ? host : null, dsnTakenOver };
+    return { ...outcomeOf(job, result, now, waitsFor), host: isAnswered ? host : null, dsnTakenOver };
   });
-  const notices = (
-    await Promise.all(outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now, deps.srs ?? null)))
-  ).map((notice, index) => ({ notice, id: outcomes[index]?.job.deliveryId }));
-  await deps.db.system(async (tx) => {
-    const ended = await removeEnded(
-      tx,
-      deps.config.nodeId,
-      outcomes.filter((one) => one.end !== 'deferred'),
-    );
-    const waiting = await postpone(
-      tx,
-      deps.config.nodeId,
-      outcomes.filter((one) => one.end === 'deferred'),
-    );
-    const ours = outcomes.filter((one) => ended.has(one.job.deliveryId) || waiting.has(one.job.deliveryId));
-    // An original comes after a delivery that has ended, and changes nothing of how it ended.
-    const [originals, deliveries] = [ours.filter(isOriginal), ours.filter((one) => !isOriginal(one))];
-    await updateDeliveries(tx, deliveries);
-    await holdOriginals(tx, stripped(deliveries));
-    await settleOriginals(tx, originals.flatMap(settled));
-    await recordAttempts(
-      tx,
-      { id: deps.config.nodeId, region: deps.config.region ?? null },
-      ours.map(({ job }) => {
-        const second = attempts.get(job.recipient);
-        const first = tries.map((one) => attemptOf(one, job.recipient));
-        return { ...job, attempts: second === undefined ? first : [...first, second] };
-      }),
-    );
-    const second = ours.filter(({ job }) => attempts.has(job.recipient));
-    await countSecondChances(tx, second.length, second.filter(({ job }) => delivered.has(job.recipient)).length);
-    // The first deferral is an event, later ones are not: n deferrals are one deferred recipient.
-    const told = ours.filter(
-      (one) =>
-        one.end !== 'deferred' ||
-        (one.job.disposition !== 'deferred' && one.job.kind !== 'release' && !isOriginal(one)),
-    );
-    await appendEvents(
-      tx,
-      told.map((one) =>
-        eventOf(one, tx.now, deps.config.nodeId, delivered.has(one.job.recipient) ? [SECOND_CHANCE] : []),
+  const made = await Promise.all(
+    outcomes.map((one) => bounceFor(deps.spool, deps.config.hostName, one, now, deps.srs ?? null)),
+  );
+  const notices = outcomes.map((one, index) => ({ notice: made[index] ?? null, id: one.job.deliveryId }));
+  await worker.settling.add({
+    outcomes,
+    notices,
+    attempts: group.jobs.map(({ partnerId, deliveryId, recipient }) => {
+      const second = attempts.get(recipient);
+      const direct = tries.map((one) => attemptOf(one, recipient));
+      return { partnerId, deliveryId, attempts: second === undefined ? direct : [...direct, second] };
+    }),
+    second: new Map(
+      group.jobs.flatMap(({ deliveryId, recipient }) =>
+        attempts.has(recipient) ? [[deliveryId, delivered.has(recipient)] as const] : [],
       ),
-    );
-    const messages = notices.flatMap(({ notice, id }) =>
-      notice !== null && id !== undefined && ended.has(id) ? [notice] : [],
-    );
-    await writeMessages(tx, messages, deps.config.nodeId);
-    for (const state of states) {
-      if (await recordHealth(tx, state)) await makeDue(tx, state.clientId);
-    }
+    ),
+    states,
+    changes: gates.changes,
   });
+  return parked === null;
 }
 
 function attemptOf({ server, result }: Try, recipient: string): Attempt {
@@ -323,47 +327,77 @@ function attemptOf({ server, result }: Try, recipient: string): Attempt {
   return { ...server, code, reply: text, tlsVersion, tlsCipher, tlsVerified: tlsVersion === null ? null : tlsVerified };
 }
 
-async function trySend(deps: DeliveryDeps, ways: Ways, first: Job, group: readonly Job[]): Promise<Tried> {
-  const recipients = group.map((job) => job.recipient);
+async function trySend(worker: Worker, { first, jobs, plan, keys }: Group, gates: Gates): Promise<Tried> {
+  const { deps, relay, sts, destinations } = worker;
+  const recipients = jobs.map((job) => job.recipient);
   const all = ({ code, text }: RelayReply): RelayResult => ({
     replies: new Map(recipients.map((one) => [one, { code, text }])),
     failure: null,
+    ours: true,
   });
-  let way: Awaited<ReturnType<typeof wayFor>>;
+  const { regions } = plan;
+  const nothing = { states: [], tries: [], via: null, last: null, waitsFor: undefined, parked: null, regions };
+  const worldKey = isToClient(first) ? undefined : keys[0];
+  let way: Way;
   try {
     await deps.spool.path(first.contentId);
-    way = await underPolicy(ways.sts, await wayFor(deps, first), first);
+    if (worldKey !== undefined) {
+      const gate = await gates.enter(worldKey);
+      if (!gate.open) return { ...nothing, result: all({ code: 0, text: '' }), parked: gate.state };
+    }
+    way = await underPolicy(sts, await wayOf(deps, plan, first), first);
+    // What the DNS has named only now.
+    const named = worldKey === undefined ? way.hops.filter((hop) => hop.isMx).map(keyOf) : [];
+    await destinations.load(named.filter((key) => !keys.includes(key)));
   } catch (error) {
     if (errorCode(error) === 'not_found')
       deps.logger.error({ contentId: first.contentId }, 'a message body is missing');
     const text = `451 4.3.0 ${error instanceof Error ? error.message : 'look-up failed'}`;
-    return { result: all({ code: 451, text }), states: [], tries: [], via: null };
+    return { ...nothing, result: all({ code: 451, text }) };
   }
   const states: RouteState[] = [];
   const tries: Try[] = [];
   let via: Hop | null = null;
+  let parked: Parked | null = null;
+  let last: Found | null = null;
+  let waitsFor: string | undefined;
   let result = all(way.none);
   for (const hop of way.hops) {
-    const tried = await sendTo(deps, ways.relay, hop, first, recipients);
+    const key = worldKey ?? keyOf(hop);
+    if (worldKey === undefined) {
+      const gate = await gates.enter(key);
+      if (!gate.open) {
+        if (parked === null || gate.state.parkedUntil < parked.parkedUntil) parked = gate.state;
+        continue;
+      }
+      // The last one counts: where a server answers, mail does not wait for a better one's return.
+      if (last !== null) waitsFor = gates.leave(last);
+      last = null;
+    }
+    const tried = await sendTo(deps, relay, hop, first, recipients);
     // A host of the world that does not exist says nothing when another one does, and neither does a way back to us.
     if (tried === null) continue;
     result = tried.result;
     via = hop;
     tries.push(tried);
-    if (isToClient(first)) {
+    last = { key, sign: signOf(result) };
+    if (worldKey === undefined) {
       const { partnerId, clientId } = first;
       const { host, port } = hop;
       states.push({ partnerId, clientId, host, port, error: result.failure?.slice(0, 500) ?? null });
     }
     if (result.failure === null) break;
   }
-  return { result: way.regions === null ? result : named(result, way.regions), states, tries, via };
+  if (regions !== null) result = named(result, regions);
+  return { result, states, tries, via, last, waitsFor, parked: tries.length === 0 ? parked : null, regions };
 }
+
+const keyOf = ({ host, port }: Hop): string => serverKey(host, port);
 
 /** The reply for mail whose allowed servers all failed says which those are. */
 function named(result: RelayResult, regions: readonly string[]): RelayResult {
   if (result.failure === null) return result;
-  const text = `451 4.4.1 No server in an allowed region (${regions.join(', ')}) answers, the mail waits: ${result.failure}`;
+  const text = `${noServer(regions)}: ${result.failure}`;
   return { ...result, replies: new Map([...result.replies].map(([one, { code }]) => [one, { code, text }])) };
 }
 
@@ -399,7 +433,7 @@ async function sendTo(
     const text = error instanceof Error ? error.message : String(error);
     return {
       server: server(null),
-      result: { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text },
+      result: { replies: new Map(recipients.map((one) => [one, { code: 0, text }])), failure: text, unreached: true },
     };
   }
 }
@@ -424,8 +458,7 @@ function parcelOf(deps: DeliveryDeps, first: Job, recipients: readonly string[])
 
 /** What the server did not take although it is up goes once more, the other way (secondchance.ts). */
 async function trySecond(
-  deps: DeliveryDeps,
-  ways: Ways,
+  { deps, hourly }: Worker,
   group: readonly Job[],
   { result, via }: Tried,
 ): Promise<SecondChance> {
@@ -433,7 +466,7 @@ async function trySecond(
   const worthy =
     via === null
       ? []
-      : group.filter((job) => deservesSecondChance(job, result, at) && ways.hourly.allows(job.deliveryId, at));
+      : group.filter((job) => deservesSecondChance(job, result, at) && hourly.allows(job.deliveryId, at));
   const [first] = worthy;
   if (first === undefined || via === null) return { result, delivered: new Set(), attempts: new Map() };
   const recipients = worthy.map((job) => job.recipient);
@@ -447,65 +480,4 @@ async function trySecond(
     deps.logger.debug({ err: error, host: via.host }, 'a second chance could not be tried');
     return { result, delivered: new Set(), attempts: new Map() };
   }
-}
-
-const DELIVERED: Readonly<Record<Job['transform'], Disposition>> = {
-  none: 'delivered',
-  tag: 'tagged',
-  strip: 'stripped',
-};
-
-/** What a reply means (RFC 5321 section 4.2.1): 2yz delivered, 5yz bounced, everything else another try until it is too old. */
-function outcomeOf(job: Job, result: RelayResult, now: Date): Outcome {
-  const reply: RelayReply = result.replies.get(job.recipient) ?? { code: 0, text: 'the server said nothing' };
-  const text = reply.text.slice(0, 1000);
-  if (reply.code >= 200 && reply.code < 300) {
-    const disposition = job.kind === 'release' ? 'released' : DELIVERED[job.transform];
-    return { job, end: 'delivered', disposition, reply: text, dueAt: null };
-  }
-  if (reply.code >= 500) return { job, end: 'bounced', disposition: 'bounced', reply: text, dueAt: null };
-  const isDown = reply.code === 0;
-  // Mail for a client's server that is down is held; somebody else's server has the five days that everybody gives.
-  if (isExpired(job.queuedAt, now, isDown && isToClient(job)))
-    return { job, end: 'expired', disposition: 'expired', reply: text, dueAt: null };
-  const dueAt = new Date(now.getTime() + retryDelay(job.attempts, isDown));
-  return { job, end: 'deferred', disposition: 'deferred', reply: text, dueAt };
-}
-
-const isOriginal = ({ job }: Outcome): boolean => job.kind === 'original';
-
-/** The deliveries of these outcomes that went out without their files. */
-function stripped(outcomes: readonly Outcome[]): Job[] {
-  return outcomes
-    .filter(({ job, disposition }) => job.kind === 'mail' && disposition === 'stripped')
-    .map(({ job }) => job);
-}
-
-function settled({ job: { partnerId, deliveryId }, end, reply }: Outcome): OriginalOutcome[] {
-  return end === 'deferred' ? [] : [{ partnerId, deliveryId, arrived: end === 'delivered', reply }];
-}
-
-function eventOf({ job, end, disposition }: Outcome, now: Date, node: string, reasons: readonly string[]): LedgerEvent {
-  const isOriginal = job.kind === 'original';
-  return {
-    id: newId(),
-    partnerId: job.partnerId,
-    clientId: job.clientId,
-    occurredAt: now,
-    kind: isOriginal ? (end === 'delivered' ? 'original_released' : 'original_failed') : end,
-    direction: job.direction,
-    messageId: job.messageId,
-    deliveryId: job.deliveryId,
-    mailboxId: job.mailboxId,
-    recipient: job.recipient,
-    domain: job.ownDomain,
-    sender: job.sender,
-    verdict: job.verdict as Verdict,
-    disposition: isOriginal ? 'stripped' : (disposition as Disposition),
-    reasons: isOriginal ? [ORIGINAL_REASON] : reasons,
-    bytes: job.bytes,
-    leads: 0,
-    latencyMs: Math.max(0, now.getTime() - job.acceptedAt.getTime()),
-    node,
-  };
 }

@@ -30,6 +30,10 @@ export interface RelayResult extends Partial<TlsResult> {
   readonly replies: ReadonlyMap<string, RelayReply>;
   /** Not null: no server answered, or it broke off. */
   readonly failure: string | null;
+  /** No session could be opened. */
+  readonly unreached?: true;
+  /** Our own failure, which says nothing of the server. */
+  readonly ours?: true;
   /** With `failure`: the server had greeted us before, so it is up. */
   readonly greeted?: boolean;
   /** The server took over what the sender asked for by RFC 3461: notifications of success are its affair. */
@@ -260,7 +264,7 @@ function policyOf(to: Destination): TlsPolicy {
 /** Our own failure, which says nothing of the server. */
 function ourFault(parcel: Parcel, error: unknown): RelayResult {
   const text = `451 4.3.0 ${error instanceof Error ? error.message : 'the message could not be read'}`;
-  return { replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])), failure: null };
+  return { replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])), failure: null, ours: true };
 }
 
 /** nodemailer 10.6.0 keeps what EHLO answered to itself. */
@@ -335,10 +339,16 @@ function refused(parcel: Parcel, error: SendError, rejected: readonly RejectedEr
 
 /** A host that its domain's policy does not let us use, for want of a certificate that holds, is there: it isn't down. */
 function notConnected(parcel: Parcel, error: unknown, to: Destination): RelayResult {
-  if (!(error instanceof ConnectFailure)) return failed(parcel, error);
-  if (to.policy !== 'mta-sts enforce' || !error.inTls) return { ...failed(parcel, error), greeted: error.greeted };
+  if (!(error instanceof ConnectFailure)) return { ...failed(parcel, error), unreached: true };
+  const { greeted } = error;
+  if (to.policy !== 'mta-sts enforce' || !error.inTls) return { ...failed(parcel, error), unreached: true, greeted };
   const text = `451 4.7.5 MTA-STS: ${to.host} can't be used: ${error.message}`;
-  return { replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])), failure: text };
+  return {
+    replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])),
+    failure: text,
+    unreached: true,
+    greeted,
+  };
 }
 
 function failed(parcel: Parcel, error: unknown): RelayResult {

@@ -7,20 +7,43 @@ export const NOTICE_HOURS = 4;
 
 const MINUTE = 60_000;
 const WAITS = [5, 15, 30, 60, 120, 240].map((minutes) => minutes * MINUTE);
-const DOWN_FIRST_MS = 15_000;
-const DOWN_MAX_MS = 5 * MINUTE;
 
-/**
- * Milliseconds until the next try after `attempts` tries. `down`: no server answered; a connection is cheap, so the wait
- * begins at 15 s and grows to 5 minutes, that mail flows soon after the server's return.
- */
-export function retryDelay(attempts: number, down: boolean): number {
-  const tries = Math.max(1, attempts);
-  if (down) return Math.min(DOWN_MAX_MS, DOWN_FIRST_MS * 2 ** (tries - 1));
-  return WAITS[Math.min(tries, WAITS.length) - 1] ?? 240 * MINUTE;
+/** Milliseconds until the next try of a row after `attempts` tries, when its server answered but did not take it. */
+export function retryDelay(attempts: number): number {
+  return WAITS[Math.min(Math.max(1, attempts), WAITS.length) - 1] ?? 240 * MINUTE;
 }
 
-/** `held`: it waits for a client's server that is down. */
-export function isExpired(queuedAt: Date, now: Date, held: boolean): boolean {
-  return now.getTime() - queuedAt.getTime() >= (held ? HOLD_DAYS : EXPIRE_DAYS) * 86_400_000;
+/**
+ * The same when there is nobody to ask, as for mail that no gateway or server of an allowed region takes: from 15 s to 5
+ * minutes, so that it flows soon after one comes.
+ */
+export function waitDelay(attempts: number): number {
+  return Math.min(5 * MINUTE, 15_000 * 2 ** (Math.max(1, attempts) - 1));
+}
+
+/** Milliseconds that a row waits at least for a destination that is parked: its return makes the row due before that. */
+const PARKED_MS = 60 * MINUTE;
+
+/** The same with a share of another hour by the row's id (a UUID), so that 100,000 rows don't come due in one moment. */
+export function parkedDelay(deliveryId: string): number {
+  return PARKED_MS * (1 + Number.parseInt(deliveryId.slice(-4), 16) / 0x10000);
+}
+
+/** How long a row may stay: `queue.queued_at` and `queue.expires_at`. */
+export interface Ages {
+  readonly queuedAt: Date;
+  readonly expiresAt: Date;
+}
+
+/**
+ * The moment at which a row is given up: `expires_at` while it waits for a client's server that is down (`held`), five days
+ * after it was queued, and never later than `expires_at`, otherwise.
+ */
+export function expiryOf(row: Ages, held: boolean): Date {
+  if (held) return row.expiresAt;
+  return new Date(Math.min(row.expiresAt.getTime(), row.queuedAt.getTime() + EXPIRE_DAYS * 86_400_000));
+}
+
+export function isExpired(row: Ages, now: Date, held: boolean): boolean {
+  return now >= expiryOf(row, held);
 }

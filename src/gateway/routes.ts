@@ -1,8 +1,10 @@
 import { networkInterfaces } from 'node:os';
 import { type Route, routesFor } from '../accounts/routes.ts';
-import { strategyFor } from '../accounts/routing.ts';
-import type { SystemDb } from '../db/db.ts';
+import { type Strategy, strategyFor } from '../accounts/routing.ts';
+import type { SystemDb, SystemTx } from '../db/db.ts';
 import { mxRecords, type Resolver } from '../mail/resolver.ts';
+import { domainKey, serverKey } from './backoff.ts';
+import { groupBy } from './group.ts';
 import type { Job } from './queue.ts';
 import type { Destination, RelayReply } from './relay.ts';
 
@@ -43,66 +45,106 @@ export function isToClient(job: Pick<Job, 'direction' | 'kind'>): boolean {
   return job.direction === 'inbound' || job.kind === 'dsn';
 }
 
-/** The servers for a job, none of them in a region that the client's strategy does not name. Rejects when a look-up fails. */
-export async function wayFor(deps: WayDeps, job: Job): Promise<Way> {
-  const { strategy, routes } = await deps.db.system(
-    async (tx) => ({
-      strategy: await strategyFor(tx, job.partnerId, job.clientId, job.ownDomain),
-      routes: isToClient(job) ? await routesFor(tx, job.partnerId, job.clientId, job.domain) : null,
-    }),
-    { readOnly: true },
+/** What the database says of a delivery's way, in which the DNS is still to be asked. */
+export interface Plan {
+  /** As in Way. */
+  readonly regions: readonly string[] | null;
+  /** Of the client, in the order in which they are to be tried; null: the mail hosts of the world. */
+  readonly routes: readonly Route[] | null;
+  /** Not null: there is nobody to try, and this is the answer. */
+  readonly none: RelayReply | null;
+}
+
+/** The plan of each job, by one reading of strategies and routes; among equal routes it is drawn for each job anew. */
+export async function plansFor(deps: WayDeps, jobs: readonly Job[]): Promise<readonly Plan[]> {
+  const strategyKey = (job: Job) => `${job.clientId} ${job.ownDomain}`;
+  const routesKey = (job: Job) => `${job.clientId} ${job.domain}`;
+  const strategies = new Map<string, Strategy | null>();
+  const routes = new Map<string, readonly Route[]>();
+  if (jobs.length > 0) {
+    const read = async (tx: SystemTx) => {
+      for (const [key, [job]] of groupBy(jobs, strategyKey)) {
+        if (job) strategies.set(key, await strategyFor(tx, job.partnerId, job.clientId, job.ownDomain));
+      }
+      for (const [key, [job]] of groupBy(jobs.filter(isToClient), routesKey)) {
+        if (job) routes.set(key, await routesFor(tx, job.partnerId, job.clientId, job.domain));
+      }
+    };
+    await deps.db.system(read, { readOnly: true, perStatement: true });
+  }
+  return jobs.map((job) =>
+    planOf(deps, strategies.get(strategyKey(job)) ?? null, isToClient(job) ? (routes.get(routesKey(job)) ?? []) : null),
   );
+}
+
+function planOf(deps: WayDeps, strategy: Strategy | null, routes: readonly Route[] | null): Plan {
   const regions = strategy?.regions ?? null;
-  const wait = (text: string): Way => ({ hops: [], regions, none: { code: 0, text: `451 4.4.4 ${text}` } });
+  const wait = (text: string): Plan => ({ regions, routes, none: { code: 0, text: `451 4.4.4 ${text}` } });
   if (regions !== null && !allows(regions, deps.config.region ?? null)) return wait(noGateway(regions));
   if (routes === null) {
-    if (strategy !== null && !strategy.recipientServers) {
-      return wait(`The recipient's server is in no region, and the mail may go through ${regions?.join(', ')} only`);
-    }
-    const hops = await mxHops(deps, job.domain, null);
-    const none = { code: 556, text: '556 5.1.10 The domain takes no mail' };
-    return {
-      hops: hops ?? [],
-      regions,
-      none: hops === null ? none : { code: 550, text: '550 5.1.2 The domain has no mail host' },
-    };
+    if (strategy === null || strategy.recipientServers) return { regions, routes, none: null };
+    return wait(`The recipient's server is in no region, and the mail may go through ${regions?.join(', ')} only`);
   }
-  if (routes.length === 0) {
-    return { hops: [], regions, none: { code: 450, text: '450 4.4.4 no route is configured for the domain' } };
-  }
+  if (routes.length === 0) return { regions, routes, none: NO_ROUTE };
   const ordered = orderRoutes(routes, regions, deps.random ?? Math.random);
-  if (ordered.length === 0) {
-    return wait(`No server in an allowed region (${regions?.join(', ')}) is configured, the mail waits`);
+  if (ordered.length > 0) return { regions, routes: ordered, none: null };
+  return wait(`No server in an allowed region (${regions?.join(', ')}) is configured, the mail waits`);
+}
+
+const NO_ROUTE: RelayReply = { code: 450, text: '450 4.4.4 no route is configured for the domain' };
+
+/** The servers of a plan, none of them in a region that the client's strategy does not name. Rejects when a look-up fails. */
+export async function wayOf(deps: WayDeps, { regions, routes, none }: Plan, job: Job): Promise<Way> {
+  if (none !== null) return { hops: [], regions, none };
+  if (routes === null) {
+    const hops = await mxHops(deps, job.domain, null);
+    const takesNone = { code: 556, text: '556 5.1.10 The domain takes no mail' };
+    const noHost = { code: 550, text: '550 5.1.2 The domain has no mail host' };
+    return { hops: hops ?? [], regions, none: hops === null ? takesNone : noHost };
   }
   const hops: Hop[] = [];
   let doubt: unknown = null;
-  for (const route of ordered) {
+  for (const route of routes) {
     if (route.kind === 'relay') {
       hops.push({ host: route.host, port: route.port, tls: route.tls, region: route.region, isMx: false });
       continue;
     }
     // One look-up that fails must not keep mail from the other routes.
     try {
-      hops.push(...((await mxHops(deps, route.host === '' ? job.domain : route.host, route)) ?? []));
+      hops.push(...((await mxHops(deps, mxDomain(route, job), route)) ?? []));
     } catch (error) {
       doubt = error;
     }
   }
   const ours = hops.filter((hop) => hop.host.toLowerCase() !== deps.config.hostName);
   if (ours.length === 0 && doubt !== null) throw doubt;
-  const looped = hops.length > 0 || ordered.some((route) => route.kind === 'mx');
-  return {
-    hops: ours,
-    regions,
-    none: looped
-      ? { code: 450, text: '450 4.4.6 The routes of the domain name no server but this gateway' }
-      : { code: 450, text: '450 4.4.4 no route is configured for the domain' },
-  };
+  const looped = hops.length > 0 || routes.some((route) => route.kind === 'mx');
+  const loop = { code: 450, text: '450 4.4.6 The routes of the domain name no server but this gateway' };
+  return { hops: ours, regions, none: looped ? loop : NO_ROUTE };
+}
+
+/** Of a route by the DNS: the domain that is asked for. */
+function mxDomain(route: Route, job: Job): string {
+  return route.host === '' ? job.domain : route.host;
+}
+
+/** The destinations (backoff.ts) of a plan in order, as far as they are known without the DNS: its servers, or a domain. */
+export function destinationsOf({ routes, none }: Plan, job: Job): string[] {
+  if (none !== null) return [];
+  if (routes === null) return [domainKey(job.domain)];
+  return routes.map((route) =>
+    route.kind === 'relay' ? serverKey(route.host, route.port) : domainKey(mxDomain(route, job)),
+  );
 }
 
 /** The answer for mail that no gateway of an allowed region takes. */
 export function noGateway(regions: readonly string[]): string {
   return `No gateway in an allowed region (${regions.join(', ')}) is at work, the mail waits`;
+}
+
+/** The answer for mail whose allowed servers all failed. */
+export function noServer(regions: readonly string[]): string {
+  return `451 4.4.1 No server in an allowed region (${regions.join(', ')}) answers, the mail waits`;
 }
 
 function allows(regions: readonly string[], region: string | null): boolean {

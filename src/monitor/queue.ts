@@ -54,8 +54,13 @@ async function readQueues(tx: SystemTx): Promise<QueueAge[]> {
   return tx.rows<QueueAge>(sql`
     select coalesce(q.partner_id, i.partner_id) as "partnerId", coalesce(q.client_id, i.client_id) as "clientId",
            coalesce(q.due, 0) as due, q.oldest as "oldestDueAt", i.id is not null as "isOpen"
-    from (select w.partner_id, w.client_id, count(*) as due, min(w.due_at) as oldest from queue w
-          where w.held_at is null and w.due_at <= ${tx.now} and (w.lease_until is null or w.lease_until <= ${tx.now})
+    from (select w.partner_id, w.client_id, count(*) as due, min(w.due_at) as oldest
+          from (select r.partner_id, r.client_id, r.due_at from queue r
+                where not r.waiting and r.lease_until is null and r.held_at is null and r.due_at <= ${tx.now}
+                union all
+                select r.partner_id, r.client_id, r.due_at from queue r
+                where (r.waiting or r.lease_until is not null) and coalesce(r.lease_until, r.due_at) <= ${tx.now}
+                  and r.held_at is null) as w
           group by w.partner_id, w.client_id) as q
     full join (select n.partner_id, n.client_id, n.id from incidents n
                where n.rule = ${RULE} and n.subject = ${SUBJECT} and n.state = 'open') as i

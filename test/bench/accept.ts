@@ -1,105 +1,62 @@
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, open, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
-import { SMTPServer } from 'smtp-server';
-import { packageRoot } from '../../src/config/root.ts';
-import { systemClock } from '../../src/core/clock.ts';
-import { silentLogger } from '../../src/core/log.ts';
-import { openStore } from '../../src/db/store.ts';
-import { createGateway, Spool } from '../../src/gateway/index.ts';
-import { byLocalPart, CONFIG, Talker } from '../gateway/support/rig.ts';
-import { seedClient, seedPartner } from '../support/seed.ts';
+import { acceptRate, type Load, loader } from './load.ts';
+import { Child } from './process.ts';
+import { type Bench, median, type PeerFigure } from './row.ts';
+import { openHaraka, openPostfix, type Server } from './servers.ts';
 
-export interface AcceptRate {
-  readonly gatewayPerSecond: number;
-  readonly barePerSecond: number;
-  readonly ratio: number;
+const KEPT = { sessions: 10, kept: true };
+const LOADS: readonly { readonly name: string; readonly load: Load }[] = [
+  { name: '2 KB, 10 kept connections', load: { ...KEPT, bytes: 2_000, messages: 1_500 } },
+  { name: '10 KB, 10 kept connections', load: { ...KEPT, bytes: 10_000, messages: 1_500 } },
+  { name: '100 KB, 10 kept connections', load: { ...KEPT, bytes: 100_000, messages: 500 } },
+  {
+    name: '10 KB, a new connection per message, 200 at once',
+    load: { sessions: 200, kept: false, bytes: 10_000, messages: 1_500 },
+  },
+];
+
+const PEERS: readonly { readonly name: string; open(): Promise<Server | string> }[] = [
+  { name: 'bare smtp-server, file + fsync', open: () => ofChild('bare') },
+  { name: 'bare smtp-server, group commit', open: () => ofChild('group') },
+  { name: 'Haraka, queue/discard (not durable)', open: openHaraka },
+  { name: 'Postfix, accept to queue, HOLD', open: openPostfix },
+];
+
+async function ofChild(kind: string): Promise<Server> {
+  const { child, ports } = await Child.start(kind);
+  return { port: ports[0] ?? 0, close: () => child.stop() };
 }
 
-const CONNECTIONS = 10;
-const BODY = `Subject: bench\r\n\r\n${`${'x'.repeat(76)}\r\n`.repeat(131)}`;
-
-/**
- * Messages per second that are answered 250: 10 KB, 10 kept connections, fsync on. The gateway stores, decides by a filter
- * that costs nothing and commits in PostgreSQL with fsync; bare smtp-server writes the same file with fsync of file and folder.
- */
-export async function benchAccept(ms = 5_000): Promise<AcceptRate> {
-  const home = await mkdtemp(path.join(tmpdir(), 'tollgate-bench-'));
-  const store = await openStore({
-    databaseUrl: null,
-    home,
-    migrationsFolder: path.join(packageRoot(), 'migrations'),
-    passwords: { app: 'bench-app', system: 'bench-system' },
-    clock: systemClock,
-    logger: silentLogger,
-  });
-  try {
-    const partner = await seedPartner(store.db);
-    await seedClient(store.db, partner.id);
-    const spool = await Spool.open(path.join(home, 'spool'));
-    const deps = { db: store.db, clock: systemClock, logger: silentLogger, spool, pipeline: byLocalPart };
-    const gateway = createGateway({ ...deps, config: CONFIG });
-    const { smtp } = await gateway.start();
-    const gatewayPerSecond = await rate(Number(smtp.split(':').at(-1)), ms);
-    await gateway.stop(1000);
-    const barePerSecond = await bare(path.join(home, 'bare'), ms);
-    return { gatewayPerSecond, barePerSecond, ratio: gatewayPerSecond / barePerSecond };
-  } finally {
-    await store.close({ takeOver: true });
-    await rm(home, { recursive: true, force: true });
+/** Messages answered 250 per second, durable, filter costing nothing: the gateway, then each peer, by the same load. */
+export const benchAccept: Bench = async ({ runs }) => {
+  const measure = async (server: Server) => {
+    const rates: number[] = [];
+    for (const { load } of LOADS) {
+      await acceptRate(server.port, { ...load, messages: Math.ceil(load.messages / 5) });
+      const values: number[] = [];
+      for (let run = 0; run < runs; run += 1) values.push(await acceptRate(server.port, load));
+      rates.push(median(values));
+    }
+    await server.close();
+    return rates;
+  };
+  const ours = await measure(await ofChild('accept'));
+  const peers: { name: string; rates: readonly number[] | null; skipped?: string }[] = [];
+  for (const { name, open } of PEERS) {
+    const server = await open();
+    if (typeof server === 'string') peers.push({ name, rates: null, skipped: server });
+    else peers.push({ name, rates: await measure(server) });
   }
-}
-
-async function bare(folder: string, ms: number): Promise<number> {
-  await Spool.open(folder);
-  const server = new SMTPServer({
-    authOptional: true,
-    disabledCommands: ['AUTH', 'STARTTLS'],
-    disableReverseLookup: true,
-    logger: false,
-    onData(stream, _session, done) {
-      const name = randomBytes(12).toString('hex');
-      const store = async () => {
-        const handle = await open(path.join(folder, 'tmp', name), 'wx');
-        await pipeline(stream, async (pieces) => {
-          for await (const piece of pieces as AsyncIterable<Buffer>) await handle.write(piece);
-        });
-        await handle.sync();
-        await handle.close();
-        await rename(path.join(folder, 'tmp', name), path.join(folder, name.slice(-2), name));
-        const parent = await open(path.join(folder, name.slice(-2)), 'r');
-        await parent.sync();
-        await parent.close();
-      };
-      store().then(() => done(null, 'stored'), done);
-    },
-  });
-  const listening = await new Promise<number>((resolve) => {
-    const inner = server.listen(0, '127.0.0.1', () => {
-      const bound = inner.address();
-      resolve(typeof bound === 'object' && bound !== null ? bound.port : 0);
-    });
-  });
-  const result = await rate(listening, ms);
-  await new Promise<void>((resolve) => server.close(() => resolve()));
-  return result;
-}
-
-async function rate(port: number, ms: number): Promise<number> {
-  const clients = await Promise.all(Array.from({ length: CONNECTIONS }, () => Talker.open(port)));
-  const start = performance.now();
-  let accepted = 0;
-  await Promise.all(
-    clients.map(async (client) => {
-      while (performance.now() - start < ms) {
-        const replies = await client.send('a@b.example', ['ann@acme.example'], BODY);
-        if (!replies.at(-1)?.startsWith('250')) throw new Error(`not accepted: ${replies.at(-1)}`);
-        accepted += 1;
-      }
-      client.close();
-    }),
-  );
-  return accepted / ((performance.now() - start) / 1000);
-}
+  return LOADS.map(({ name }, index) => ({
+    bench: 'accept',
+    measured: `accept, ${name} (load: ${loader})`,
+    unit: 'msg/s',
+    ours: ours[index] ?? 0,
+    peers: peers.map(
+      ({ name: peer, rates, skipped }): PeerFigure => ({
+        name: peer,
+        value: rates?.[index] ?? null,
+        ...(skipped === undefined ? {} : { skipped }),
+      }),
+    ),
+  }));
+};

@@ -1,12 +1,13 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { cp, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import pg from 'pg';
 import { packageRoot } from '../../src/config/root.ts';
 import { AppError } from '../../src/core/errors.ts';
+import { newId } from '../../src/core/id.ts';
 import { withDatabase } from '../../src/db/embedded.ts';
 import { migrate } from '../../src/db/migrate.ts';
 import { TEST_PASSWORDS } from '../support/cluster.ts';
@@ -72,6 +73,39 @@ test('a step that fails leaves no trace of itself', async (t) => {
     (await migrate(url, folder, TEST_PASSWORDS)).map((step) => step.name),
     ['0002_bad.sql'],
   );
+});
+
+test('mail that is queued when the queue gets its lanes keeps its direction and its time', async (t) => {
+  const url = await emptyDatabase(t);
+  const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-migrations-'));
+  t.after(() => rm(folder, { recursive: true }));
+  for (const name of await readdir(MIGRATIONS)) {
+    if (name < '0008') await cp(path.join(MIGRATIONS, name), path.join(folder, name));
+  }
+  await migrate(url, folder, TEST_PASSWORDS);
+  const owner = new pg.Client({ connectionString: url });
+  owner.on('error', () => undefined);
+  await owner.connect();
+  const [partner, client, message] = [newId(), newId(), newId()];
+  await owner.query('set session_replication_role = replica');
+  await owner.query(
+    `insert into deliveries (partner_id, client_id, id, message_id, recipient, domain, direction, verdict, disposition, score, accepted_at)
+     select $1, $2, gen_random_uuid(), $3, 'a@b.example', 'b.example', d, 'clean', 'queued', 0, now()
+     from unnest(array['inbound', 'outbound']) as d`,
+    [partner, client, message],
+  );
+  await owner.query(
+    `insert into queue (partner_id, delivery_id, client_id, message_id, content_id, sender, recipient, domain, queued_at, due_at, expires_at)
+     select partner_id, id, client_id, message_id, 'x', '', recipient, domain, now(),
+            now() + case direction when 'inbound' then interval '1 hour' else interval '-1 hour' end, now() from deliveries`,
+  );
+  await owner.query('set session_replication_role = origin');
+  await migrate(url, MIGRATIONS, TEST_PASSWORDS);
+  assert.deepEqual((await owner.query('select direction, waiting from queue order by direction')).rows, [
+    { direction: 'inbound', waiting: true },
+    { direction: 'outbound', waiting: false },
+  ]);
+  await owner.end();
 });
 
 test('the migrated schema is the golden one', async (t) => {

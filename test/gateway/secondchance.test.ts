@@ -153,6 +153,7 @@ const job = (changes: Partial<Job> = {}): Job => ({
   disposition: 'queued',
   attempts: 5,
   queuedAt: new Date(NOW.getTime() - HOUR - 1),
+  expiresAt: new Date(NOW.getTime() + 14 * 24 * HOUR),
   acceptedAt: NOW,
   bytes: 1000,
   helo: '',

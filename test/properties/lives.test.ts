@@ -10,7 +10,16 @@ import type { Database, SystemTx } from '../../src/db/db.ts';
 import { sql } from '../../src/db/sql.ts';
 import { acceptanceOf } from '../../src/gateway/acceptance.ts';
 import { writeMessages } from '../../src/gateway/commit.ts';
-import { claim, type Job, type Outcome, postpone, removeEnded, updateDeliveries } from '../../src/gateway/queue.ts';
+import {
+  ANY,
+  claim,
+  type Job,
+  type Outcome,
+  postpone,
+  removeEnded,
+  updateDeliveries,
+  wakeDue,
+} from '../../src/gateway/queue.ts';
 import { appendEvents } from '../../src/ledger/append.ts';
 import { deliveryBalance, recount } from '../../src/ledger/read.ts';
 import { discardDelivery, releaseDelivery } from '../../src/quarantine/decide.ts';
@@ -190,7 +199,10 @@ async function play(db: Database, clients: readonly Client[], one: Step): Promis
     await db.system((tx) => appendEvents(tx, [makeEvent({ ...common, ...nothing, occurredAt: tx.now })]));
   } else if (one.does === 'try') {
     const owner = `owner ${one.owner}`;
-    const jobs = await db.system((tx) => claim(tx, owner, one.ends.length));
+    const { jobs } = await db.system(async (tx) => {
+      await wakeDue(tx, 1_000);
+      return claim(tx, owner, { ...ANY, lanes: one.ends.length, domains: 1, rows: 1 });
+    });
     const work = db.system(async (tx) => {
       await settle(
         tx,

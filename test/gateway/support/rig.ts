@@ -235,10 +235,32 @@ export async function openSink(
       });
     },
   });
+  await listening(server, listenOn);
   server.on('error', () => undefined);
-  await new Promise<void>((resolve) => server.listen(listenOn, '127.0.0.1', () => resolve()));
   const bound = server.server.address();
   const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
   t.after(close);
   return { port: typeof bound === 'object' && bound !== null ? bound.port : 0, mail, close };
+}
+
+const TAKEN_TRIES = 100;
+
+/**
+ * Listens. A port that another one has, as the sink before has until the system has closed it, is asked for again in later
+ * turns; whatever else fails, and a port that stays taken, rejects.
+ */
+async function listening(server: SMTPServer, port: number): Promise<void> {
+  for (let tries = 1; ; tries += 1) {
+    const fault = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
+      const failed = (error: Error) => resolve(error);
+      server.once('error', failed);
+      server.listen(port, '127.0.0.1', () => {
+        server.removeListener('error', failed);
+        resolve(null);
+      });
+    });
+    if (fault === null) return;
+    if (fault.code !== 'EADDRINUSE' || tries >= TAKEN_TRIES) throw fault;
+    await new Promise<void>((resolve) => setTimeout(resolve, 20));
+  }
 }
