@@ -2,6 +2,7 @@ CREATE OR REPLACE FUNCTION public.current_partner() RETURNS uuid LANGUAGE sql ST
 CREATE OR REPLACE FUNCTION public.halved(before timestamp with time zone, after timestamp with time zone, half_life double precision) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$ select power(0.5, greatest(0, extract(epoch from after - before)::double precision * 1000) / half_life) $function$ ;
 CREATE OR REPLACE FUNCTION public.note_directory_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'UPDATE' then if tg_table_name = 'clients' then insert into directory_changes (partner, client) select partner_id, id from before union select partner_id, id from after; else insert into directory_changes (partner, client) select partner_id, client_id from before union select partner_id, client_id from after; end if; elsif tg_table_name = 'clients' then insert into directory_changes (partner, client) select distinct partner_id, id from after; else insert into directory_changes (partner, client) select distinct partner_id, client_id from after; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.note_master_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin insert into directory_changes (partner, client) values (null, null); perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
+CREATE OR REPLACE FUNCTION public.note_model_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'DELETE' then insert into directory_changes (partner, client) values (old.partner_id, old.client_id); elsif tg_op = 'INSERT' or old.model is distinct from new.model then insert into directory_changes (partner, client) values (new.partner_id, new.client_id); else return null; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.queue_direction() RETURNS trigger LANGUAGE plpgsql AS $function$ begin select d.direction into new.direction from deliveries d where d.partner_id = new.partner_id and d.id = new.delivery_id; return new; end $function$ ;
 CREATE OR REPLACE FUNCTION public.region_allows(partner uuid, client uuid, delivery uuid, node_region text) RETURNS boolean LANGUAGE sql STABLE AS $function$ select coalesce( (select coalesce(region_allows.node_region = any(s.regions), false) from region_strategies s where s.partner_id = region_allows.partner and s.client_id = region_allows.client and (s.domain is null or s.domain = (select d.domain from deliveries d where d.partner_id = region_allows.partner and d.id = region_allows.delivery)) order by s.domain nulls last limit 1), true) $function$ ;
 
@@ -65,6 +66,15 @@ create table billing_plans (
   approved_by text,
   finished_at timestamp with time zone
 );
+create table client_models (
+  partner_id uuid not null,
+  client_id uuid not null,
+  version integer not null,
+  model bytea not null,
+  examples integer not null,
+  as_of date not null,
+  trained_at timestamp with time zone not null
+);
 create table clients (
   partner_id uuid not null,
   id uuid not null,
@@ -72,7 +82,18 @@ create table clients (
   time_zone text not null,
   status text not null default 'active'::text,
   policy jsonb not null default '{}'::jsonb,
-  created_at timestamp with time zone not null
+  created_at timestamp with time zone not null,
+  salt bytea not null default uuid_send(gen_random_uuid())
+);
+create table correspondents (
+  partner_id uuid not null,
+  client_id uuid not null,
+  correspondent bytea not null,
+  first_seen timestamp with time zone not null,
+  last_seen timestamp with time zone not null,
+  received bigint not null,
+  sent bigint not null,
+  spam bigint not null
 );
 create table deliveries (
   partner_id uuid not null,
@@ -232,6 +253,14 @@ create table incidents (
   noted_occurrences integer not null default 1,
   ticket_epoch integer not null default 0,
   ticket_lease_until timestamp with time zone
+);
+create table learned_examples (
+  partner_id uuid not null,
+  feedback_id uuid not null,
+  client_id uuid not null,
+  model_version bigint not null,
+  features bytea,
+  margin double precision not null
 );
 create table ledger (
   partner_id uuid not null,
@@ -610,6 +639,12 @@ create table schema_migrations (
   checksum text not null,
   applied_at timestamp with time zone not null default now()
 );
+create table sent_message_ids (
+  partner_id uuid not null,
+  client_id uuid not null,
+  digest bytea not null,
+  sent_at timestamp with time zone not null
+);
 create table server_probes (
   partner_id uuid not null,
   client_id uuid not null,
@@ -681,11 +716,18 @@ alter table billing_lines add constraint billing_lines_state_check CHECK ((state
 alter table billing_plans add constraint billing_plans_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table billing_plans add constraint billing_plans_pkey PRIMARY KEY (partner_id, id);
 alter table billing_plans add constraint billing_plans_state_check CHECK ((state = ANY (ARRAY['planned'::text, 'approved'::text, 'applying'::text, 'applied'::text, 'failed'::text, 'superseded'::text])));
+alter table client_models add constraint client_models_model_check CHECK ((octet_length(model) <= 131072));
+alter table client_models add constraint client_models_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table client_models add constraint client_models_pkey PRIMARY KEY (partner_id, client_id);
+alter table client_models add constraint client_models_version_check CHECK ((version > 0));
 alter table clients add constraint clients_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)));
 alter table clients add constraint clients_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table clients add constraint clients_partner_id_name_key UNIQUE (partner_id, name);
 alter table clients add constraint clients_pkey PRIMARY KEY (partner_id, id);
 alter table clients add constraint clients_status_check CHECK ((status = ANY (ARRAY['active'::text, 'suspended'::text])));
+alter table correspondents add constraint correspondents_correspondent_check CHECK ((length(correspondent) = 32));
+alter table correspondents add constraint correspondents_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table correspondents add constraint correspondents_pkey PRIMARY KEY (partner_id, client_id, correspondent);
 alter table deliveries add constraint deliveries_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table deliveries add constraint deliveries_original_state_check CHECK ((original_state = ANY (ARRAY['held'::text, 'requested'::text, 'released'::text, 'failed'::text, 'discarded'::text])));
 alter table deliveries add constraint deliveries_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
@@ -739,6 +781,10 @@ alter table incidents add constraint incidents_pkey PRIMARY KEY (partner_id, id)
 alter table incidents add constraint incidents_severity_check CHECK ((severity = ANY (ARRAY['low'::text, 'normal'::text, 'high'::text, 'critical'::text])));
 alter table incidents add constraint incidents_state_check CHECK ((state = ANY (ARRAY['open'::text, 'resolved'::text])));
 alter table incidents add constraint incidents_ticket_state_check CHECK ((ticket_state = ANY (ARRAY['wanted'::text, 'creating'::text, 'open'::text, 'resolving'::text, 'resolved'::text, 'held'::text, 'none'::text])));
+alter table learned_examples add constraint learned_examples_features_check CHECK ((octet_length(features) <= 2048));
+alter table learned_examples add constraint learned_examples_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table learned_examples add constraint learned_examples_partner_id_feedback_id_fkey FOREIGN KEY (partner_id, feedback_id) REFERENCES message_feedback(partner_id, id) ON DELETE CASCADE;
+alter table learned_examples add constraint learned_examples_pkey PRIMARY KEY (partner_id, feedback_id);
 alter table ledger add constraint ledger_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table ledger add constraint ledger_kind_check CHECK ((kind = ANY (ARRAY['accepted'::text, 'rejected'::text, 'refused'::text, 'quarantined'::text, 'deferred'::text, 'delivered'::text, 'bounced'::text, 'expired'::text, 'discarded'::text, 'release_requested'::text, 'original_released'::text, 'original_failed'::text])));
 alter table ledger add constraint ledger_pkey PRIMARY KEY (partner_id, id, occurred_at);
@@ -849,6 +895,9 @@ alter table routes add constraint routes_region_check CHECK ((region ~ '^[a-z0-9
 alter table routes add constraint routes_tls_check CHECK ((tls = ANY (ARRAY['none'::text, 'opportunistic'::text, 'required'::text])));
 alter table routes add constraint routes_weight_check CHECK (((weight >= 1) AND (weight <= 1000)));
 alter table schema_migrations add constraint schema_migrations_pkey PRIMARY KEY (version);
+alter table sent_message_ids add constraint sent_message_ids_digest_check CHECK ((length(digest) = 32));
+alter table sent_message_ids add constraint sent_message_ids_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table sent_message_ids add constraint sent_message_ids_pkey PRIMARY KEY (partner_id, client_id, digest);
 alter table server_probes add constraint server_probes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table server_probes add constraint server_probes_pkey PRIMARY KEY (partner_id, client_id, host, port);
 alter table server_probes add constraint server_probes_port_check CHECK (((port >= 1) AND (port <= 65535)));
@@ -875,6 +924,7 @@ CREATE INDEX audit_at ON public.audit USING btree (partner_id, at DESC);
 CREATE UNIQUE INDEX billing_plans_applying ON public.billing_plans USING btree (partner_id) WHERE (state = 'applying'::text);
 CREATE INDEX billing_plans_list ON public.billing_plans USING btree (partner_id, created_at DESC, id DESC);
 CREATE INDEX clients_return ON public.clients USING btree ("right"((id)::text, 10));
+CREATE INDEX correspondents_age ON public.correspondents USING btree (last_seen);
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
 CREATE INDEX deliveries_held ON public.deliveries USING btree (accepted_at) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
@@ -903,6 +953,7 @@ CREATE UNIQUE INDEX incidents_open ON public.incidents USING btree (partner_id, 
 CREATE INDEX incidents_subject ON public.incidents USING btree (partner_id, client_id, rule, subject, opened_at DESC);
 CREATE INDEX incidents_ticket ON public.incidents USING btree (partner_id, ticket_connection_id, ticket_id) WHERE (ticket_id IS NOT NULL);
 CREATE INDEX incidents_work ON public.incidents USING btree (ticket_next_at) WHERE (ticket_next_at IS NOT NULL);
+CREATE INDEX learned_examples_client ON public.learned_examples USING btree (partner_id, client_id);
 CREATE INDEX ledger_client ON ONLY public.ledger USING btree (partner_id, client_id, occurred_at);
 CREATE INDEX ledger_default_partner_id_client_id_occurred_at_idx ON public.ledger_default USING btree (partner_id, client_id, occurred_at);
 CREATE INDEX ledger_default_partner_id_delivery_id_idx ON public.ledger_default USING btree (partner_id, delivery_id);
@@ -937,6 +988,7 @@ CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (s
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
 CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
 CREATE INDEX routes_client ON public.routes USING btree (partner_id, client_id);
+CREATE INDEX sent_message_ids_age ON public.sent_message_ids USING btree (sent_at);
 CREATE INDEX server_probes_due ON public.server_probes USING btree (due_at);
 CREATE UNIQUE INDEX submission_credentials_username ON public.submission_credentials USING btree (username);
 CREATE INDEX submission_networks_client ON public.submission_networks USING btree (partner_id, client_id);
@@ -953,8 +1005,12 @@ create policy system on billing_lines for ALL to tollgate_system using (true) wi
 create policy tenant on billing_lines for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on billing_plans for ALL to tollgate_system using (true) with check (true);
 create policy tenant on billing_plans for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on client_models for ALL to tollgate_system using (true) with check (true);
+create policy tenant on client_models for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on clients for ALL to tollgate_system using (true) with check (true);
 create policy tenant on clients for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on correspondents for ALL to tollgate_system using (true) with check (true);
+create policy tenant on correspondents for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on deliveries for ALL to tollgate_system using (true) with check (true);
 create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on delivery_attempts for ALL to tollgate_system using (true) with check (true);
@@ -977,6 +1033,8 @@ create policy system on harvest_windows for ALL to tollgate_system using (true) 
 create policy tenant on harvest_windows for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on incidents for ALL to tollgate_system using (true) with check (true);
 create policy tenant on incidents for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on learned_examples for ALL to tollgate_system using (true) with check (true);
+create policy tenant on learned_examples for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on ledger for ALL to tollgate_system using (true) with check (true);
 create policy tenant on ledger for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on list_entries for ALL to tollgate_system using (true) with check (true);
@@ -1023,6 +1081,8 @@ create policy system on route_health for ALL to tollgate_system using (true) wit
 create policy tenant on route_health for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on routes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on routes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on sent_message_ids for ALL to tollgate_system using (true) with check (true);
+create policy tenant on sent_message_ids for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on server_probes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on server_probes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on submission_credentials for ALL to tollgate_system using (true) with check (true);
@@ -1039,7 +1099,9 @@ alter table api_keys force row level security;
 alter table audit force row level security;
 alter table billing_lines force row level security;
 alter table billing_plans force row level security;
+alter table client_models force row level security;
 alter table clients force row level security;
+alter table correspondents force row level security;
 alter table deliveries force row level security;
 alter table delivery_attempts force row level security;
 alter table digest_items force row level security;
@@ -1051,6 +1113,7 @@ alter table greylist force row level security;
 alter table group_members force row level security;
 alter table harvest_windows force row level security;
 alter table incidents force row level security;
+alter table learned_examples force row level security;
 alter table ledger force row level security;
 alter table ledger_default force row level security;
 alter table list_entries force row level security;
@@ -1075,6 +1138,7 @@ alter table rollup_senders force row level security;
 alter table rollup_traffic force row level security;
 alter table route_health force row level security;
 alter table routes force row level security;
+alter table sent_message_ids force row level security;
 alter table server_probes force row level security;
 alter table submission_credentials force row level security;
 alter table submission_networks force row level security;
@@ -1092,8 +1156,12 @@ grant delete, insert, select, update on billing_lines to tollgate_app;
 grant delete, insert, select, update on billing_lines to tollgate_system;
 grant delete, insert, select, update on billing_plans to tollgate_app;
 grant delete, insert, select, update on billing_plans to tollgate_system;
+grant delete, insert, select, update on client_models to tollgate_app;
+grant delete, insert, select, update on client_models to tollgate_system;
 grant delete, insert, select, update on clients to tollgate_app;
 grant delete, insert, select, update on clients to tollgate_system;
+grant delete, insert, select, update on correspondents to tollgate_app;
+grant delete, insert, select, update on correspondents to tollgate_system;
 grant delete, insert, select, update on deliveries to tollgate_app;
 grant delete, insert, select, update on deliveries to tollgate_system;
 grant select on delivery_attempts to tollgate_app;
@@ -1120,6 +1188,8 @@ grant delete, insert, select, update on harvest_windows to tollgate_app;
 grant delete, insert, select, update on harvest_windows to tollgate_system;
 grant delete, insert, select, update on incidents to tollgate_app;
 grant delete, insert, select, update on incidents to tollgate_system;
+grant delete, insert, select, update on learned_examples to tollgate_app;
+grant delete, insert, select, update on learned_examples to tollgate_system;
 grant insert, select on ledger to tollgate_app;
 grant insert, select on ledger to tollgate_system;
 grant delete, insert, select, update on list_entries to tollgate_app;
@@ -1181,6 +1251,8 @@ grant delete, insert, select, update on route_health to tollgate_app;
 grant delete, insert, select, update on route_health to tollgate_system;
 grant delete, insert, select, update on routes to tollgate_app;
 grant delete, insert, select, update on routes to tollgate_system;
+grant delete, insert, select, update on sent_message_ids to tollgate_app;
+grant delete, insert, select, update on sent_message_ids to tollgate_system;
 grant select on server_probes to tollgate_app;
 grant delete, insert, select, update on server_probes to tollgate_system;
 grant delete, insert, select, update on submission_credentials to tollgate_app;

@@ -15,6 +15,7 @@ import { LinkSigner } from './digest/links.ts';
 import type { DigestDeps } from './digest/send.ts';
 import { requestDigest } from './digest/sweep.ts';
 import {
+  correspondentHistory,
   createDelivery,
   createGateway,
   type Delivery,
@@ -34,8 +35,11 @@ import { ensurePartitions } from './ledger/partitions.ts';
 import { NodeWatermark } from './ledger/watermark.ts';
 import { cachingResolver, type Resolver, systemResolver } from './mail/resolver.ts';
 import { createPipeline } from './pipeline/create.ts';
+import { LinkList } from './pipeline/link-list.ts';
+import { createFeatureReader } from './pipeline/reader.ts';
 import { createPreviewer } from './quarantine/preview.ts';
 import { rollOnce } from './rollups/build.ts';
+import { createScanners } from './scanners/index.ts';
 import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
 import { makeSigning } from './wiring-outbound.ts';
 
@@ -123,18 +127,42 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     };
     const previewer = createPreviewer({ store: spool, logger });
     parts.add(() => previewer.close());
+    const reader = createFeatureReader({ logger });
+    parts.add(() => reader.close());
     const dns = config.dns === null ? {} : { server: `${config.dns.host}:${config.dns.port}` };
     const resolver = overrides.resolver ?? cachingResolver(systemResolver(dns));
+    const linkList = config.linkList === null ? null : await LinkList.open({ file: config.linkList, logger });
+    parts.add(async () => linkList?.close());
     // Of a process without the gateway's role it is started by the first answer that is sent from here.
     let pipeline: Pipeline | null = null;
     const filter = () => {
-      pipeline ??= createPipeline({ threads: config.scanThreads, resolver, hostName: config.hostName, logger });
+      pipeline ??= createPipeline({
+        ...{ threads: config.scanThreads, resolver, hostName: config.hostName, logger },
+        scanners: createScanners(config.scanners, logger),
+        scannerDown: config.scanners.down,
+        history: correspondentHistory(db),
+        ...(linkList === null ? {} : { linkList }),
+        limits: { scannerMs: config.scanners.timeoutMs },
+      });
       return pipeline;
     };
     parts.add(async () => pipeline?.close());
     const probe = serverProbe({ resolver, hostName: config.hostName, allowPrivateHosts: config.allowPrivateHosts });
     const parted = { probe, secrets, resolver, digest };
-    const wired = { config, store, clock, logger, spool, queue, previewer, filter, psaFor, reportFolder, ...parted };
+    const wired = {
+      config,
+      store,
+      clock,
+      logger,
+      spool,
+      queue,
+      previewer,
+      reader,
+      filter,
+      psaFor,
+      reportFolder,
+      ...parted,
+    };
     handlers = makeHandlers(wired);
     const ready: { http?: string; smtp?: string; submission?: string } = {};
 

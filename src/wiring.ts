@@ -27,12 +27,13 @@ import type { DigestDeps } from './digest/send.ts';
 import { commandDigest, sweepDigests } from './digest/sweep.ts';
 import { hurry } from './gateway/flush.ts';
 import { type RouteState, recordHealth } from './gateway/health.ts';
-import { flushClient, forgetOldCounts, pruneEdge, replyToDelivery, type Spool } from './gateway/index.ts';
+import { flushClient, forgetOldCounts, pruneEdge, pruneHistory, replyToDelivery, type Spool } from './gateway/index.ts';
 import type { Commands, SeenMessage } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
+import { learn } from './learning/learn.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
 import { retainDetail } from './ledger/retention.ts';
 import type { Resolver } from './mail/resolver.ts';
@@ -44,6 +45,7 @@ import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
 import { watchReleaseRequests } from './monitor/requests.ts';
 import { watchServers } from './monitor/servers.ts';
+import type { FeatureReader } from './pipeline/reader.ts';
 import { release, remove } from './quarantine/actions.ts';
 import type { Previewer } from './quarantine/preview.ts';
 import { expireHeld, sweepContent } from './quarantine/retention.ts';
@@ -63,6 +65,7 @@ export interface Wired {
   readonly spool: Spool;
   readonly queue: JobQueue;
   readonly previewer: Previewer;
+  readonly reader: FeatureReader;
   /** The filter, started when it is first asked for. */
   filter(): Pipeline;
   readonly reportFolder: string;
@@ -159,6 +162,12 @@ export function makeHandlers(wired: Wired): JobHandlers {
       const expired = await expireHeld(db);
       const bodies = await sweepContent(db, spool);
       if (expired + bodies > 0) logger.info({ expired, bodies }, 'held mail and bodies reached their age');
+    },
+    'learning.train': async () => {
+      await learn({ db, content: spool, reader: wired.reader, logger });
+    },
+    'history.prune': async () => {
+      await pruneHistory(db);
     },
     'edge.prune': async () => {
       await pruneEdge(db);

@@ -1,7 +1,6 @@
 import { domainOf, plainAddress } from '../core/address.ts';
 import { AppError } from '../core/errors.ts';
-
-import type { ListEntry, OwnName, Policy, RecipientContext } from '../core/message.ts';
+import type { ListEntry, OwnName, Policy, RecipientContext, StoredModel } from '../core/message.ts';
 import { isNetwork } from '../core/networks.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
@@ -121,6 +120,8 @@ export interface ClientView {
   readonly byMailbox: ReadonlyMap<string, readonly ListEntry[]>;
   /** Entries of the partner that name networks. */
   readonly networks: readonly ListEntry[];
+  /** The client's own model (src/learning); null: none yet. */
+  readonly learned: StoredModel | null;
 }
 
 /** The operator's entries: those that name senders, and networks. */
@@ -135,6 +136,8 @@ interface ClientRow {
   policy: unknown;
   domains: string[];
   names: OwnName[];
+  version: number | null;
+  model: Buffer | null;
 }
 
 /** Reads the views of clients, those that exist, in two statements. */
@@ -149,8 +152,10 @@ export async function loadClientViews(
              from (select b.name, b.address, b.kind from mailboxes b
                    where b.partner_id = c.partner_id and b.client_id = c.id and b.kind in ('user', 'contact')
                      and b.status <> 'deleted' and b.name <> ''
-                   order by b.kind desc, b.address limit ${OWN_NAMES_MAX}) m), '[]') as names
-    from clients c where c.id = any(${[...new Set(clients.map((one) => one.clientId))]}::uuid[])`);
+                   order by b.kind desc, b.address limit ${OWN_NAMES_MAX}) m), '[]') as names,
+           l.version, l.model
+    from clients c left join client_models l on l.partner_id = c.partner_id and l.client_id = c.id and l.examples > 0
+    where c.id = any(${[...new Set(clients.map((one) => one.clientId))]}::uuid[])`);
   const entries = await entriesOfClients(tx, clients);
   return new Map(
     rows.map((row) => {
@@ -171,6 +176,7 @@ export async function loadClientViews(
         entries: common.filter((one) => !isNetwork(one.pattern)),
         byMailbox,
         networks: common.filter((one) => isNetwork(one.pattern)),
+        learned: row.model === null ? null : { version: row.version ?? 0, bytes: row.model },
       };
       return [row.id, view];
     }),
@@ -199,6 +205,7 @@ export function contextOf(one: KnownRecipient, view: ClientView, master: MasterV
     lists: [...(view.byMailbox.get(one.mailboxId) ?? []), ...view.entries, ...master.entries],
     ownDomains: view.ownDomains,
     ownNames: view.ownNames,
+    ...(view.learned === null ? {} : { learned: view.learned }),
   };
 }
 

@@ -62,6 +62,18 @@ export interface Config {
   readonly region: string | null;
   /** DNS lists of sending addresses: block lists with points above 0, allow lists with points below. */
   readonly dnsLists: readonly DnsListSetting[];
+  readonly scanners: ScannerSetting;
+  /** File of hosts that links are to be warned of; null: none. */
+  readonly linkList: string | null;
+}
+
+/** Outside scanners; null: without. */
+export interface ScannerSetting {
+  readonly rspamdUrl: string | null;
+  readonly clamd: { readonly host: string; readonly port: number } | { readonly path: string } | null;
+  readonly timeoutMs: number;
+  /** Mail while a scanner is down: goes on without it, or waits at the sender (451). */
+  readonly down: 'accept' | 'defer';
 }
 
 export interface DnsListSetting {
@@ -126,6 +138,15 @@ const schema = z.object({
   TOLLGATE_DETAIL_DAYS: count.min(30).max(3650).default(90),
   TOLLGATE_DNSBL: z.string().default(''),
   TOLLGATE_DNSWL: z.string().default(''),
+  TOLLGATE_RSPAMD_URL: z
+    .string()
+    .regex(/^https?:\/\/[^/\s?#@]+(\/[^\s?#]*)?$/, 'is not an http:// URL')
+    .refine((text) => URL.canParse(text), 'is not an http:// URL')
+    .optional(),
+  TOLLGATE_CLAMAV: z.string().optional(),
+  TOLLGATE_SCANNER_TIMEOUT_MS: count.min(100).max(50_000).default(10_000),
+  TOLLGATE_SCANNER_DOWN: z.enum(['accept', 'defer']).default('accept'),
+  TOLLGATE_LINK_LIST: z.string().optional(),
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
   TOLLGATE_SRS_DOMAIN: z.string().optional(),
   TOLLGATE_SPF_INCLUDE: z.string().optional(),
@@ -163,6 +184,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     for (const issue of parsed.error.issues) faults.push(`${String(issue.path[0])} ${lowerFirst(issue.message)}`);
   }
   const dns = parseDns(given['TOLLGATE_DNS'], faults);
+  const clamd = parseClamd(given['TOLLGATE_CLAMAV'], faults);
   const roles = parseRoles(given['TOLLGATE_ROLES'] ?? ROLES.join(','), faults);
   const dnsLists = [
     ...parseDnsLists('TOLLGATE_DNSBL', given['TOLLGATE_DNSBL'] ?? '', faults),
@@ -225,6 +247,13 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     arc,
     region: data.TOLLGATE_REGION ?? null,
     dnsLists,
+    linkList: data.TOLLGATE_LINK_LIST === undefined ? null : path.resolve(data.TOLLGATE_LINK_LIST),
+    scanners: Object.freeze({
+      rspamdUrl: data.TOLLGATE_RSPAMD_URL ?? null,
+      clamd,
+      timeoutMs: data.TOLLGATE_SCANNER_TIMEOUT_MS,
+      down: data.TOLLGATE_SCANNER_DOWN,
+    }),
   });
 }
 
@@ -234,6 +263,18 @@ function parseDns(text: string | undefined, faults: string[]): Config['dns'] {
   const portNumber = Number(match?.[2]);
   if (match?.[1] === undefined || portNumber < 1 || portNumber > 65_535) {
     faults.push('TOLLGATE_DNS is not IP:PORT, for example 127.0.0.1:5353');
+    return null;
+  }
+  return { host: match[1].replace(/^\[|\]$/g, ''), port: portNumber };
+}
+
+function parseClamd(text: string | undefined, faults: string[]): ScannerSetting['clamd'] {
+  if (text === undefined) return null;
+  if (/^unix:\/./.test(text)) return { path: text.slice('unix:'.length) };
+  const match = /^(\[[0-9a-f:]+\]|[\w.-]{1,255}):(\d{1,5})$/i.exec(text);
+  const portNumber = Number(match?.[2]);
+  if (match?.[1] === undefined || portNumber < 1 || portNumber > 65_535) {
+    faults.push('TOLLGATE_CLAMAV is not HOST:PORT or unix:/PATH');
     return null;
   }
   return { host: match[1].replace(/^\[|\]$/g, ''), port: portNumber };

@@ -101,6 +101,14 @@ export interface RecipientContext {
   readonly ownNames?: readonly OwnName[];
   /** The partner allows the sending network: nothing is said of it. */
   readonly networkAllowed?: boolean;
+  /** The client's own model; the same object while it stays as it is. */
+  readonly learned?: StoredModel;
+}
+
+/** A client's own model as it is stored; layout in pipeline/learned.ts. */
+export interface StoredModel {
+  readonly version: number;
+  readonly bytes: Buffer;
 }
 
 export interface OwnName {
@@ -134,6 +142,8 @@ export interface PipelineResult {
   readonly facts: MessageFacts;
   /** Value of the Authentication-Results header to be added (RFC 8601); null when authentication did not run. */
   readonly authenticationResults: string | null;
+  /** Why the sender shall come back (451) instead of being answered by the decisions; absent: they hold. */
+  readonly deferred?: string;
 }
 
 /** The port that the gateway calls. A failure inside is the verdict `unscannable`, never an exception and never clean. */

@@ -9,6 +9,7 @@ import { appendEvents } from '../ledger/append.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
 import { claimDigests, digestOf, type Repeated } from './digests.ts';
+import { noteHistory } from './history.ts';
 import { holdOverLimits } from './outbound-counts.ts';
 import { HOLD_DAYS, NOTICE_HOURS } from './retry.ts';
 
@@ -103,6 +104,8 @@ export async function writeMessages(
   const statements: Promise<unknown>[] = [];
   if (messages.length > 0) statements.push(insertMessages(tx, messages, node), insertDeliveries(tx, rows));
   if (queued.length > 0) statements.push(insertQueue(tx, queued));
+  const history = noteHistory(tx, messages);
+  if (history !== null) statements.push(history);
   statements.push(appendEvents(tx, [...rows.flatMap((row) => eventsOf(row, tx.now, node)), ...events]));
   if (queued.length > 0) statements.push(tx.run(sql`select pg_notify(${QUEUE_CHANNEL}, '')`));
   // All of them: none may be under way when the transaction is rolled back for the first that failed.

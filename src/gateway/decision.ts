@@ -37,6 +37,7 @@ export async function decide(
   const result = await withinTime(deps.scanMs, signal, (limit) =>
     deps.pipeline.run({ path, bytes: content.bytes, envelope, recipients: contexts }, limit),
   );
+  if (result.deferred !== undefined) throw new AppError('unavailable', `${result.deferred}, try again later`);
   await hooks.check?.(result);
   const acceptance = acceptanceOf(content, envelope, contexts, result);
   const messages = (await hooks.expand?.(acceptance.messages)) ?? acceptance.messages;

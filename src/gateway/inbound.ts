@@ -150,7 +150,8 @@ function observed(pipeline: Pipeline, reputation: Reputation): Pipeline {
   };
 }
 
-function signOf({ decisions }: PipelineResult): 'ham' | 'spam' | null {
+function signOf({ decisions, deferred }: PipelineResult): 'ham' | 'spam' | null {
+  if (deferred !== undefined) return null;
   // A block list says what one client does not want, which is nothing for the others to go by.
   const blocked = (one: Decision) => one.reasons.some((reason) => reason.code === 'list.block');
   if (decisions.some((one) => UNWANTED.has(one.verdict) && !blocked(one))) return 'spam';

@@ -21,6 +21,8 @@ export const JOB_NAMES = [
   'ledger.retention',
   'quarantine.retention',
   'edge.prune',
+  'learning.train',
+  'history.prune',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

@@ -60,6 +60,8 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     why: 'counts and known recipients that are too old',
   },
   { job: 'edge.prune', cron: '0 17 * * * *', periodSeconds: 3_600, why: 'what gateways have no use for any more' },
+  { job: 'learning.train', cron: '20 */10 * * * *', periodSeconds: 600, why: 'what people released and reported' },
+  { job: 'history.prune', cron: '0 43 * * * *', periodSeconds: 3_600, why: 'correspondents of half a year ago' },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
   {
     job: 'ledger.retention',

@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
-import type { OutsideScanner } from '../core/filter.ts';
+import { printable } from '../core/address.ts';
+import type { CorrespondentHistory, HistoryFacts, HostList, OutsideScanner, ScanTask } from '../core/filter.ts';
 import type { Logger } from '../core/log.ts';
 import type { Pipeline, PipelineInput, PipelineResult } from '../core/message.ts';
 import type { Vote } from '../core/verdict.ts';
@@ -23,6 +24,12 @@ export interface PipelineDeps {
   readonly hostName: string;
   readonly logger: Logger;
   readonly scanners?: readonly OutsideScanner[];
+  /** What becomes of a message when a scanner does not answer: it is left out, or the sender comes back. */
+  readonly scannerDown?: 'accept' | 'defer';
+  /** Who has written to whom; absent: nothing is said of it. */
+  readonly history?: CorrespondentHistory;
+  /** Hosts that the operator warns of. */
+  readonly linkList?: HostList;
   readonly limits?: Partial<PipelineLimits>;
 }
 
@@ -35,9 +42,17 @@ export interface PipelineLimits {
   readonly authenticationMs: number;
   /** Milliseconds for each outside scanner. */
   readonly scannerMs: number;
+  /** Milliseconds for the look at earlier correspondence. */
+  readonly historyMs: number;
 }
 
-const LIMITS: PipelineLimits = { taskMs: 20_000, heapMb: 384, authenticationMs: 10_000, scannerMs: 10_000 };
+const LIMITS: PipelineLimits = {
+  taskMs: 20_000,
+  heapMb: 384,
+  authenticationMs: 10_000,
+  scannerMs: 10_000,
+  historyMs: 3_000,
+};
 
 /**
  * Starts the threads. `run` decides one message: the thread reads the file by its path while authentication looks up what
@@ -57,16 +72,24 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const [outcome, authentication, scanned] = await Promise.all([
         pool.run({ path: input.path, envelope: input.envelope }, signal),
         authenticateFile(deps, input, limits.authenticationMs),
-        Promise.all((deps.scanners ?? []).map((scanner) => askScanner(scanner, input.path, signal, limits.scannerMs))),
+        askScanners(deps, input, signal, limits.scannerMs),
       ]);
-      if ('failed' in outcome) return unscannable(outcome, input, authentication, scanned);
+      const down = deps.scannerDown === 'defer' ? scanned.find((one) => one.isDown) : undefined;
+      const deferred = down === undefined ? {} : { deferred: `the scanner ${down.name} does not answer` };
+      const further = scanned.map((one) => one.vote);
+      if ('failed' in outcome) return { ...unscannable(outcome, input, authentication, further), ...deferred };
       const inspected = outcome.result;
+      const known = await lookBack(deps, input, inspected, limits.historyMs);
+      const listedHosts = deps.linkList?.listed(inspected.linkHosts) ?? [];
       return {
-        decisions: input.recipients.map((recipient) =>
-          decideFor({ inspected, authentication, envelope: input.envelope, recipient }, scanned),
-        ),
+        decisions: input.recipients.map((recipient) => {
+          const history = known.get(recipient.clientId);
+          const common = { inspected, authentication, envelope: input.envelope, recipient, listedHosts };
+          return decideFor(history === undefined ? common : { ...common, history }, further);
+        }),
         facts: inspected.facts,
         authenticationResults: authentication?.header ?? null,
+        ...deferred,
       };
     },
     close: () => pool.close(),
@@ -106,17 +129,74 @@ async function authenticateFile(
   }
 }
 
-/** A scanner that is down or late votes nothing and says so. */
-async function askScanner(scanner: OutsideScanner, path: string, signal: AbortSignal, ms: number): Promise<Vote> {
-  const deadline = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+const NO_HISTORY: ReadonlyMap<string, HistoryFacts> = new Map();
+
+/** What each client knows of the sender, asked once for all. Left out, not held against anybody, when it can't be looked up. */
+async function lookBack(
+  { history, logger }: PipelineDeps,
+  { envelope, recipients }: PipelineInput,
+  { from, inReplyTo }: Inspected,
+  ms: number,
+): Promise<ReadonlyMap<string, HistoryFacts>> {
+  const [sender] = from;
+  if (history === undefined || envelope.direction === 'outbound' || from.length !== 1 || sender === undefined) {
+    return NO_HISTORY;
+  }
+  const clients = new Map(recipients.map(({ partnerId, clientId }) => [clientId, { partnerId, clientId }]));
+  let timer: NodeJS.Timeout | undefined;
   try {
     const late = new Promise<never>((_, reject) => {
-      deadline.addEventListener('abort', () => reject(deadline.reason), { once: true });
+      timer = setTimeout(() => reject(new Error('the history did not answer in time')), ms);
     });
-    const { verdict, score, reasons } = await Promise.race([scanner.scan(path, deadline), late]);
-    const vote = { stage: 'scanners', score, reasons: [...reasons] };
-    return verdict === null ? vote : { ...vote, verdict };
-  } catch {
-    return voteOf('scanners', [hit('scanner.down', scanner.name)]);
+    return await Promise.race([history.look([...clients.values()], sender.address, inReplyTo), late]);
+  } catch (error) {
+    logger.warn({ err: error }, 'earlier correspondence could not be looked up');
+    return NO_HISTORY;
+  } finally {
+    clearTimeout(timer);
   }
 }
+
+interface Scanned {
+  readonly name: string;
+  readonly vote: Vote;
+  readonly isDown: boolean;
+}
+
+async function askScanners(
+  { scanners = [] }: PipelineDeps,
+  { path, bytes, envelope, recipients }: PipelineInput,
+  signal: AbortSignal,
+  ms: number,
+): Promise<Scanned[]> {
+  const task: ScanTask = { path, bytes, envelope, recipients: recipients.map((one) => one.recipient) };
+  return Promise.all(scanners.map((scanner) => askScanner(scanner, task, signal, ms)));
+}
+
+/** A scanner that is down or late votes nothing and says so. What it says is cut to bounds that are ours, not its. */
+async function askScanner(scanner: OutsideScanner, task: ScanTask, signal: AbortSignal, ms: number): Promise<Scanned> {
+  const { name } = scanner;
+  const deadline = AbortSignal.any([signal, AbortSignal.timeout(ms)]);
+  let late: (() => void) | undefined;
+  try {
+    const ended = new Promise<never>((_, reject) => {
+      late = () => reject(deadline.reason);
+      deadline.addEventListener('abort', late, { once: true });
+    });
+    const { verdict, score, reasons } = await Promise.race([scanner.scan(task, deadline), ended]);
+    const vote = {
+      stage: 'scanners',
+      score: Number.isFinite(score) ? Math.max(-SCANNER_POINTS, Math.min(SCANNER_POINTS, score)) : 0,
+      reasons: reasons.slice(0, SCANNER_REASONS).map(({ code, detail }) => ({ code, detail: printable(detail, 200) })),
+    };
+    return { name, vote: verdict === null ? vote : { ...vote, verdict }, isDown: false };
+  } catch {
+    return { name, vote: voteOf('scanners', [hit('scanner.down', name)]), isDown: true };
+  } finally {
+    if (late !== undefined) deadline.removeEventListener('abort', late);
+  }
+}
+
+/** What one scanner can give or take, and say. */
+const SCANNER_POINTS = 3;
+const SCANNER_REASONS = 10;

@@ -5,6 +5,12 @@ import { symbolOf } from './votes.ts';
 /** The part of the threshold that the content model can reach by itself: it never decides alone. */
 export const CONTENT_SHARE = 0.75;
 
+/** The part of the threshold that each outside scanner can reach by its points. */
+export const SCANNER_SHARE = 0.5;
+
+/** The part of the threshold that a client's own model can reach: with the content model together less than the whole. */
+export const LEARNED_SHARE = 0.24;
+
 /** From mild to severe. Two wishes for one delivery: the severer one holds. */
 const SEVERITY: readonly Action[] = ['deliver', 'tag', 'strip', 'hold', 'quarantine', 'reject', 'discard'];
 
@@ -17,7 +23,7 @@ const SEVERITY: readonly Action[] = ['deliver', 'tag', 'strip', 'hold', 'quarant
 export function decide(votes: readonly Vote[], policy: Policy): Decision {
   const reasons: Reason[] = votes.flatMap((vote) => vote.reasons);
   const codes: ReadonlySet<string> = new Set(reasons.map((reason) => reason.code));
-  const score = round(sum(votes.map((vote) => contribution(vote, policy))));
+  const score = round(sum(votes.map((vote) => contribution(vote, policy, isPhishy(codes)))));
 
   const verdicts = new Set<Verdict>();
   if (score >= policy.spamScore) verdicts.add(isPhishy(codes) ? 'phish' : 'spam');
@@ -38,9 +44,21 @@ function worst(verdicts: ReadonlySet<Verdict>): Verdict {
   return [...verdicts].reduce(worse, 'clean');
 }
 
-function contribution(vote: Vote, policy: Policy): number {
+function contribution(vote: Vote, policy: Policy, phishy: boolean): number {
   if (!Number.isFinite(vote.score)) return 0;
-  return vote.stage === 'content' ? Math.min(vote.score, CONTENT_SHARE * policy.spamScore) : vote.score;
+  switch (vote.stage) {
+    case 'content':
+      return Math.min(vote.score, CONTENT_SHARE * policy.spamScore);
+    case 'scanners':
+      return Math.min(vote.score, SCANNER_SHARE * policy.spamScore);
+    // What people say of other mail, and who wrote before, takes no fraud below the threshold: accounts get stolen.
+    case 'learning':
+      return Math.max(phishy ? 0 : -Infinity, Math.min(vote.score, LEARNED_SHARE * policy.spamScore));
+    case 'history':
+      return Math.max(phishy ? 0 : -Infinity, vote.score);
+    default:
+      return vote.score;
+  }
 }
 
 /** Sorted first: floating point sums depend on the order. */

@@ -6,6 +6,9 @@ import { attachmentsStage } from './stages/attachments.ts';
 import { authenticationStage } from './stages/authentication.ts';
 import { connectionStage } from './stages/connection.ts';
 import { contentStage } from './stages/content.ts';
+import { historyStage } from './stages/history.ts';
+import { learningStage } from './stages/learning.ts';
+import { linksStage } from './stages/links.ts';
 import { listsStage } from './stages/lists.ts';
 import { recipientStage } from './stages/recipient.ts';
 import { rulesStage } from './stages/rules.ts';
@@ -26,6 +29,9 @@ const RECIPIENT_STAGES: readonly RecipientStage[] = [
   authenticationStage,
   listsStage,
   attachmentsStage,
+  learningStage,
+  historyStage,
+  linksStage,
 ];
 
 /** The decision for one recipient. It depends on nothing of any other. */

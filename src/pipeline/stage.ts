@@ -1,6 +1,8 @@
+import type { HistoryFacts } from '../core/filter.ts';
 import type { Envelope, FilterClass, MessageFacts, RecipientContext } from '../core/message.ts';
 import type { Vote } from '../core/verdict.ts';
 import type { AuthenticationResult, MailAddress, ParsedMail } from '../mail/types.ts';
+import type { Learnable } from './learned.ts';
 
 /** What a stage in the worker thread sees: the whole message, no recipient, no look-up. */
 export interface MessageInput {
@@ -26,6 +28,11 @@ export interface Inspected {
   readonly eicar: readonly string[];
   readonly disguised: readonly string[];
   readonly votes: readonly Vote[];
+  readonly learnable: Learnable;
+  /** Message-IDs that In-Reply-To names, with their brackets, at most 5. */
+  readonly inReplyTo: readonly string[];
+  /** Hosts of links, each once, at most 200. */
+  readonly linkHosts: readonly string[];
 }
 
 /** An attachment that falls into a class for which a client can choose what happens. */
@@ -42,6 +49,10 @@ export interface RecipientInput {
   readonly authentication: AuthenticationResult | null;
   readonly envelope: Envelope;
   readonly recipient: RecipientContext;
+  /** What the recipient's client knows of the correspondent; absent: nothing was or could be looked up. */
+  readonly history?: HistoryFacts;
+  /** Hosts of the message's links that are on the operator's list. */
+  readonly listedHosts?: readonly string[];
 }
 
 export type MessageStage = (input: MessageInput) => Vote;

@@ -10,6 +10,9 @@ export const STAGE_NAMES = [
   'attachments',
   'rules',
   'content',
+  'learning',
+  'history',
+  'links',
   'scanners',
 ] as const;
 export type StageName = (typeof STAGE_NAMES)[number];
@@ -250,6 +253,24 @@ export const SYMBOLS = {
   'content.ham': row('content', -3, 'The words and the shape of the message are those of wanted mail (at most)'),
 
   'scanner.down': row('scanners', 0, 'An outside scanner did not answer in time and was left out'),
+  'scanner.too_large': row('scanners', 0, 'The message is larger than an outside scanner takes and was not scanned'),
+  'scanner.skipped': row('scanners', 0, 'An outside scanner was told not to scan such mail'),
+  'scanner.rspamd': row('scanners', 3, 'rspamd speaks against the message (at most)'),
+  'scanner.rspamd_ham': row('scanners', -1, 'rspamd speaks for the message (at most)'),
+  'malware.clamav': row('scanners', 0, 'ClamAV found malware', 'malware'),
+
+  'content.client_spam': row('learning', 1.5, "The client's people have reported such mail as spam (at most)"),
+  'content.client_ham': row('learning', -1.5, "The client's people have let out such mail as wanted (at most)"),
+
+  'history.first_contact': row('history', 0.4, 'Nobody of the client has had to do with the sender before'),
+  'history.known_good': row(
+    'history',
+    -1,
+    'The client has written to the sender, or had clean mail from it, and it is authenticated',
+  ),
+  'history.reply': row('history', -0.8, 'Answers a message that the client sent lately'),
+
+  'links.listed': row('links', 5, "A link leads to a host on the operator's list"),
 } as const satisfies Readonly<Record<string, SymbolRow>>;
 
 export type SymbolCode = keyof typeof SYMBOLS;

@@ -14,7 +14,8 @@ export interface InspectTask {
   readonly envelope: Envelope;
 }
 
-const stages = messageStages(loadModel());
+const model = loadModel();
+const stages = messageStages(model);
 
 async function run(task: InspectTask): Promise<Answer<Inspected>> {
   let bytes: Buffer;
@@ -25,7 +26,7 @@ async function run(task: InspectTask): Promise<Answer<Inspected>> {
     return { failed: 'scan.unavailable', detail: textOf(error) };
   }
   try {
-    return { result: inspect(await parseMail(bytes), task.envelope, stages) };
+    return { result: inspect(await parseMail(bytes), task.envelope, stages, model) };
   } catch (error) {
     return { failed: 'scan.unparsable', detail: textOf(error) };
   }

@@ -57,6 +57,24 @@ test('DNS lists: zones with points or a refusal, bounded, and a fault for what i
   assert.throws(() => read({ TOLLGATE_DNSBL: many }), /at most 10/);
 });
 
+test('outside scanners: addresses in two forms, and a fault for what is neither', () => {
+  const read = (env: object) => readConfig({ ...env }).scanners;
+  assert.deepEqual(read({}), { rspamdUrl: null, clamd: null, timeoutMs: 10_000, down: 'accept' });
+  assert.deepEqual(read({ TOLLGATE_CLAMAV: 'clamav:3310', TOLLGATE_SCANNER_DOWN: 'defer' }).clamd, {
+    host: 'clamav',
+    port: 3310,
+  });
+  assert.deepEqual(read({ TOLLGATE_CLAMAV: '[::1]:3310' }).clamd, { host: '::1', port: 3310 });
+  assert.deepEqual(read({ TOLLGATE_CLAMAV: 'unix:/run/clamd.ctl' }).clamd, { path: '/run/clamd.ctl' });
+  assert.equal(read({ TOLLGATE_RSPAMD_URL: 'http://rspamd:11333' }).rspamdUrl, 'http://rspamd:11333');
+  for (const bad of ['clamav', 'clamav:0', 'unix:', 'a b:1', 'http://clamav:3310'])
+    assert.throws(() => read({ TOLLGATE_CLAMAV: bad }), /TOLLGATE_CLAMAV/, bad);
+  for (const bad of ['rspamd:11333', 'http://', 'ftp://rspamd', 'http://user:secret@rspamd', 'http://rspamd:99999'])
+    assert.throws(() => read({ TOLLGATE_RSPAMD_URL: bad }), /TOLLGATE_RSPAMD_URL/, bad);
+  assert.throws(() => read({ TOLLGATE_SCANNER_TIMEOUT_MS: '5' }), /TOLLGATE_SCANNER_TIMEOUT_MS/);
+  assert.throws(() => read({ TOLLGATE_SCANNER_DOWN: 'reject' }), /TOLLGATE_SCANNER_DOWN/);
+});
+
 test('the defaults stand, an empty variable is no setting, and two services can not share a port', () => {
   const config = readConfig({ HTTP_PORT: '' });
   assert.deepEqual(

@@ -183,3 +183,30 @@ test('an outside scanner votes beside the stages; one that is down says so', asy
     ['malware.clamd', 'scanner.down'],
   );
 });
+
+test('a scanner that is down defers the message where the operator wants that, and what scanners say is kept within bounds', async (t) => {
+  const down = { name: 'clamav', scan: () => Promise.reject(new Error('refused')) };
+  const loud = {
+    name: 'rspamd',
+    scan: async () => ({
+      verdict: null,
+      score: 1e9,
+      reasons: Array.from({ length: 99 }, () => ({ code: 'scanner.rspamd', detail: `\r\n${'x'.repeat(9_999)}` })),
+    }),
+  };
+  const silent = { name: 'late', scan: () => new Promise<never>(() => undefined) };
+  const accepting = open({ scanners: [loud, down] });
+  const deferring = open({ scanners: [loud, down], scannerDown: 'defer' });
+  const waiting = open({ scanners: [silent], scannerDown: 'defer', limits: { scannerMs: 1 } });
+  const fine = open({ scanners: [loud], scannerDown: 'defer' });
+  t.after(() => Promise.all([accepting, deferring, waiting, fine].map((one) => one.close())));
+  const result = await accepting.run(input(mail()), signal);
+  assert.equal(result.deferred, undefined);
+  const [decision] = result.decisions;
+  assert.ok(decision !== undefined && decision.score <= 3 && decision.verdict === 'clean');
+  const said = decision.reasons.filter((reason) => reason.code === 'scanner.rspamd');
+  assert.ok(said.length <= 10 && said.every((one) => one.detail.length <= 200 && !one.detail.includes('\n')));
+  assert.match((await deferring.run(input(mail()), signal)).deferred ?? '', /clamav/);
+  assert.match((await waiting.run(input(mail()), signal)).deferred ?? '', /late/);
+  assert.equal((await fine.run(input(mail()), signal)).deferred, undefined);
+});

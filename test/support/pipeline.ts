@@ -76,6 +76,9 @@ export function inspected(over: Partial<Inspected> = {}): Inspected {
     eicar: [],
     disguised: [],
     votes: [],
+    learnable: { features: new Uint32Array(0), margin: 0 },
+    inReplyTo: [],
+    linkHosts: [],
     ...over,
   };
 }

@@ -1,4 +1,4 @@
-import { featuresOf } from '../features.ts';
+import { featuresOnce } from '../learned.ts';
 import type { ContentModel } from '../model.ts';
 import type { MessageStage } from '../stage.ts';
 import { SYMBOLS } from '../symbols.ts';
@@ -19,11 +19,15 @@ export const CONTENT = Object.freeze({
  */
 export function contentStage(model: ContentModel): MessageStage {
   return ({ mail }) => {
-    const features = featuresOf(mail);
-    const margin = model.margin(features) * Math.min(1, features.length / CONTENT.enough);
+    const margin = marginOf(model, featuresOnce(mail));
     const bounded = Math.tanh(margin / (2 * CONTENT.softness));
     const code = bounded >= 0 ? 'content.spam' : 'content.ham';
     const score = Math.abs(bounded) * SYMBOLS[code].weight;
     return voteOf('content', Math.abs(bounded) < 0.05 ? [] : [hit(code, `log-odds ${margin.toFixed(1)}`, score)]);
   };
+}
+
+/** Log-odds of spam, believed in proportion where there is little to read. */
+export function marginOf(model: ContentModel, features: Uint32Array): number {
+  return model.margin(features) * Math.min(1, features.length / CONTENT.enough);
 }
