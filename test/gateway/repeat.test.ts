@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import pg from 'pg';
 import { AppError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import type { Pipeline } from '../../src/core/message.ts';
@@ -195,4 +196,21 @@ test('what was rejected and would be taken by now is taken', async (t) => {
   assert.match(await send(['reject@acme.example']), /^250/);
   assert.match(await send(['reject@acme.example']), /^250/);
   assert.deepEqual(await counts(), [2, 2, 1, 2]);
+});
+
+test('rule 1: a BEGIN that fails alone leaves no digest that would answer for mail that was not written', async (t) => {
+  const { rig, counts, send } = await open(t);
+  const query = pg.Client.prototype.query as (...given: unknown[]) => unknown;
+  let failed = 0;
+  t.mock.method(pg.Client.prototype, 'query', function (this: pg.Client, ...[text, ...rest]: unknown[]) {
+    const isFirst = text === 'begin' && failed === 0;
+    if (isFirst) failed = 1;
+    return query.call(this, isFirst ? 'begin nothing' : text, ...rest);
+  });
+  assert.match(await send(['ann@acme.example']), /^451/);
+  assert.equal(failed, 1);
+  assert.equal((await rig.owner.query('select from accepted_digests')).rowCount, 1);
+  assert.deepEqual(await counts(), [0, 0, 0, 0]);
+  assert.match(await send(['ann@acme.example']), /^250/);
+  assert.deepEqual(await counts(), [1, 1, 1, 1]);
 });
