@@ -113,7 +113,7 @@ export function getCredentials(tx: TenantTx, ids: readonly string[]): Promise<Cr
 }
 
 /**
- * Refuses a credential from the next login on; its user name stays taken, so that the past can be read. Answers false when it
+ * Refuses a credential from the next message on, in sessions that are open too; its user name stays taken, so that the past can be read. Answers false when it
  * was revoked before. Throws `not_found`.
  */
 export async function revokeCredential(tx: TenantTx, id: string, actor: string): Promise<boolean> {
@@ -175,4 +175,20 @@ export async function verifySubmission(db: SystemDb, username: string, password:
     addresses: row.addresses,
     isNetwork: false,
   };
+}
+
+/** Whether a login still holds: not revoked, its client and its mailbox active. Asked for by sessions that stay open. */
+export async function holdsLogin(db: SystemDb, { partnerId, username }: Submitter): Promise<boolean> {
+  const row = await db.system(
+    (tx) =>
+      tx.maybe(sql`
+        select 1 as yes
+        from submission_credentials s
+        join clients c on c.partner_id = s.partner_id and c.id = s.client_id and c.status = 'active'
+        left join mailboxes m on m.partner_id = s.partner_id and m.id = s.mailbox_id
+        where s.username = ${username} and s.partner_id = ${partnerId} and s.revoked_at is null
+          and (s.mailbox_id is null or m.status = 'active')`),
+    { readOnly: true, perStatement: true },
+  );
+  return row !== null;
 }

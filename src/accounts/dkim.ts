@@ -98,12 +98,20 @@ export async function getDkimKey(tx: TenantTx, id: string): Promise<DkimKey> {
   return key;
 }
 
+/** Keys of a domain change one after the other: of two that activate at once, one would retire what the other has just done. */
+async function lockedKey(tx: TenantTx, id: string): Promise<DkimKey> {
+  const { domain } = await getDkimKey(tx, id);
+  await tx.rows(sql`
+    select k.id from dkim_keys k where k.partner_id = ${tx.partnerId} and k.domain = ${domain} order by k.id for update`);
+  return getDkimKey(tx, id);
+}
+
 /**
  * From now on this key signs, and the one of its kind that signed before does no more; its DNS record must stay for some days,
  * since mail that it signed is still under way. `isForced` is for the audit. Throws `not_found` or `conflict` (retired).
  */
 export async function activateDkimKey(tx: TenantTx, id: string, actor: string, isForced: boolean): Promise<DkimKey> {
-  const key = await getDkimKey(tx, id);
+  const key = await lockedKey(tx, id);
   if (key.retiredAt !== null) throw new AppError('conflict', 'the key was retired; make a new one', { field: 'id' });
   if (key.activatedAt !== null) return key;
   await tx.run(sql`
@@ -118,7 +126,7 @@ export async function activateDkimKey(tx: TenantTx, id: string, actor: string, i
 
 /** The key signs no more, and never again. Throws `not_found`. */
 export async function retireDkimKey(tx: TenantTx, id: string, actor: string): Promise<DkimKey> {
-  const key = await getDkimKey(tx, id);
+  const key = await lockedKey(tx, id);
   if (key.retiredAt !== null) return key;
   await tx.run(sql`update dkim_keys set retired_at = ${tx.now} where partner_id = ${tx.partnerId} and id = ${id}`);
   await audit(tx, 'dkim.retire', actor, { id, domain: key.domain, selector: key.selector });

@@ -151,6 +151,7 @@ export async function addListEntries(
  */
 export async function setListEntry(tx: TenantTx, input: ListInput): Promise<{ entry: ListEntry; added: boolean }> {
   const pattern = normalizePattern(input.pattern);
+  await lockLists(tx, tx.partnerId);
   const rows = await tx.rows<ListRow>(sql`
     select partner_id, id, client_id, mailbox_id, kind, pattern from list_entries
     where partner_id = ${tx.partnerId} and client_id is not distinct from ${input.clientId}::uuid

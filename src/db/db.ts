@@ -40,7 +40,8 @@ export interface TxOptions {
   readonly perStatement?: boolean;
   /**
    * BEGIN is sent together with the first statements (`readOnly` does so always). Should BEGIN alone fail, which takes an
-   * administrator who cancels it in its few microseconds, the statements are not undone: only for work that may be done twice.
+   * administrator who cancels it in its few microseconds, the statements that were sent with it are not undone and no more are
+   * sent: only for work that may be done twice.
    */
   readonly eager?: boolean;
 }
@@ -193,7 +194,7 @@ async function transact<T>(
     const opened = client.query(open);
     if (options.readOnly === true || options.eager === true) opened.catch(() => undefined);
     else await opened;
-    const result = await work(wrap(client, now));
+    const result = await work(wrap(client, now, opened));
     await opened;
     const { command } = await client.query('commit');
     // What a failed transaction answers to COMMIT: a statement failed that nobody waited for.
@@ -224,9 +225,13 @@ async function look<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>, now: Date): 
   }
 }
 
-function wrap(client: Pick<pg.ClientBase, 'query'>, now: Date): Tx {
-  const query = (statement: Sql) =>
-    client.query({ name: statement.name, text: statement.text, values: statement.values as unknown[] });
+/** `opened`: BEGIN, which was answered before any statement is: where it failed no answer counts. */
+function wrap(client: Pick<pg.ClientBase, 'query'>, now: Date, opened: Promise<unknown> | null = null): Tx {
+  const query = async ({ name, text, values }: Sql) => {
+    const result = await client.query({ name, text, values: values as unknown[] });
+    await opened;
+    return result;
+  };
   const tx: Tx = {
     now,
     async rows<R>(statement: Sql) {

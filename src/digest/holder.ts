@@ -26,12 +26,15 @@ interface Found {
   readonly zone: string;
 }
 
-/** The holder of a link of the tenant; null when the mailbox or client is no longer there: its links open nothing. */
+/** The holder of a link of the tenant; null when the mailbox, client or administrators' digest is no longer there: its links open nothing. */
 export async function holderOf(tx: TenantTx, subject: Subject): Promise<Holder | null> {
   const found = await find(tx, subject);
   if (found === null) return null;
   const settings = await readSettings(tx, found.clientId);
   const admin = settings.find((one) => one.audience === 'admin');
+  // An administrator whose digest was switched off keeps no keys.
+  const isOff = admin !== undefined && resolvePlan(admin.settings).mode === 'off';
+  if (isOff && subject.scope !== 'mailbox') return null;
   return {
     subject,
     actor: {

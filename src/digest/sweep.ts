@@ -67,8 +67,7 @@ export async function sweepDigests(deps: DigestDeps & { readonly logger: Logger 
     for (let after: string | null = null; ; ) {
       const page: DueMailbox[] = await deps.db.system((tx) => dueMailboxes(tx, due, after), { readOnly: true });
       for (const mailbox of page) {
-        const to = recipientOf(due.plan, mailbox);
-        if (to !== null) await attempt(mailbox.id, () => sendTo(deps, due, mailbox, to));
+        await attempt(mailbox.id, () => sendTo(deps, due, mailbox));
       }
       after = page.at(-1)?.id ?? null;
       if (page.length < PAGE) break;
@@ -80,11 +79,28 @@ export async function sweepDigests(deps: DigestDeps & { readonly logger: Logger 
   return sent;
 }
 
-function recipientOf(plan: DigestPlan, mailbox: Pick<DueMailbox, 'address' | 'kind'>): string | null {
-  return plan.recipient ?? (NEEDS_RECIPIENT.includes(mailbox.kind) ? null : mailbox.address);
+/** Who was named and has left the directory since gets no links into it: then the mailbox itself is told. */
+async function recipientOf(
+  tx: TenantTx,
+  plan: DigestPlan,
+  mailbox: Pick<DueMailbox, 'address' | 'kind' | 'clientId'>,
+): Promise<string | null> {
+  if (plan.recipient !== null) {
+    const known = await tx.maybe(sql`
+      select 1 as yes from addresses a
+      join mailboxes m on m.partner_id = a.partner_id and m.id = a.mailbox_id and m.status <> 'deleted'
+      where a.partner_id = ${tx.partnerId} and a.client_id = ${mailbox.clientId} and a.address = ${plan.recipient}`);
+    if (known !== null) return plan.recipient;
+  }
+  return NEEDS_RECIPIENT.includes(mailbox.kind) ? null : mailbox.address;
 }
 
-function sendTo(deps: DigestDeps, due: DueSlot, mailbox: DueMailbox, to: string): Promise<DigestResult> {
+async function sendTo(deps: DigestDeps, due: DueSlot, mailbox: DueMailbox): Promise<DigestResult> {
+  const to =
+    due.plan.recipient === null && !NEEDS_RECIPIENT.includes(mailbox.kind)
+      ? mailbox.address
+      : await deps.db.tenant(partnerId(due.partnerId), (tx) => recipientOf(tx, due.plan, mailbox), { readOnly: true });
+  if (to === null) return 'nothing';
   return sendDigest(deps, {
     partnerId: partnerId(due.partnerId),
     subject: { scope: 'mailbox', id: mailbox.id },
@@ -229,7 +245,7 @@ export async function sendDigestNow(
   origin: 'request' | 'command',
 ): Promise<DigestResult> {
   const id = partnerId(partner);
-  const { mailbox, plan, now } = await deps.db.tenant(
+  const { mailbox, plan, to, now } = await deps.db.tenant(
     id,
     async (tx) => {
       const row = await tx.maybe<MailboxRow>(sql`
@@ -238,13 +254,13 @@ export async function sendDigestNow(
         where m.partner_id = ${tx.partnerId} and m.id = ${mailboxId} and m.status = 'active' and m.kind <> 'contact'
           and c.status = 'active'`);
       if (row === null) throw new AppError('not_found', 'no such mailbox', { field: 'mailboxId' });
-      return { mailbox: row, plan: planOf(await readSettings(tx, row.clientId), row.id), now: tx.now };
+      const found = planOf(await readSettings(tx, row.clientId), row.id);
+      return { mailbox: row, plan: found, to: await recipientOf(tx, found, row), now: tx.now };
     },
     { readOnly: true },
   );
   if (plan.mode === 'off')
     throw new AppError('conflict', 'digests are switched off for the mailbox', { field: 'mailboxId' });
-  const to = recipientOf(plan, mailbox);
   if (to === null) {
     throw new AppError('conflict', 'a digest of a group or a room needs a recipient', { field: 'mailboxId' });
   }

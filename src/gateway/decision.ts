@@ -43,7 +43,8 @@ export async function decide(
   const messages = (await hooks.expand?.(acceptance.messages)) ?? acceptance.messages;
   signal.throwIfAborted();
   const repeated = await deps.committer.accept(messages);
-  if (repeated !== null) {
+  // After an unclear commit the batch is written again and meets its own digests: then it was written, body and all.
+  if (repeated !== null && repeated.contentId !== content.id) {
     await deps.spool.remove(content.id).catch(() => undefined);
     if (repeated.rejected) throw new RejectedReply('Rejected, as before');
     return `2.0.0 Accepted as ${repeated.contentId}`;

@@ -35,7 +35,8 @@ export interface Claim {
 /**
  * Claims digests in the transaction that writes their messages. Answers those that another transaction has: a client that
  * did not hear its 250 sends again (RFC 1047), to this node or to another. Two at once wait for each other at the key, so
- * that one of them writes. In the order of the digests: two batches must not wait crosswise.
+ * that one of them writes. In the order of the digests: two batches must not wait crosswise. A rejection is no answer to
+ * mail that is taken by now, and neither is a digest of which no message is there.
  */
 export async function claimDigests(tx: SystemTx, claims: readonly Claim[]): Promise<Map<string, Repeated>> {
   const repeated = new Map<string, Repeated>();
@@ -55,13 +56,15 @@ export async function claimDigests(tx: SystemTx, claims: readonly Claim[]): Prom
     order by c.digest
     on conflict (digest) do update set content_id = excluded.content_id, rejected = excluded.rejected,
       accepted_at = excluded.accepted_at
-      where a.accepted_at < ${forgotten}
+      where a.accepted_at < ${forgotten} or (a.rejected and not excluded.rejected)
     returning a.digest`);
   const mine = new Set(won.map((row) => row.digest.toString('hex')));
   const lost = sorted.filter((one) => !mine.has(one.digest.toString('hex')));
   if (lost.length > 0) {
     const rows = await tx.rows<{ digest: Buffer; content_id: string; rejected: boolean }>(sql`
-      select digest, content_id, rejected from accepted_digests where digest = any(${lost.map((one) => one.digest)}::bytea[])`);
+      select a.digest, a.content_id, a.rejected from accepted_digests a
+      where a.digest = any(${lost.map((one) => one.digest)}::bytea[])
+        and exists (select from messages m where m.content_id = a.content_id)`);
     for (const row of rows) {
       repeated.set(row.digest.toString('hex'), { contentId: row.content_id, rejected: row.rejected });
     }

@@ -82,10 +82,10 @@ const stateKey = ({ clientId, host, port }: RouteState): string => `${clientId} 
 
 const isOriginal = ({ job }: Outcome): boolean => job.kind === 'original';
 
-/** The deliveries of these outcomes that went out without their files. */
+/** The deliveries of these outcomes that went out without their files; of a forwarded copy the mailbox may have no other. */
 function stripped(outcomes: readonly Outcome[]): Job[] {
   return outcomes
-    .filter(({ job, disposition }) => job.kind === 'mail' && disposition === 'stripped')
+    .filter(({ job, disposition }) => (job.kind === 'mail' || job.kind === 'forward') && disposition === 'stripped')
     .map(({ job }) => job);
 }
 

@@ -1,6 +1,6 @@
 import ipaddr from 'ipaddr.js';
 import type { DirectoryCache } from '../accounts/cache.ts';
-import { type Submitter, verifySubmission } from '../accounts/credentials.ts';
+import { holdsLogin, type Submitter, verifySubmission } from '../accounts/credentials.ts';
 import { mailboxOfSender, outboundContexts } from '../accounts/directory.ts';
 import { networkSubmitter } from '../accounts/networks.ts';
 import { domainOf, plainAddress } from '../core/address.ts';
@@ -51,8 +51,8 @@ export function submissionPort(deps: SubmissionDeps): Port {
 
     async auth(username, password, session) {
       const ip = guesserOf(session.remoteAddress);
-      const address = failuresOf(ip);
-      if (address.failures >= TRIES_PER_ADDRESS) throw new Reply(421, '4.7.0', 'Too many failed logins, try later');
+      if (failuresOf(ip).failures >= TRIES_PER_ADDRESS)
+        throw new Reply(421, '4.7.0', 'Too many failed logins, try later');
       const submitter = await verifySubmission(deps.db, username.slice(0, 256), password.slice(0, 1024));
       if (submitter !== null) {
         bySession.delete(session.id);
@@ -61,7 +61,9 @@ export function submissionPort(deps: SubmissionDeps): Port {
       deps.reputation.note(session.remoteAddress, 'authFailures');
       const tries = (bySession.get(session.id) ?? 0) + 1;
       bySession.set(session.id, tries);
-      byAddress.set(ip, { ...address, failures: address.failures + 1 });
+      // Read again: others of the same address failed meanwhile.
+      const before = failuresOf(ip);
+      byAddress.set(ip, { ...before, failures: before.failures + 1 });
       bound(bySession);
       bound(byAddress);
       if (tries >= TRIES_PER_CONNECTION) throw new Reply(421, '4.7.0', 'Too many failed logins');
@@ -76,6 +78,8 @@ export function submissionPort(deps: SubmissionDeps): Port {
         if (found === null) throw new Reply(530, '5.7.0', 'Authentication is required');
         byNetwork.set(session, found);
         submitter = found;
+      } else if (!(await holdsLogin(deps.db, submitter))) {
+        throw new Reply(530, '5.7.0', 'Your login was revoked');
       }
       if (!mayUse(submitter, sender)) throw new Reply(553, '5.7.1', 'You may not send as this address');
     },

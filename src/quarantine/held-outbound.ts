@@ -32,6 +32,8 @@ export interface HeldSelection {
 /** The node that events name which no gateway wrote. */
 const NODE = 'api';
 const RELEASE_EXPIRES_MS = 14 * 86_400_000;
+/** Its sender is told that it is late as of any other mail, from the release on (gateway/retry.ts). */
+const NOTICE_MS = 4 * 3_600_000;
 const IDS_MAX = 1_000;
 const CHUNK = 1_000;
 
@@ -61,7 +63,10 @@ export async function releaseHeld(tx: TenantTx, selection: HeldSelection, actor:
   const { ids, clientId, mailboxId } = checked(selection);
   const released = await tx.rows<{ id: string }>(sql`
     update queue q set held_at = null, held_reason = null, queued_at = ${tx.now}, due_at = ${tx.now},
-      expires_at = ${new Date(tx.now.getTime() + RELEASE_EXPIRES_MS)}
+      expires_at = ${new Date(tx.now.getTime() + RELEASE_EXPIRES_MS)},
+      notice_due_at = case when q.kind = 'mail' and q.sender <> ''
+                             and 'DELAY' = any(string_to_array(coalesce(d.dsn_notify, 'DELAY'), ','))
+                           then ${new Date(tx.now.getTime() + NOTICE_MS)}::timestamptz end
     from deliveries d
     where q.partner_id = ${tx.partnerId} and d.partner_id = q.partner_id and d.id = q.delivery_id and q.held_at is not null
       and (${ids}::uuid[] is null or q.delivery_id = any(${ids}::uuid[]))

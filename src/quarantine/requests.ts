@@ -22,6 +22,8 @@ export async function requestRelease(
   note: string,
 ): Promise<{ request: ReleaseRequest; created: boolean }> {
   const text = requireNote(note);
+  await reachDelivery(tx, actor, deliveryId);
+  await lockDelivery(tx, deliveryId);
   const delivery = await reachDelivery(tx, actor, deliveryId);
   if (delivery.disposition !== 'quarantined') {
     throw new AppError('conflict', `the delivery is ${delivery.disposition}, not in quarantine`, { field: 'id' });
@@ -77,13 +79,16 @@ export async function denyRequest(
 }
 
 /** The delivery is locked first, as every decision on it does, so that no two wait for each other. */
+async function lockDelivery(tx: TenantTx, deliveryId: string): Promise<void> {
+  await tx.run(sql`select 1 from deliveries where partner_id = ${tx.partnerId} and id = ${deliveryId} for update`);
+}
+
 async function lockRequest(tx: TenantTx, actor: QuarantineActor, requestId: string): Promise<ReleaseRequest> {
   const request = await one(tx, requestId);
   await reachDelivery(tx, actor, request.deliveryId).catch((cause: unknown) => {
     throw new AppError('not_found', 'no such release request', { field: 'id', cause });
   });
-  await tx.run(sql`
-    select 1 from deliveries where partner_id = ${tx.partnerId} and id = ${request.deliveryId} for update`);
+  await lockDelivery(tx, request.deliveryId);
   return one(tx, requestId);
 }
 

@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts';
 import type { Reason, Verdict } from '../core/verdict.ts';
+import { SYMBOLS, type SymbolCode } from '../pipeline/symbols.ts';
 
 /** Who decides on held mail, from the least to the most trusted. The last two are the partner's own people. */
 export const QUARANTINE_ROLES = ['user', 'client_admin', 'technician', 'admin'] as const;
@@ -78,9 +79,16 @@ export interface Held {
   readonly reasons: readonly Reason[];
 }
 
+/** Undefined: a code that is not the pipeline's. */
+type Sign = { readonly verdict?: Verdict; readonly phishy?: true } | undefined;
+
 export function heldKind(held: Held): HeldKind {
-  if (held.verdict === 'policy' && held.reasons.some(({ code }) => PROGRAMS.test(code))) return 'executable';
-  return held.verdict;
+  if (held.verdict !== 'policy') return held.verdict;
+  if (held.reasons.some(({ code }) => PROGRAMS.test(code))) return 'executable';
+  // `policy` is the worse verdict and hides what else was found: a macro makes no fraud easier to let out.
+  const symbols = held.reasons.map(({ code }): Sign => SYMBOLS[code as SymbolCode]);
+  if (symbols.some((one) => one?.phishy === true)) return 'phish';
+  return symbols.some((one) => one?.verdict === 'spoof') ? 'spoof' : 'policy';
 }
 
 export function mayRelease(role: QuarantineRole, held: Held): boolean {

@@ -11,11 +11,13 @@ import {
   masterEntries,
   normalizePattern,
   removeMasterEntry,
+  setListEntry,
 } from '../../src/accounts/lists.ts';
 import type { CommandContext } from '../../src/cli/command.ts';
 import { listCommands } from '../../src/cli/lists.ts';
 import type { Store } from '../../src/db/store.ts';
 import { openDatabase } from '../support/db.ts';
+import { afterFirstRead } from '../support/gate.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 
 const fails = (code: string, message: RegExp) => (error: unknown) =>
@@ -157,4 +159,26 @@ test('the command line adds, shows and removes in every scope', async (t) => {
     run('list add', { scope: 'world', kind: 'block' }, 'a.example'),
     fails('invalid_input', /scope/),
   );
+});
+
+test('allow and block of one sender set at once leave one of the two', async (t) => {
+  const { db, owner } = await openDatabase(t);
+  const partner = (await seedPartner(db)).id;
+  const clientId = await seedClient(db, partner);
+  const entry = { clientId, mailboxId: null, pattern: 'eve@far.example', actor: 'test' };
+  const late = afterFirstRead();
+  const allow = db.tenant(partner, (tx) => setListEntry(late.slow(tx), { ...entry, kind: 'allow' }));
+  await late.reached;
+  const block = db.tenant(partner, (tx) => setListEntry(tx, { ...entry, kind: 'block' }));
+  // Without a lock it is through by now; with one it waits for the first.
+  const waits = async () => {
+    const { rowCount } = await owner.query("select from pg_locks where locktype = 'advisory' and not granted");
+    return rowCount === 1;
+  };
+  let isThrough = false;
+  void block.finally(() => (isThrough = true));
+  while (!isThrough && !(await waits()));
+  late.go();
+  await Promise.all([allow, block]);
+  assert.equal((await db.tenant(partner, (tx) => listEntries(tx, clientId))).length, 1);
 });

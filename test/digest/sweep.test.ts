@@ -324,3 +324,28 @@ test('a digest that is asked for holds everything, once an hour; an address that
   await rig.delivery.drainOnce();
   assert.equal(rig.sink.mail.length, 4);
 });
+
+test('a reader who has left the directory gets no links any more: the mailbox itself is told', async (t) => {
+  const rig = await openDigests(t);
+  await rig.db.tenant(rig.partner.id, (tx) =>
+    setDigest(
+      tx,
+      { audience: 'users', clientId: rig.clientId, mailboxId: rig.ann },
+      { recipient: 'bob@acme.example' },
+      'test',
+    ),
+  );
+  const told = async () => {
+    await hold(rig.db, rig.partner.id, rig.clientId, { mailboxId: rig.ann });
+    rig.clock.advance(86_400_000);
+    assert.equal(await sweep(rig), 1);
+    await rig.delivery.drainOnce();
+    return rig.sink.mail.at(-1)?.to;
+  };
+  assert.deepEqual(await told(), ['bob@acme.example']);
+  await rig.owner.query("update mailboxes set status = 'deleted' where address = 'bob@acme.example'");
+  assert.deepEqual(await told(), ['ann@acme.example']);
+  await sendDigestNow(rig.deps, rig.partner.id, rig.ann, 'command');
+  await rig.delivery.drainOnce();
+  assert.deepEqual(rig.sink.mail.at(-1)?.to, ['ann@acme.example']);
+});

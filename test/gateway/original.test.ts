@@ -4,6 +4,7 @@ import { resolvePolicy } from '../../src/accounts/policy.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type { Pipeline } from '../../src/core/message.ts';
 import { deliveryBalance, recount } from '../../src/ledger/read.ts';
+import { zoneResolver } from '../../src/mail/resolver.ts';
 import { watchReleases } from '../../src/monitor/releases.ts';
 import { discardOriginal, listOriginals, originalStates, releaseOriginal } from '../../src/quarantine/originals.ts';
 import type { QuarantineActor } from '../../src/quarantine/rights.ts';
@@ -186,4 +187,33 @@ test('a discarded original is gone for good; what has none says so', async (t) =
   await rig.owner.query('update messages set content_removed_at = now()');
   assert.deepEqual(await list(), []);
   await assert.rejects(release(), isCode('conflict'));
+});
+
+test('a mailbox that only forwards loses no file: the original of the stripped copy is held, and goes where the copy went', async (t) => {
+  const sink = await openSink(t);
+  const resolver = zoneResolver({
+    'far.example': { MX: [{ exchange: 'mx.far.example', priority: 10 }] },
+    'mx.far.example': { A: ['127.0.0.1'] },
+  });
+  const rig = await openRig(t, { pipeline: stripping, resolver, mxPort: sink.port });
+  const partner = await seedPartner(rig.db);
+  await seedClient(rig.db, partner.id);
+  await rig.owner.query(
+    "update mailboxes set forward_to = 'ann@far.example', forward_keep = false where address = 'ann@acme.example'",
+  );
+  const client = await Talker.open(rig.smtp);
+  assert.match((await client.send('eve@other.example', ['ann@acme.example'], MESSAGE)).at(-1) ?? '', /^250/);
+  client.close();
+  await rig.delivery.drainOnce();
+  const [held] = await rig.db.tenant(partner.id, (tx) => listOriginals(tx, null, { first: 10, after: null }));
+  assert.ok(held !== undefined);
+  assert.deepEqual(await rig.db.tenant(partner.id, (tx) => releaseOriginal(tx, ADMIN, held.id)), { released: true });
+  await rig.delivery.drainOnce();
+  assert.deepEqual(
+    sink.mail.map((mail) => [mail.to.join(), mail.body.includes(program), mail.from.startsWith('srs0=')]),
+    [
+      ['ann@far.example', false, true],
+      ['ann@far.example', true, true],
+    ],
+  );
 });

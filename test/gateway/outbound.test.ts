@@ -305,6 +305,24 @@ test('over the hourly limit mail is held, counted as queued, and let go or purge
   assert.equal(audit.rows.length, 3 + 2);
 });
 
+test('the sender of released mail is told that it is late, four hours after the release', async (t) => {
+  const { rig, partner, clientId } = await openOutbound(t);
+  await rig.db.tenant(partner.id, (tx) =>
+    setLimits(tx, { clientId, mailboxId: null, recipientsPerHour: 0, actor: 'test' }),
+  );
+  await sendOne(rig.submission, 'ann@acme.example', ['z@nowhere.example']);
+  rig.clock.advance(5 * 3_600_000);
+  await rig.delivery.drainOnce();
+  const notices = async () => (await rig.owner.query("select from queue where kind = 'dsn'")).rowCount;
+  assert.equal(await rig.db.tenant(partner.id, (tx) => releaseHeld(tx, { clientId }, 'test')), 1);
+  assert.equal(await notices(), 0);
+  await rig.owner.query("update queue set due_at = due_at + interval '2 days'");
+  rig.clock.advance(4 * 3_600_000);
+  await rig.delivery.drainOnce();
+  const { rows } = await rig.owner.query("select from messages where subject = 'Delayed mail, still being tried'");
+  assert.equal(rows.length, 1);
+});
+
 test('first-time recipients are counted for 24 hours, known ones are not, and are forgotten after 90 days', async (t) => {
   const { rig, partner, clientId } = await openOutbound(t);
   await rig.db.tenant(partner.id, (tx) =>

@@ -3,6 +3,8 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import pg from 'pg';
+import { AppError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import type { Pipeline } from '../../src/core/message.ts';
 import { createGateway, Spool } from '../../src/gateway/index.ts';
@@ -132,4 +134,83 @@ test('the same transaction at two nodes and many connections at once is one deli
   assert.deepEqual(await counts(), [1, 2, 2, 2]);
   const elsewhere = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.eml')).length;
   assert.equal((await files()) + elsewhere, 1);
+});
+
+/** Two mails whose rows are written in one transaction. */
+async function inOneBatch(t: TestContext) {
+  const both = gate();
+  let runs = 0;
+  const opened = await open(t, {
+    pipeline: {
+      ...withId,
+      async run(input, signal) {
+        runs += 1;
+        if (runs === 2) both.open();
+        await both.passed;
+        return withId.run(input, signal);
+      },
+    },
+  });
+  return { ...opened, sendTwo: () => Promise.all(BOTH.map((to) => opened.send([to]))) };
+}
+
+test('rule 1: a batch whose COMMIT was done and not heard of keeps its bodies', async (t) => {
+  const { rig, counts, files, sendTwo } = await inOneBatch(t);
+  const system = rig.db.system.bind(rig.db);
+  let writes = 0;
+  rig.db.system = (async (work, options) => {
+    const result = await system(work, options);
+    if (options?.eager === true) writes += 1;
+    if (options?.eager === true && writes === 1) throw new AppError('unavailable', 'the connection broke');
+    return result;
+  }) as typeof rig.db.system;
+  for (const answer of await sendTwo()) assert.match(answer, /^250 2\.0\.0 Accepted as /);
+  assert.equal(writes, 3, 'once together, then one by one');
+  assert.deepEqual(await counts(), [2, 2, 2, 2]);
+  assert.equal(await files(), 2);
+});
+
+test('rule 1: a digest of which no message is there answers nothing', async (t) => {
+  const { rig, counts, files, send } = await open(t);
+  assert.match(await send(['ann@acme.example']), /^250/);
+  await rig.owner.query("update accepted_digests set content_id = '01900000-0000-7000-8000-000000000000'");
+  assert.match(await send(['ann@acme.example']), /^250/);
+  assert.deepEqual((await counts()).slice(0, 2), [2, 2]);
+  assert.equal(await files(), 2);
+});
+
+test('what was rejected and would be taken by now is taken', async (t) => {
+  let isAllowed = false;
+  const { counts, send } = await open(t, {
+    pipeline: {
+      ...withId,
+      async run(input, signal) {
+        const result = await withId.run(input, signal);
+        const decisions = result.decisions.map((one) => (isAllowed ? { ...one, action: 'deliver' as const } : one));
+        return { ...result, decisions };
+      },
+    },
+  });
+  assert.match(await send(['reject@acme.example']), /^550/);
+  isAllowed = true;
+  assert.match(await send(['reject@acme.example']), /^250/);
+  assert.match(await send(['reject@acme.example']), /^250/);
+  assert.deepEqual(await counts(), [2, 2, 1, 2]);
+});
+
+test('rule 1: a BEGIN that fails alone leaves no digest that would answer for mail that was not written', async (t) => {
+  const { rig, counts, send } = await open(t);
+  const query = pg.Client.prototype.query as (...given: unknown[]) => unknown;
+  let failed = 0;
+  t.mock.method(pg.Client.prototype, 'query', function (this: pg.Client, ...[text, ...rest]: unknown[]) {
+    const isFirst = text === 'begin' && failed === 0;
+    if (isFirst) failed = 1;
+    return query.call(this, isFirst ? 'begin nothing' : text, ...rest);
+  });
+  assert.match(await send(['ann@acme.example']), /^451/);
+  assert.equal(failed, 1);
+  assert.equal((await rig.owner.query('select from accepted_digests')).rowCount, 1);
+  assert.deepEqual(await counts(), [0, 0, 0, 0]);
+  assert.match(await send(['ann@acme.example']), /^250/);
+  assert.deepEqual(await counts(), [1, 1, 1, 1]);
 });

@@ -14,11 +14,13 @@ import {
 } from '../../src/accounts/dkim.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type { Decision } from '../../src/core/verdict.ts';
+import type { TenantTx } from '../../src/db/db.ts';
 import { authenticate } from '../../src/mail/authentication.ts';
 import { dkimRecord, makeDkimKey } from '../../src/mail/dkim.ts';
 import { zoneResolver } from '../../src/mail/resolver.ts';
 import { makeSigning, outboundCommands } from '../../src/wiring-outbound.ts';
 import { openDatabase } from '../support/db.ts';
+import { afterFirstRead } from '../support/gate.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { byLocalPart, openRig, openSink, Talker } from './support/rig.ts';
 import { login, PASSWORD, seedSubmitter } from './support/submitter.ts';
@@ -318,4 +320,29 @@ test('inbound mail that we took a file out of is sealed as it leaves', async (t)
     resolver,
   );
   assert.equal(seen.arc.result, 'pass');
+});
+
+test('a key that is activated twice at once signs', async (t) => {
+  const { db } = await openDatabase(t);
+  const partner = (await seedPartner(db)).id;
+  await seedClient(db, partner);
+  const made = await makeDkimKey('ed25519-sha256');
+  const { id } = await db.tenant(partner, (tx) =>
+    addDkimKey(
+      tx,
+      { domain: 'acme.example', selector: null, algorithm: 'ed25519-sha256', ...made, actor: 'test' },
+      SEAL,
+    ),
+  );
+  const activate = (read: (tx: TenantTx) => TenantTx) =>
+    db.tenant(partner, (tx) => activateDkimKey(read(tx), id, 'test', true));
+  const late = afterFirstRead();
+  const second = activate(late.slow);
+  await late.reached;
+  await activate((tx) => tx);
+  late.go();
+  await second;
+  const [key] = await db.tenant(partner, (tx) => listDkimKeys(tx, 'acme.example'));
+  assert.notEqual(key?.activatedAt, null);
+  assert.equal(key?.retiredAt, null);
 });

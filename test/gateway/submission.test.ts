@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { type TestContext, test } from 'node:test';
+import { revokeCredential } from '../../src/accounts/credentials.ts';
 import { zoneResolver } from '../../src/mail/resolver.ts';
 import { openRig, openSink, Talker } from './support/rig.ts';
 import { login, PASSWORD, seedSubmitter } from './support/submitter.ts';
@@ -55,6 +56,39 @@ test('AUTH: an address with 20 failures must wait, even with the right password'
   const again = await Talker.open(rig.submission);
   assert.match(await login(again, PASSWORD), /^235/);
   again.close();
+});
+
+test('AUTH: failures of one address at once are all counted', async (t) => {
+  const { rig } = await openOutbound(t);
+  await Promise.all(
+    Array.from({ length: 10 }, async () => {
+      const client = await Talker.open(rig.submission);
+      await login(client, 'wrong');
+      await login(client, 'wrong');
+      client.close();
+    }),
+  );
+  const late = await Talker.open(rig.submission);
+  assert.match(await login(late, PASSWORD), /^421 4\.7\.0/);
+  late.close();
+});
+
+test('a revoked login and a suspended client end in sessions that are open too', async (t) => {
+  const { rig, partner } = await openOutbound(t);
+  const client = await Talker.open(rig.submission);
+  const mail = 'MAIL FROM:<ann@acme.example>';
+  await login(client, PASSWORD);
+  assert.match(await client.say(mail), /^250/);
+  await client.say('RSET');
+  await rig.owner.query("update clients set status = 'suspended'");
+  assert.match(await client.say(mail), /^530 5\.7\.0/);
+  await rig.owner.query("update clients set status = 'active'");
+  assert.match(await client.say(mail), /^250/);
+  await client.say('RSET');
+  const { rows } = await rig.owner.query<{ id: string }>('select id from submission_credentials');
+  await rig.db.tenant(partner.id, (tx) => revokeCredential(tx, rows[0]?.id ?? '', 'test'));
+  assert.match(await client.say(mail), /^530 5\.7\.0/);
+  client.close();
 });
 
 test('without AUTH 530; a sender of somebody else 553', async (t) => {

@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { setBrand } from '../../src/accounts/branding.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import { LINK_ACTIONS, type Link, LinkSigner } from '../../src/digest/links.ts';
+import { setDigest } from '../../src/digest/settings.ts';
 import { requestDigest } from '../../src/digest/sweep.ts';
 import { createPreviewer } from '../../src/quarantine/preview.ts';
 import { hold, openDigests, SIGN_KEY } from '../support/digests.ts';
@@ -358,4 +359,26 @@ test('the partner sees its logo and colour on its pages, and nobody without a li
     ['image/png', true],
   );
   assert.equal((await rig.get('guess/logo')).status, 404);
+});
+
+test("an administrator's links open nothing once the digest is switched off", async (t) => {
+  const rig = await openPages(t);
+  const set = (mode: 'daily' | 'off') =>
+    rig.db.tenant(rig.partner.id, (tx) =>
+      setDigest(
+        tx,
+        { audience: 'admin', clientId: rig.clientId, mailboxId: null },
+        { mode, recipient: 'it@acme.example' },
+        'test',
+      ),
+    );
+  const id = await hold(rig.db, rig.partner.id, rig.clientId, { mailboxId: rig.ann });
+  const given = { scope: 'client', subjectId: rig.clientId } as const;
+  await set('daily');
+  assert.equal((await rig.get(rig.sign('list', null, given))).status, 200);
+  await set('off');
+  assert.equal((await rig.get(rig.sign('list', null, given))).status, 404);
+  assert.equal((await rig.post(rig.sign('release', id, given))).status, 404);
+  assert.equal(await rig.disposition(id), 'quarantined');
+  assert.equal((await rig.get(rig.sign('list', null))).status, 200, "the mailbox's own links are others");
 });

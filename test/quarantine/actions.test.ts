@@ -20,6 +20,7 @@ import { listRequests } from '../../src/quarantine/request-rows.ts';
 import { approveRequest, denyRequest, requestRelease } from '../../src/quarantine/requests.ts';
 import type { QuarantineActor } from '../../src/quarantine/rights.ts';
 import { openDatabase } from '../support/db.ts';
+import { afterFirstRead } from '../support/gate.ts';
 import { type SeededDelivery, seedQuarantined } from '../support/quarantined.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 
@@ -320,4 +321,19 @@ test('twenty approvals and releases at once let one copy out', async (t) => {
   );
   assert.equal(results.filter((one) => one.released).length, 1);
   assert.equal(await count('queue'), 1);
+});
+
+test('who asks while it is let out gets no request that stays open', async (t) => {
+  const { tenant, user, seed } = await world(t);
+  const id = await seed({ verdict: 'phish' });
+  const late = afterFirstRead();
+  const asked = assert.rejects(
+    tenant((tx) => requestRelease(late.slow(tx), user, id, '')),
+    isCode('conflict'),
+  );
+  await late.reached;
+  await tenant((tx) => release(tx, ADMIN, id));
+  late.go();
+  await asked;
+  assert.deepEqual(await tenant((tx) => listRequests(tx, { state: 'open' }, { first: 10, after: null })), []);
 });

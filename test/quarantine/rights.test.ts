@@ -2,9 +2,13 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { resolvePolicy } from '../../src/accounts/policy.ts';
 import { packageRoot } from '../../src/config/root.ts';
 import { AppError } from '../../src/core/errors.ts';
 import type { Reason, Verdict } from '../../src/core/verdict.ts';
+import { decide } from '../../src/pipeline/decide.ts';
+import type { StageName, SymbolCode } from '../../src/pipeline/symbols.ts';
+import { hit, voteOf } from '../../src/pipeline/votes.ts';
 import {
   HELD_KINDS,
   type HeldKind,
@@ -72,6 +76,25 @@ test('a program is one by its reason, under whatever decision of policy', () => 
   assert.equal(of('policy', 'policy.strip_executable'), 'executable');
   assert.equal(of('policy', 'attachment.encrypted_archive'), 'policy');
   assert.equal(of('malware', 'attachment.executable'), 'malware');
+});
+
+test('a file that policy holds makes no fraud easier to let out', () => {
+  const votes = (code: SymbolCode, stage: StageName) => [
+    voteOf(stage, [hit(code, '', 9)]),
+    voteOf('attachments', [hit('attachment.macro')]),
+  ];
+  const policy = resolvePolicy({});
+  const strict = { ...policy, attachments: { ...policy.attachments, macro: 'quarantine' as const } };
+  for (const [code, stage, kind] of [
+    ['rules.scam_credentials', 'rules', 'phish'],
+    ['auth.dmarc_reject', 'authentication', 'spoof'],
+  ] as const) {
+    const decision = decide(votes(code, stage), strict);
+    assert.equal(decision.verdict, 'policy');
+    assert.equal(heldKind(decision), kind);
+    assert.ok(!mayRelease('client_admin', decision) && mayRelease('technician', decision));
+  }
+  assert.ok(mayRelease('client_admin', decide([voteOf('attachments', [hit('attachment.macro')])], strict)));
 });
 
 test('answers and lists have their tables too', () => {
