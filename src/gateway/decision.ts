@@ -42,7 +42,8 @@ export async function decide(
   const messages = (await hooks.expand?.(acceptance.messages)) ?? acceptance.messages;
   signal.throwIfAborted();
   const repeated = await deps.committer.accept(messages);
-  if (repeated !== null) {
+  // Its own claim is found where the answer to its COMMIT was lost: then it is written, and the file is its body.
+  if (repeated !== null && repeated.contentId !== content.id) {
     await deps.spool.remove(content.id).catch(() => undefined);
     if (repeated.rejected) throw new RejectedReply('Rejected, as before');
     return `2.0.0 Accepted as ${repeated.contentId}`;

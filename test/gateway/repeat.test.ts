@@ -3,6 +3,7 @@ import { mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { AppError } from '../../src/core/errors.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import type { Pipeline } from '../../src/core/message.ts';
 import { createGateway, Spool } from '../../src/gateway/index.ts';
@@ -132,4 +133,62 @@ test('the same transaction at two nodes and many connections at once is one deli
   assert.deepEqual(await counts(), [1, 2, 2, 2]);
   const elsewhere = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.eml')).length;
   assert.equal((await files()) + elsewhere, 1);
+});
+
+test('rule 1: a commit whose answer was lost is found again, and the body of what it wrote stays', async (t) => {
+  const reached = gate();
+  let runs = 0;
+  const { rig, counts } = await open(t);
+  const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-spool-'));
+  const { db, clock } = rig;
+  let lost = 0;
+  const other = createGateway({
+    clock,
+    logger: silentLogger,
+    db: {
+      listen: db.listen.bind(db),
+      async system(work, options) {
+        const result = await db.system(work, options);
+        // The connection breaks between COMMIT and its answer.
+        if (options?.eager === true && runs === 2 && lost === 0) {
+          lost += 1;
+          throw new AppError('unavailable', 'the database is not available');
+        }
+        return result;
+      },
+    },
+    pipeline: {
+      ...withId,
+      async run(input, signal) {
+        runs += 1;
+        if (runs === 2) reached.open();
+        await reached.passed;
+        return withId.run(input, signal);
+      },
+    },
+    spool: await Spool.open(folder),
+    config: { ...CONFIG, nodeId: 'second' },
+  });
+  const port = Number((await other.start()).smtp.split(':').at(-1));
+  rig.before(async () => {
+    await other.stop(200);
+    await rm(folder, { recursive: true, force: true });
+  });
+  const answers = await Promise.all(
+    ['ann@acme.example', 'bob@acme.example'].map(async (to) => {
+      const client = await Talker.open(port);
+      const replies = await client.send('eve@far.example', [to]);
+      client.close();
+      return replies.at(-1) ?? '';
+    }),
+  );
+  assert.equal(lost, 1);
+  for (const answer of answers) assert.match(answer, /^250 2\.0\.0 Accepted as /);
+  assert.deepEqual(await counts(), [2, 2, 2, 2]);
+  const { rows } = await rig.owner.query<{ id: string }>('select content_id as id from messages order by 1');
+  const stored = (await readdir(folder, { recursive: true })).filter((name) => name.endsWith('.eml'));
+  assert.deepEqual(
+    stored.map((name) => path.basename(name, '.eml')).toSorted(),
+    rows.map((row) => row.id),
+  );
 });
