@@ -82,7 +82,7 @@ export class Spool implements ContentStore {
         // Small pieces are put together first: a write per line would cost more than the mail.
         if (bytes < (handle === null ? this.#wholeMax : CHUNK)) continue;
         handle ??= await open(temporary, 'wx', 0o600);
-        await handle.writev(held);
+        await writeAll(handle, held);
         held = [];
         bytes = 0;
       }
@@ -92,7 +92,7 @@ export class Spool implements ContentStore {
         await this.#writer.write({ temporary, target, message: joined(held) });
       } else {
         handle ??= await open(temporary, 'wx', 0o600);
-        await handle.writev(held);
+        await writeAll(handle, held);
         await this.#disk.sync(handle);
         await handle.close();
         await rename(temporary, target);
@@ -173,6 +173,12 @@ export class Spool implements ContentStore {
       await handle.close();
     }
   }
+}
+
+/** All of it or an error: one write may end short where the disk does, without an error (write(2)). */
+async function writeAll(handle: FileHandle, pieces: readonly Buffer[]): Promise<void> {
+  const whole = Buffer.concat(pieces);
+  for (let at = 0; at < whole.length; ) at += (await handle.write(whole, at)).bytesWritten;
 }
 
 /** In memory of its own, which can be handed to another thread. */
