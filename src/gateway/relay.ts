@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { connectionTls, failedInTls, plainResult, type TlsPolicy, type TlsResult, wasGreeted } from './tls.ts';
@@ -80,6 +81,8 @@ class ConnectFailure extends Error {
 }
 
 const IDLE_MS = 5_000;
+/** For the answer to the final dot (RFC 5321 section 4.5.3.2.6): who hangs up earlier sends again what was taken. */
+const TAKEN_MS = 600_000;
 const PER_CONNECTION = 100;
 
 interface Kept {
@@ -106,6 +109,12 @@ export class Relay {
 
   /** One SMTP transaction with several recipients. Never rejects. */
   async send(to: Destination, parcel: Parcel): Promise<RelayResult> {
+    const result = await this.#send(to, parcel);
+    const replies = new Map([...result.replies].map(([one, reply]) => [one, { ...reply, text: textOf(reply.text) }]));
+    return { ...result, replies, failure: result.failure === null ? null : textOf(result.failure) };
+  }
+
+  async #send(to: Destination, parcel: Parcel): Promise<RelayResult> {
     const key = [to.address, to.port, to.tls, to.policy, to.isListed, to.host].join(' ');
     let kept = this.#take(key);
     const isReused = kept !== null;
@@ -139,20 +148,27 @@ export class Relay {
       return { ...result, ...kept.tls };
     }
     kept.timer = setTimeout(() => {
-      const list = this.#idle.get(key) ?? [];
-      this.#idle.set(
+      this.#keep(
         key,
-        list.filter((one) => one !== kept),
+        (this.#idle.get(key) ?? []).filter((one) => one !== kept),
       );
       this.#drop(kept);
     }, IDLE_MS);
     kept.timer.unref();
-    this.#idle.set(key, [...(this.#idle.get(key) ?? []), kept]);
+    this.#keep(key, [...(this.#idle.get(key) ?? []), kept]);
     return { ...result, ...kept.tls };
   }
 
+  /** A server without a kept connection leaves nothing behind: there are as many as there are domains. */
+  #keep(key: string, list: Kept[]): void {
+    if (list.length > 0) this.#idle.set(key, list);
+    else this.#idle.delete(key);
+  }
+
   #take(key: string): Kept | null {
-    const kept = this.#idle.get(key)?.pop() ?? null;
+    const list = [...(this.#idle.get(key) ?? [])];
+    const kept = list.pop() ?? null;
+    this.#keep(key, list);
     clearTimeout(kept?.timer);
     return kept;
   }
@@ -240,7 +256,9 @@ export class Relay {
       connection.once('error', broken);
       // nodemailer closes before it tells why, where a pipelined server took DATA and not MAIL: what it tells counts.
       connection.once('end', () => setImmediate(() => broken(new Error('the server closed the connection'))));
+      message.once('end', () => socketOf(connection)?.setTimeout(Math.max(TAKEN_MS, this.#timeoutMs)));
       connection.send(envelope, message, (error, info) => {
+        socketOf(connection)?.setTimeout(this.#timeoutMs);
         connection.removeListener('error', broken);
         connection.removeAllListeners('end');
         message.destroy();
@@ -251,6 +269,16 @@ export class Relay {
       });
     });
   }
+}
+
+/** nodemailer 10.6.0 knows one time for all answers. */
+function socketOf(connection: SMTPConnection): Socket | undefined {
+  return (connection as unknown as { _socket?: Socket | false })._socket || undefined;
+}
+
+/** What a server said, as it can be stored: PostgreSQL takes no NUL, and an outcome that can't be written is tried again. */
+function textOf(said: string): string {
+  return said.replaceAll('\0', '\ufffd').toWellFormed();
 }
 
 function policyOf(to: Destination): TlsPolicy {

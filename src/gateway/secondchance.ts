@@ -56,7 +56,7 @@ export interface SecondChanceOptions {
   readonly hostName: string;
   /** Own address to leave from; null: the usual one. */
   readonly source: string | null;
-  /** Milliseconds for one answer, and for a connection: less than the lease of a queue row lasts. */
+  /** Milliseconds for one answer, and for all connections together: less than the lease of a queue row lasts. */
   readonly timeoutMs?: number;
   readonly deadlineMs?: number;
   readonly ca?: string | undefined;
@@ -87,11 +87,13 @@ export async function sendSecondChance(
   parcel: Parcel,
 ): Promise<RelayResult> {
   let manner: Manner = { hello: 'EHLO', tls: to.tls !== 'none' };
+  const { deadlineMs = 480_000 } = options;
+  const end = performance.now() + deadlineMs;
   for (;;) {
     try {
-      return await sendOnce(options, to, parcel, manner);
+      return await sendOnce({ ...options, deadlineMs: Math.max(1, end - performance.now()) }, to, parcel, manner);
     } catch (error) {
-      if (error instanceof NotAsked) {
+      if (error instanceof NotAsked && performance.now() < end) {
         manner = error.next;
         continue;
       }

@@ -277,3 +277,19 @@ test('the second way leaves from the address that is set, where it is of the sam
   const six = await direct(t, {}, 'opportunistic', '2001:db8::1');
   assert.deepEqual([six.codes, six.sink.peers], [[250, 250], ['127.0.0.1']]);
 });
+
+test('the deadline is for all connections of the second way together', async (t) => {
+  const sink = await openPicky(t, { answer: (line) => (line.startsWith('EHLO') ? '250-' : undefined) });
+  const result = await sendSecondChance(
+    { hostName: 'mx.tollgate.example', source: null, timeoutMs: 5_000, deadlineMs: 300 },
+    { host: 'mx.far.example', address: '127.0.0.1', port: sink.port, tls: 'opportunistic' },
+    {
+      sender: 'ann@acme.example',
+      recipients: ['bob@far.example'],
+      bytes: 100,
+      open: async () => Readable.from(['Subject: Hello\r\n\r\nHi\r\n']),
+    },
+  );
+  assert.notEqual(result.failure, null);
+  assert.deepEqual([sink.connections, sink.bodies.length], [1, 0]);
+});
