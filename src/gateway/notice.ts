@@ -160,31 +160,40 @@ const BATCH = 100;
 export async function sendDelayNotices(deps: NoticeDeps): Promise<number> {
   const late = await deps.db.system(lateDeliveries, { readOnly: true });
   if (late.length === 0) return 0;
-  const now = deps.clock.now();
   const notices = new Map<string, AcceptedMessage>();
-  for (const job of late) {
-    if (!isTold(job, 'DELAY')) continue;
-    const notice = await noticeFor(
-      deps.spool,
-      deps.config.hostName,
-      job,
-      {
-        action: 'delayed',
-        status: delayStatus(job.lastReply),
-        remoteMta: job.lastHost,
-        diagnostic: job.lastReply,
-        willRetryUntil: new Date(job.queuedAt.getTime() + EXPIRE_DAYS * 86_400_000),
-      },
-      now,
-    );
-    if (notice !== null) notices.set(job.deliveryId, notice);
+  /** Null: what was written is unclear, since COMMIT was sent. */
+  let written: ReadonlySet<string> | null = new Set();
+  try {
+    for (const job of late) {
+      const notice = isTold(job, 'DELAY') ? await delayNotice(deps, job) : null;
+      if (notice !== null) notices.set(job.deliveryId, notice);
+    }
+    const told = await deps.db.system(async (tx) => {
+      const cleared = await clearDue(tx, late);
+      const mine = new Set([...notices.keys()].filter((id) => cleared.has(id)));
+      await writeMessages(
+        tx,
+        [...notices].flatMap(([id, notice]) => (mine.has(id) ? [notice] : [])),
+        deps.config.nodeId,
+      );
+      written = null;
+      return mine;
+    });
+    written = told;
+    return told.size;
+  } finally {
+    // It is tried again every second: a disk or a database that fails must not fill the spool with what nobody gets.
+    const kept = written;
+    const unused = kept === null ? [] : [...notices].filter(([id]) => !kept.has(id));
+    for (const [, notice] of unused) await deps.spool.remove(notice.content.id).catch(() => undefined);
   }
-  return deps.db.system(async (tx) => {
-    const told = await clearDue(tx, late);
-    const messages = [...notices].flatMap(([id, notice]) => (told.has(id) ? [notice] : []));
-    await writeMessages(tx, messages, deps.config.nodeId);
-    return messages.length;
-  });
+}
+
+function delayNotice({ spool, config, clock }: NoticeDeps, job: Late): Promise<AcceptedMessage | null> {
+  const willRetryUntil = new Date(job.queuedAt.getTime() + EXPIRE_DAYS * 86_400_000);
+  const { lastReply: diagnostic, lastHost: remoteMta } = job;
+  const what = { action: 'delayed' as const, status: delayStatus(diagnostic), remoteMta, diagnostic, willRetryUntil };
+  return noticeFor(spool, config.hostName, job, what, clock.now());
 }
 
 function lateDeliveries(tx: SystemTx): Promise<Late[]> {

@@ -158,7 +158,8 @@ export class GatewayServer {
       ...(tls === null ? {} : { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const }),
       onConnect: (session, done) => this.#run('connect', session, () => this.#connect(session), done),
       onMailFrom: (address, session, done) => this.#run('MAIL', session, () => this.#mail(address, session), done),
-      onRcptTo: (address, session, done) => this.#run('RCPT', session, (signal) => this.#rcpt(address, session, signal), done),
+      onRcptTo: (address, session, done) =>
+        this.#run('RCPT', session, (signal) => this.#rcpt(address, session, signal), done),
       onData: (stream, session, done) => this.#data(stream, session, done),
       ...(isSubmission
         ? {
