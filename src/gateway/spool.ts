@@ -57,6 +57,15 @@ export class Spool implements ContentStore {
   /** Makes the folders, all at once, so that no write has to sync a parent of its own. */
   static async open(folder: string, disk: SpoolDisk = realDisk): Promise<Spool> {
     const spool = new Spool(folder, disk);
+    const made = await mkdir(folder, { recursive: true, mode: 0o700 });
+    // A folder that is new must survive too: it is an entry of the one above.
+    if (made !== undefined) {
+      const top = path.dirname(path.resolve(made));
+      for (let above = path.dirname(path.resolve(folder)); above.length >= top.length; above = path.dirname(above)) {
+        await spool.#syncFolder(above);
+        if (above === top) break;
+      }
+    }
     for (const group of ['tmp', ...GROUPS]) await mkdir(path.join(folder, group), { recursive: true, mode: 0o700 });
     await spool.#syncFolder(folder);
     return spool;

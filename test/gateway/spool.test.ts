@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { Spool } from '../../src/gateway/spool.ts';
+import { realDisk, Spool, type SpoolDisk } from '../../src/gateway/spool.ts';
 import { writeBatch } from '../../src/gateway/spool-write.ts';
 
 async function openFolder(t: TestContext): Promise<string> {
@@ -110,4 +110,19 @@ test('rule 1: a disk that ends in the middle of the last write is a failure, and
     left.filter((name) => name.endsWith('.eml') || name.startsWith('tmp/')),
     [],
   );
+});
+
+test('rule 1: the folders of a new spool survive a loss of power as well', async (t) => {
+  const root = await realpath(await openFolder(t));
+  const synced: string[] = [];
+  const disk: SpoolDisk = {
+    ...realDisk,
+    async sync(handle) {
+      synced.push(path.relative(root, await readlink(`/proc/self/fd/${handle.fd}`)));
+    },
+  };
+  await Spool.open(path.join(root, 'a', 'b', 'spool'), disk);
+  assert.deepEqual(synced.toSorted(), ['', 'a', 'a/b', 'a/b/spool']);
+  await Spool.open(path.join(root, 'a', 'b', 'spool'), disk);
+  assert.deepEqual(synced.slice(4), ['a/b/spool']);
 });
