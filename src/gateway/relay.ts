@@ -20,7 +20,7 @@ export interface Destination {
 export interface RelayReply {
   readonly code: number;
   readonly text: string;
-  /** True: said to the content, after RCPT. */
+  /** True: said to the content, after RCPT. With code 0: the content was sent, and whether it was taken is not known. */
   readonly afterData?: boolean;
   /** True: the server was not asked, we know that it would not take the message. */
   readonly isOurs?: boolean;
@@ -233,8 +233,8 @@ export class Relay {
     }
     const recipients = parcel.recipients.filter((one) => !unfit.has(one));
     if (recipients.length === 0) return { replies: unfit, failure: null };
-    const { replies, failure } = await this.#exchange(kept, { ...parcel, recipients });
-    return { replies: new Map([...replies, ...unfit]), failure, dsn: known.has('DSN') };
+    const result = await this.#exchange(kept, { ...parcel, recipients });
+    return { ...result, replies: new Map([...result.replies, ...unfit]), dsn: known.has('DSN') };
   }
 
   async #exchange({ connection }: Kept, parcel: Parcel): Promise<RelayResult> {
@@ -251,12 +251,17 @@ export class Relay {
       use8BitMime: true,
       ...(parcel.dsn === undefined ? {} : { dsn: dsnOptions(parcel.dsn) }),
     };
+    let isSent = false;
+    const end = (result: RelayResult) => (isSent ? unsure(result) : result);
     return new Promise((resolve) => {
-      const broken = (error: Error) => resolve({ ...failed(parcel, error), greeted: true });
+      const broken = (error: Error) => resolve(end({ ...failed(parcel, error), greeted: true }));
       connection.once('error', broken);
       // nodemailer closes before it tells why, where a pipelined server took DATA and not MAIL: what it tells counts.
       connection.once('end', () => setImmediate(() => broken(new Error('the server closed the connection'))));
-      message.once('end', () => socketOf(connection)?.setTimeout(Math.max(TAKEN_MS, this.#timeoutMs)));
+      message.once('end', () => {
+        isSent = true;
+        socketOf(connection)?.setTimeout(Math.max(TAKEN_MS, this.#timeoutMs));
+      });
       connection.send(envelope, message, (error, info) => {
         socketOf(connection)?.setTimeout(this.#timeoutMs);
         connection.removeListener('error', broken);
@@ -264,7 +269,7 @@ export class Relay {
         message.destroy();
         const rejected = (envelope as { rejectedErrors?: readonly RejectedError[] }).rejectedErrors ?? [];
         resolve(
-          error ? refused(parcel, error as SendError, rejected) : mixed(parcel, String(info?.response), rejected),
+          error ? end(refused(parcel, error as SendError, rejected)) : mixed(parcel, String(info?.response), rejected),
         );
       });
     });
@@ -367,6 +372,11 @@ function notConnected(parcel: Parcel, error: unknown, to: Destination): RelayRes
   if (to.policy !== 'mta-sts enforce' || !error.inTls) return { ...failed(parcel, error), greeted: error.greeted };
   const text = `451 4.7.5 MTA-STS: ${to.host} can't be used: ${error.message}`;
   return { replies: new Map(parcel.recipients.map((one) => [one, { code: 451, text }])), failure: text };
+}
+
+function unsure(result: RelayResult): RelayResult {
+  const mark = (reply: RelayReply): RelayReply => (reply.code === 0 ? { ...reply, afterData: true } : reply);
+  return { ...result, replies: new Map([...result.replies].map(([one, reply]) => [one, mark(reply)])) };
 }
 
 function failed(parcel: Parcel, error: unknown): RelayResult {
