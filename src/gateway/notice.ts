@@ -8,6 +8,7 @@ import { sql } from '../db/sql.ts';
 import { buildDsn, type DsnRecipient, delayStatus } from '../mail/dsn.ts';
 import { type AcceptedMessage, acceptanceOf } from './acceptance.ts';
 import { writeMessages } from './commit.ts';
+import { NODE_SILENT_MS } from './queue.ts';
 import { EXPIRE_DAYS } from './retry.ts';
 import type { Spool } from './spool.ts';
 
@@ -142,7 +143,8 @@ export interface NoticeDeps {
   readonly db: SystemDb;
   readonly clock: Clock;
   readonly spool: Spool;
-  readonly config: { readonly nodeId: string; readonly hostName: string };
+  /** `region`: of this node; absent or null: in none. */
+  readonly config: { readonly nodeId: string; readonly hostName: string; readonly region?: string | null };
 }
 
 interface Late extends Noticed {
@@ -158,7 +160,7 @@ const BATCH = 100;
  * is told of by whoever clears its `notice_due_at`.
  */
 export async function sendDelayNotices(deps: NoticeDeps): Promise<number> {
-  const late = await deps.db.system(lateDeliveries, { readOnly: true });
+  const late = await deps.db.system((tx) => lateDeliveries(tx, deps.config.region ?? null), { readOnly: true });
   if (late.length === 0) return 0;
   const notices = new Map<string, AcceptedMessage>();
   /** Null: what was written is unclear, since COMMIT was sent. */
@@ -196,7 +198,9 @@ function delayNotice({ spool, config, clock }: NoticeDeps, job: Late): Promise<A
   return noticeFor(spool, config.hostName, job, what, clock.now());
 }
 
-function lateDeliveries(tx: SystemTx): Promise<Late[]> {
+/** Of mail that another gateway may work on and this one may not, that one tells: a notification holds part of the mail. */
+function lateDeliveries(tx: SystemTx, region: string | null): Promise<Late[]> {
+  const alive = new Date(tx.now.getTime() - NODE_SILENT_MS);
   return tx.rows<Late>(sql`
     select q.partner_id as "partnerId", q.client_id as "clientId", q.delivery_id as "deliveryId", q.content_id as "contentId",
            q.sender, q.recipient, q.kind, q.queued_at as "queuedAt", q.last_reply as "lastReply", d.direction,
@@ -208,7 +212,11 @@ function lateDeliveries(tx: SystemTx): Promise<Late[]> {
     from queue q
     join deliveries d on d.partner_id = q.partner_id and d.id = q.delivery_id
     join messages m on m.partner_id = q.partner_id and m.id = q.message_id
-    where q.notice_due_at <= ${tx.now} order by q.notice_due_at limit ${BATCH}`);
+    where q.notice_due_at <= ${tx.now}
+      and (region_allows(q.partner_id, q.client_id, q.delivery_id, ${region}::text) or not exists (
+        select from node_regions n
+        where n.seen_at > ${alive} and region_allows(q.partner_id, q.client_id, q.delivery_id, n.region)))
+    order by q.notice_due_at limit ${BATCH}`);
 }
 
 async function clearDue(tx: SystemTx, late: readonly Late[]): Promise<Set<string>> {

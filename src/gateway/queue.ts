@@ -56,7 +56,8 @@ export interface ClaimRegion {
 }
 
 const STRANDED_MS = 60_000;
-const NODE_SILENT_MS = 120_000;
+/** After so long without a sign of life a node is not at work. */
+export const NODE_SILENT_MS = 120_000;
 
 /** Says that a node of a region is at work. */
 export function seenInRegion(tx: SystemTx, node: string, region: string): Promise<number> {
