@@ -83,6 +83,8 @@ export interface DatabaseOptions {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly maxConnections?: number;
+  /** Milliseconds after which a server that does not answer at all counts as gone; longer than any statement may take. */
+  readonly silenceMs?: number;
 }
 
 /** The pools of the two roles, and the only way to a transaction. */
@@ -95,8 +97,8 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
 
   constructor(options: DatabaseOptions) {
     const max = options.maxConnections ?? 10;
-    this.#app = createPool(options.appUrl, max, options.logger);
-    this.#system = createPool(options.systemUrl, max, options.logger);
+    this.#app = createPool(options.appUrl, max, options);
+    this.#system = createPool(options.systemUrl, max, options);
     this.#clock = options.clock;
     this.systemUrl = options.systemUrl;
   }
@@ -150,7 +152,7 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
   }
 }
 
-function createPool(url: string, max: number, logger: Logger): pg.Pool {
+function createPool(url: string, max: number, { logger, silenceMs = 120_000 }: DatabaseOptions): pg.Pool {
   const pool = new pg.Pool({
     Client: HeardClient,
     connectionString: url,
@@ -160,6 +162,9 @@ function createPool(url: string, max: number, logger: Logger): pg.Pool {
     connectionTimeoutMillis: 5_000,
     idleTimeoutMillis: 30_000,
     statement_timeout: 60_000,
+    // A machine that is switched off closes nothing: without these a COMMIT under way would be waited for without end.
+    query_timeout: silenceMs,
+    keepAlive: true,
     // A forgotten transaction would hold the roller's horizon.
     idle_in_transaction_session_timeout: 60_000,
     types: {

@@ -29,7 +29,7 @@ export function translateError(error: unknown): unknown {
   if (
     connectionFault ||
     serialization ||
-    /connection terminated|timeout exceeded when trying to connect|not queryable/i.test(text)
+    /connection terminated|timeout exceeded when trying to connect|query read timeout|not queryable/i.test(text)
   ) {
     return new AppError('unavailable', 'the database is not available', { cause: error });
   }

@@ -9,7 +9,13 @@ import { Reply, replyFor } from './replies.ts';
 export function guard<T>(
   work: (signal: AbortSignal) => T | Promise<T>,
   callback: (error: Reply | null, value?: T) => void,
-  options: { readonly deadlineMs: number; readonly logger: Logger; readonly what: string },
+  options: {
+    readonly deadlineMs: number;
+    /** When the deadline begins to run; absent: now. */
+    readonly from?: Promise<void>;
+    readonly logger: Logger;
+    readonly what: string;
+  },
 ): void {
   const abort = new AbortController();
   let done = false;
@@ -27,13 +33,18 @@ export function guard<T>(
     }
     callback(reply);
   };
-  const timer = setTimeout(() => {
+  let timer: NodeJS.Timeout | undefined;
+  const tooLate = () => {
     const late = new Reply(451, '4.3.0', 'That took too long, try again later');
     abort.abort(late);
     options.logger.warn({ ms: options.deadlineMs }, `${options.what} did not end in time`);
     finish(late);
-  }, options.deadlineMs);
-  timer.unref();
+  };
+  const begin = () => {
+    if (!done) timer = setTimeout(tooLate, options.deadlineMs).unref();
+  };
+  if (options.from === undefined) begin();
+  else void options.from.then(begin);
   Promise.resolve()
     .then(() => work(abort.signal))
     .then(

@@ -23,6 +23,7 @@ export interface DialogReply {
 }
 
 const REPLY_MAX = 65_536;
+const TAKEN_MS = 600_000;
 const WHOLE = /^(?:\d{3}-[^\n]*\n)*\d{3}(?: [^\n]*)?\n/;
 
 /**
@@ -68,7 +69,9 @@ export class Dialog {
         return undefined;
       }
       this.#text = this.#text.slice(match[0].length);
-      const text = Buffer.from(match[0].trimEnd(), 'latin1').toString('utf8').replace(/\r\n/g, '\n');
+      // PostgreSQL takes no NUL.
+      const said = Buffer.from(match[0].trimEnd().replaceAll('\0', '?'), 'latin1').toString('utf8');
+      const text = said.replace(/\r\n/g, '\n');
       return { code: Number(text.slice(0, 3)), text };
     });
   }
@@ -83,7 +86,13 @@ export class Dialog {
   async send(message: Readable): Promise<DialogReply> {
     await pipeline(message, new DotStuff(), this.#socket, { end: false });
     this.#socket.write('.\r\n');
-    return this.reply();
+    // Who hangs up earlier than RFC 5321 section 4.5.3.2.6 says sends again what was taken.
+    this.#socket.setTimeout(Math.max(TAKEN_MS, this.#timeoutMs));
+    try {
+      return await this.reply();
+    } finally {
+      this.#socket.setTimeout(this.#timeoutMs);
+    }
   }
 
   /** After 220 to STARTTLS. What was heard before is forgotten (RFC 3207 section 4.2). Rejects with TlsFailure. */

@@ -66,12 +66,14 @@ export function inboundPort(deps: InboundDeps): Port {
     connect: (session) => edge.connect(session.remoteAddress),
     sender: (_sender, session) => edge.transaction(session.remoteAddress),
 
-    async recipient(recipient, sender, session, transaction) {
+    async recipient(recipient, sender, session, transaction, signal) {
       const { remoteAddress } = session;
       if (domainOf(recipient) === deps.srs.domain && isSrs(recipient)) {
         if (sender !== '') throw new Reply(550, '5.7.1', 'Only notifications are returned through this address');
         if (recipients.has(transaction) || returns.has(transaction)) throw new Reply(452, '4.5.3', 'One at a time');
-        returns.set(transaction, await returnFor(deps, recipient));
+        const back = await returnFor(deps, recipient);
+        signal.throwIfAborted();
+        returns.set(transaction, back);
         return;
       }
       if (returns.has(transaction)) throw new Reply(452, '4.5.3', 'One at a time');
@@ -94,6 +96,8 @@ export function inboundPort(deps: InboundDeps): Port {
       const helo = String(session.hostNameAppearsAs || '').slice(0, 255);
       const wait = await edge.greylist(view, found.recipient, sender, { remoteAddress, helo });
       if (wait !== null) await refuseAs(wait, owner, recipient, sender);
+      // Who was told 451 meanwhile sends to this recipient again.
+      signal.throwIfAborted();
       const known = recipients.get(transaction) ?? new Map<string, KnownRecipient>();
       // The same address given twice is one delivery.
       known.set(recipient, found.recipient);

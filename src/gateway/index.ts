@@ -95,7 +95,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
         const smtp = await inbound.listen(config.smtpPort);
         return { smtp, submission: await submission.listen(config.submissionPort) };
       } catch (error) {
-        await inbound.close(0);
+        await Promise.all([inbound.close(0), submission.close(0)]);
         await reputation.stop();
         await directory.stop();
         throw error;

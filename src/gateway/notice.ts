@@ -8,6 +8,7 @@ import { sql } from '../db/sql.ts';
 import { buildDsn, type DsnRecipient, delayStatus } from '../mail/dsn.ts';
 import { type AcceptedMessage, acceptanceOf } from './acceptance.ts';
 import { writeMessages } from './commit.ts';
+import { NODE_SILENT_MS } from './queue.ts';
 import { EXPIRE_DAYS } from './retry.ts';
 import type { Spool } from './spool.ts';
 
@@ -142,7 +143,8 @@ export interface NoticeDeps {
   readonly db: SystemDb;
   readonly clock: Clock;
   readonly spool: Spool;
-  readonly config: { readonly nodeId: string; readonly hostName: string };
+  /** `region`: of this node; absent or null: in none. */
+  readonly config: { readonly nodeId: string; readonly hostName: string; readonly region?: string | null };
 }
 
 interface Late extends Noticed {
@@ -158,36 +160,47 @@ const BATCH = 100;
  * is told of by whoever clears its `notice_due_at`.
  */
 export async function sendDelayNotices(deps: NoticeDeps): Promise<number> {
-  const late = await deps.db.system(lateDeliveries, { readOnly: true });
+  const late = await deps.db.system((tx) => lateDeliveries(tx, deps.config.region ?? null), { readOnly: true });
   if (late.length === 0) return 0;
-  const now = deps.clock.now();
   const notices = new Map<string, AcceptedMessage>();
-  for (const job of late) {
-    if (!isTold(job, 'DELAY')) continue;
-    const notice = await noticeFor(
-      deps.spool,
-      deps.config.hostName,
-      job,
-      {
-        action: 'delayed',
-        status: delayStatus(job.lastReply),
-        remoteMta: job.lastHost,
-        diagnostic: job.lastReply,
-        willRetryUntil: new Date(job.queuedAt.getTime() + EXPIRE_DAYS * 86_400_000),
-      },
-      now,
-    );
-    if (notice !== null) notices.set(job.deliveryId, notice);
+  /** Null: what was written is unclear, since COMMIT was sent. */
+  let written: ReadonlySet<string> | null = new Set();
+  try {
+    for (const job of late) {
+      const notice = isTold(job, 'DELAY') ? await delayNotice(deps, job) : null;
+      if (notice !== null) notices.set(job.deliveryId, notice);
+    }
+    const told = await deps.db.system(async (tx) => {
+      const cleared = await clearDue(tx, late);
+      const mine = new Set([...notices.keys()].filter((id) => cleared.has(id)));
+      await writeMessages(
+        tx,
+        [...notices].flatMap(([id, notice]) => (mine.has(id) ? [notice] : [])),
+        deps.config.nodeId,
+      );
+      written = null;
+      return mine;
+    });
+    written = told;
+    return told.size;
+  } finally {
+    // It is tried again every second: a disk or a database that fails must not fill the spool with what nobody gets.
+    const kept = written;
+    const unused = kept === null ? [] : [...notices].filter(([id]) => !kept.has(id));
+    for (const [, notice] of unused) await deps.spool.remove(notice.content.id).catch(() => undefined);
   }
-  return deps.db.system(async (tx) => {
-    const told = await clearDue(tx, late);
-    const messages = [...notices].flatMap(([id, notice]) => (told.has(id) ? [notice] : []));
-    await writeMessages(tx, messages, deps.config.nodeId);
-    return messages.length;
-  });
 }
 
-function lateDeliveries(tx: SystemTx): Promise<Late[]> {
+function delayNotice({ spool, config, clock }: NoticeDeps, job: Late): Promise<AcceptedMessage | null> {
+  const willRetryUntil = new Date(job.queuedAt.getTime() + EXPIRE_DAYS * 86_400_000);
+  const { lastReply: diagnostic, lastHost: remoteMta } = job;
+  const what = { action: 'delayed' as const, status: delayStatus(diagnostic), remoteMta, diagnostic, willRetryUntil };
+  return noticeFor(spool, config.hostName, job, what, clock.now());
+}
+
+/** Of mail that another gateway may work on and this one may not, that one tells: a notification holds part of the mail. */
+function lateDeliveries(tx: SystemTx, region: string | null): Promise<Late[]> {
+  const alive = new Date(tx.now.getTime() - NODE_SILENT_MS);
   return tx.rows<Late>(sql`
     select q.partner_id as "partnerId", q.client_id as "clientId", q.delivery_id as "deliveryId", q.content_id as "contentId",
            q.sender, q.recipient, q.kind, q.queued_at as "queuedAt", q.last_reply as "lastReply", d.direction,
@@ -199,7 +212,11 @@ function lateDeliveries(tx: SystemTx): Promise<Late[]> {
     from queue q
     join deliveries d on d.partner_id = q.partner_id and d.id = q.delivery_id
     join messages m on m.partner_id = q.partner_id and m.id = q.message_id
-    where q.notice_due_at <= ${tx.now} order by q.notice_due_at limit ${BATCH}`);
+    where q.notice_due_at <= ${tx.now}
+      and (region_allows(q.partner_id, q.client_id, q.delivery_id, ${region}::text) or not exists (
+        select from node_regions n
+        where n.seen_at > ${alive} and region_allows(q.partner_id, q.client_id, q.delivery_id, n.region)))
+    order by q.notice_due_at limit ${BATCH}`);
 }
 
 async function clearDue(tx: SystemTx, late: readonly Late[]): Promise<Set<string>> {

@@ -50,7 +50,8 @@ export interface Job {
 }
 
 const STRANDED_MS = 60_000;
-const NODE_SILENT_MS = 120_000;
+/** After so long without a sign of life a node is not at work. */
+export const NODE_SILENT_MS = 120_000;
 
 /** Says that a node of a region is at work. */
 export function seenInRegion(tx: SystemTx, node: string, region: string): Promise<number> {
@@ -59,7 +60,8 @@ export function seenInRegion(tx: SystemTx, node: string, region: string): Promis
     on conflict (node) do update set region = excluded.region, seen_at = excluded.seen_at`);
 }
 
-const LEASE_MS = 900_000;
+/** Longer than the slowest try: several servers in turn, and ten minutes for the reply to the final dot. */
+const LEASE_MS = 1_800_000;
 
 /** Whose turn it is: a client's mail in one direction. */
 export interface Lane {

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import { connectionTls, failedInTls, plainResult, type TlsPolicy, type TlsResult, wasGreeted } from './tls.ts';
@@ -19,7 +20,7 @@ export interface Destination {
 export interface RelayReply {
   readonly code: number;
   readonly text: string;
-  /** True: said to the content, after RCPT. */
+  /** True: said to the content, after RCPT. With code 0: the content was sent, and whether it was taken is not known. */
   readonly afterData?: boolean;
   /** True: the server was not asked, we know that it would not take the message. */
   readonly isOurs?: boolean;
@@ -84,6 +85,8 @@ class ConnectFailure extends Error {
 }
 
 const IDLE_MS = 5_000;
+/** For the answer to the final dot (RFC 5321 section 4.5.3.2.6): who hangs up earlier sends again what was taken. */
+const TAKEN_MS = 600_000;
 const PER_CONNECTION = 100;
 
 interface Kept {
@@ -110,6 +113,12 @@ export class Relay {
 
   /** One SMTP transaction with several recipients. Never rejects. */
   async send(to: Destination, parcel: Parcel): Promise<RelayResult> {
+    const result = await this.#send(to, parcel);
+    const replies = new Map([...result.replies].map(([one, reply]) => [one, { ...reply, text: textOf(reply.text) }]));
+    return { ...result, replies, failure: result.failure === null ? null : textOf(result.failure) };
+  }
+
+  async #send(to: Destination, parcel: Parcel): Promise<RelayResult> {
     const key = [to.address, to.port, to.tls, to.policy, to.isListed, to.host].join(' ');
     let kept = this.#take(key);
     const isReused = kept !== null;
@@ -143,20 +152,27 @@ export class Relay {
       return { ...result, ...kept.tls };
     }
     kept.timer = setTimeout(() => {
-      const list = this.#idle.get(key) ?? [];
-      this.#idle.set(
+      this.#keep(
         key,
-        list.filter((one) => one !== kept),
+        (this.#idle.get(key) ?? []).filter((one) => one !== kept),
       );
       this.#drop(kept);
     }, IDLE_MS);
     kept.timer.unref();
-    this.#idle.set(key, [...(this.#idle.get(key) ?? []), kept]);
+    this.#keep(key, [...(this.#idle.get(key) ?? []), kept]);
     return { ...result, ...kept.tls };
   }
 
+  /** A server without a kept connection leaves nothing behind: there are as many as there are domains. */
+  #keep(key: string, list: Kept[]): void {
+    if (list.length > 0) this.#idle.set(key, list);
+    else this.#idle.delete(key);
+  }
+
   #take(key: string): Kept | null {
-    const kept = this.#idle.get(key)?.pop() ?? null;
+    const list = [...(this.#idle.get(key) ?? [])];
+    const kept = list.pop() ?? null;
+    this.#keep(key, list);
     clearTimeout(kept?.timer);
     return kept;
   }
@@ -221,8 +237,8 @@ export class Relay {
     }
     const recipients = parcel.recipients.filter((one) => !unfit.has(one));
     if (recipients.length === 0) return { replies: unfit, failure: null };
-    const { replies, failure } = await this.#exchange(kept, { ...parcel, recipients });
-    return { replies: new Map([...replies, ...unfit]), failure, dsn: known.has('DSN') };
+    const result = await this.#exchange(kept, { ...parcel, recipients });
+    return { ...result, replies: new Map([...result.replies, ...unfit]), dsn: known.has('DSN') };
   }
 
   async #exchange({ connection }: Kept, parcel: Parcel): Promise<RelayResult> {
@@ -239,22 +255,39 @@ export class Relay {
       use8BitMime: true,
       ...(parcel.dsn === undefined ? {} : { dsn: dsnOptions(parcel.dsn) }),
     };
+    let isSent = false;
+    const end = (result: RelayResult) => (isSent ? unsure(result) : result);
     return new Promise((resolve) => {
-      const broken = (error: Error) => resolve({ ...failed(parcel, error), greeted: true });
+      const broken = (error: Error) => resolve(end({ ...failed(parcel, error), greeted: true }));
       connection.once('error', broken);
       // nodemailer closes before it tells why, where a pipelined server took DATA and not MAIL: what it tells counts.
       connection.once('end', () => setImmediate(() => broken(new Error('the server closed the connection'))));
+      message.once('end', () => {
+        isSent = true;
+        socketOf(connection)?.setTimeout(Math.max(TAKEN_MS, this.#timeoutMs));
+      });
       connection.send(envelope, message, (error, info) => {
+        socketOf(connection)?.setTimeout(this.#timeoutMs);
         connection.removeListener('error', broken);
         connection.removeAllListeners('end');
         message.destroy();
         const rejected = (envelope as { rejectedErrors?: readonly RejectedError[] }).rejectedErrors ?? [];
         resolve(
-          error ? refused(parcel, error as SendError, rejected) : mixed(parcel, String(info?.response), rejected),
+          error ? end(refused(parcel, error as SendError, rejected)) : mixed(parcel, String(info?.response), rejected),
         );
       });
     });
   }
+}
+
+/** nodemailer 10.6.0 knows one time for all answers. */
+function socketOf(connection: SMTPConnection): Socket | undefined {
+  return (connection as unknown as { _socket?: Socket | false })._socket || undefined;
+}
+
+/** What a server said, as it can be stored: PostgreSQL takes no NUL, and an outcome that can't be written is tried again. */
+function textOf(said: string): string {
+  return said.replaceAll('\0', '\ufffd').toWellFormed();
 }
 
 function policyOf(to: Destination): TlsPolicy {
@@ -349,6 +382,11 @@ function notConnected(parcel: Parcel, error: unknown, to: Destination): RelayRes
     unreached: true,
     greeted,
   };
+}
+
+function unsure(result: RelayResult): RelayResult {
+  const mark = (reply: RelayReply): RelayReply => (reply.code === 0 ? { ...reply, afterData: true } : reply);
+  return { ...result, replies: new Map([...result.replies].map(([one, reply]) => [one, mark(reply)])) };
 }
 
 function failed(parcel: Parcel, error: unknown): RelayResult {

@@ -36,7 +36,8 @@ export function deservesSecondChance(job: Job, result: RelayResult, now: Date): 
   if (!/^[\x21-\x7e]*$/.test(job.sender) || !/^[\x21-\x7e]+$/.test(job.recipient)) return false;
   const isOld = now.getTime() - job.queuedAt.getTime() > AGE_MS;
   const isDeferred = isOld && job.attempts > 1 && !isTlsBound(result);
-  if (reply.code === 0) return isDeferred && result.greeted === true;
+  // What was sent and not answered may have been taken: it is tried again in its time, and not twice in a row.
+  if (reply.code === 0) return isDeferred && result.greeted === true && reply.afterData !== true;
   if (reply.code === 421 || (reply.code >= 200 && reply.code < 400)) return false;
   const [kind = '', subject = ''] = enhancedStatus(reply.text).split('.');
   if (subject === '1' || subject === '2') return false;
@@ -56,7 +57,7 @@ export interface SecondChanceOptions {
   readonly hostName: string;
   /** Own address to leave from; null: the usual one. */
   readonly source: string | null;
-  /** Milliseconds for one answer, and for a connection: less than the lease of a queue row lasts. */
+  /** Milliseconds for one answer, and for all connections together: less than the lease of a queue row lasts. */
   readonly timeoutMs?: number;
   readonly deadlineMs?: number;
   readonly ca?: string | undefined;
@@ -87,11 +88,13 @@ export async function sendSecondChance(
   parcel: Parcel,
 ): Promise<RelayResult> {
   let manner: Manner = { hello: 'EHLO', tls: to.tls !== 'none' };
+  const { deadlineMs = 480_000 } = options;
+  const end = performance.now() + deadlineMs;
   for (;;) {
     try {
-      return await sendOnce(options, to, parcel, manner);
+      return await sendOnce({ ...options, deadlineMs: Math.max(1, end - performance.now()) }, to, parcel, manner);
     } catch (error) {
-      if (error instanceof NotAsked) {
+      if (error instanceof NotAsked && end - performance.now() > 10) {
         manner = error.next;
         continue;
       }

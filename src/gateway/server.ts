@@ -31,8 +31,14 @@ export interface Port {
   connect?(session: SMTPServerSession): Promise<void>;
   auth?(username: string, password: string, session: SMTPServerSession): Promise<{ user: unknown }>;
   sender?(sender: string, session: SMTPServerSession): void | Promise<void>;
-  /** Throws Reply to refuse. `transaction` lives as long as the SMTP transaction. */
-  recipient(recipient: string, sender: string, session: SMTPServerSession, transaction: object): Promise<void>;
+  /** Throws Reply to refuse. `transaction` lives as long as the SMTP transaction. `signal`: the client was told 451 already. */
+  recipient(
+    recipient: string,
+    sender: string,
+    session: SMTPServerSession,
+    transaction: object,
+    signal: AbortSignal,
+  ): Promise<void>;
   /** Absent: the port knows no ETRN. */
   readonly etrn?: Etrn | undefined;
   /** Decides and commits; answers the text after 250. */
@@ -47,7 +53,7 @@ export interface ServerSettings {
   readonly maxConnections: number;
   readonly maxConnectionsPerIp: number;
   readonly limits?: Partial<ConnectionLimits>;
-  /** Milliseconds for one command, and for a message from its first octet to the reply (below the 5 minutes of RFC 1047). */
+  /** Milliseconds for one command, and for a message from its last octet to the reply (below the 5 minutes of RFC 1047). */
   readonly commandDeadlineMs?: number;
   readonly messageDeadlineMs?: number;
   /** PEM. Null: STARTTLS is not offered. */
@@ -152,7 +158,8 @@ export class GatewayServer {
       ...(tls === null ? {} : { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const }),
       onConnect: (session, done) => this.#run('connect', session, () => this.#connect(session), done),
       onMailFrom: (address, session, done) => this.#run('MAIL', session, () => this.#mail(address, session), done),
-      onRcptTo: (address, session, done) => this.#run('RCPT', session, () => this.#rcpt(address, session), done),
+      onRcptTo: (address, session, done) =>
+        this.#run('RCPT', session, (signal) => this.#rcpt(address, session, signal), done),
       onData: (stream, session, done) => this.#data(stream, session, done),
       ...(isSubmission
         ? {
@@ -174,7 +181,7 @@ export class GatewayServer {
   #run(
     what: string,
     session: SMTPServerSession,
-    work: () => void | Promise<void>,
+    work: (signal: AbortSignal) => void | Promise<void>,
     done: (error?: Error | null) => void,
   ) {
     guard(
@@ -210,18 +217,24 @@ export class GatewayServer {
     await this.#port.sender?.(sender, session);
   }
 
-  async #rcpt(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
+  async #rcpt(address: SMTPServerAddress, session: SMTPServerSession, signal: AbortSignal): Promise<void> {
     const recipient = recipientOf(address, session);
     if (session.envelope.rcptTo.length >= this.#deps.settings.maxRecipients) {
       throw new Reply(452, '4.5.3', 'Too many recipients');
     }
-    await this.#port.recipient(recipient, senderFrom(session), session, session.envelope);
+    await this.#port.recipient(recipient, senderFrom(session), session, session.envelope, signal);
   }
 
   #data(stream: SMTPServerDataStream, session: SMTPServerSession, done: (error?: Error | null, text?: string) => void) {
     const { remoteAddress, remotePort } = session;
     this.#guard.dataStarts(remoteAddress, remotePort);
-    stream.once('end', () => this.#guard.dataEnds(remoteAddress, remotePort));
+    // How fast it has to come is the guard's affair: who has a large message and a thin line is not late.
+    const from = new Promise<void>((resolve) => {
+      stream.once('end', () => {
+        this.#guard.dataEnds(remoteAddress, remotePort);
+        resolve();
+      });
+    });
     guard(
       (signal) => this.#take(stream, session, signal),
       (error, text) => {
@@ -229,7 +242,7 @@ export class GatewayServer {
         if (error === null) done(null, text);
         else done(error);
       },
-      { deadlineMs: this.#deps.settings.messageDeadlineMs ?? 240_000, logger: this.#deps.logger, what: 'DATA' },
+      { deadlineMs: this.#deps.settings.messageDeadlineMs ?? 240_000, from, logger: this.#deps.logger, what: 'DATA' },
     );
   }
 

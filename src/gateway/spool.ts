@@ -57,6 +57,15 @@ export class Spool implements ContentStore {
   /** Makes the folders, all at once, so that no write has to sync a parent of its own. */
   static async open(folder: string, disk: SpoolDisk = realDisk): Promise<Spool> {
     const spool = new Spool(folder, disk);
+    const made = await mkdir(folder, { recursive: true, mode: 0o700 });
+    // A folder that is new must survive too: it is an entry of the one above.
+    if (made !== undefined) {
+      const top = path.dirname(path.resolve(made));
+      for (let above = path.dirname(path.resolve(folder)); above.length >= top.length; above = path.dirname(above)) {
+        await spool.#syncFolder(above);
+        if (above === top) break;
+      }
+    }
     for (const group of ['tmp', ...GROUPS]) await mkdir(path.join(folder, group), { recursive: true, mode: 0o700 });
     await spool.#syncFolder(folder);
     return spool;
@@ -82,7 +91,7 @@ export class Spool implements ContentStore {
         // Small pieces are put together first: a write per line would cost more than the mail.
         if (bytes < (handle === null ? this.#wholeMax : CHUNK)) continue;
         handle ??= await open(temporary, 'wx', 0o600);
-        await handle.writev(held);
+        await writeAll(handle, held);
         held = [];
         bytes = 0;
       }
@@ -92,7 +101,7 @@ export class Spool implements ContentStore {
         await this.#writer.write({ temporary, target, message: joined(held) });
       } else {
         handle ??= await open(temporary, 'wx', 0o600);
-        await handle.writev(held);
+        await writeAll(handle, held);
         await this.#disk.sync(handle);
         await handle.close();
         await rename(temporary, target);
@@ -173,6 +182,12 @@ export class Spool implements ContentStore {
       await handle.close();
     }
   }
+}
+
+/** All of it or an error: one write may end short where the disk does, without an error (write(2)). */
+async function writeAll(handle: FileHandle, pieces: readonly Buffer[]): Promise<void> {
+  const whole = Buffer.concat(pieces);
+  for (let at = 0; at < whole.length; ) at += (await handle.write(whole, at)).bytesWritten;
 }
 
 /** In memory of its own, which can be handed to another thread. */

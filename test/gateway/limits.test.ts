@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
+import { HARVEST } from '../../src/gateway/edge.ts';
 import { searchDeliveries } from '../../src/ledger/read.ts';
+import { gate } from '../support/gate.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { byLocalPart, openRig, type RigOptions, Talker } from './support/rig.ts';
 
@@ -205,4 +207,43 @@ test('stop: what is being decided is answered 250 within the grace, an unfinishe
   assert.equal(await messages(), 1);
   finished.close();
   unfinished.close();
+});
+
+test('a recipient that was answered 451 for taking too long gets nothing, also when its look-up ends after all', async (t) => {
+  const held = gate();
+  let waits = 0;
+  const { rig } = await openSeeded(t, {
+    config: { commandDeadlineMs: 300 },
+    delay: () => {
+      waits += 1;
+      return waits === 1 ? held.passed : Promise.resolve();
+    },
+  });
+  const client = await Talker.open(rig.smtp);
+  await client.say('MAIL FROM:<eve@far.example>');
+  for (let index = 0; index < HARVEST.slowFrom; index += 1) await client.say(`RCPT TO:<try${index}@acme.example>`);
+  assert.match(await client.say('RCPT TO:<ann@acme.example>'), /^451 4\.3\.0/);
+  held.open();
+  for (let index = 0; index < 3; index += 1) assert.match(await client.say('RCPT TO:<bob@acme.example>'), /^250/);
+  assert.equal(waits, 4);
+  await client.say('DATA');
+  assert.match(await client.say('Subject: x\r\n\r\nx\r\n.'), /^250/);
+  client.close();
+  const { rows } = await rig.owner.query('select recipient from deliveries');
+  assert.deepEqual(rows, [{ recipient: 'bob@acme.example' }]);
+});
+
+test('a message on a thin line may take longer to come than we may take to decide', async (t) => {
+  const { rig, messages } = await openSeeded(t, { config: { messageDeadlineMs: 500 } });
+  const client = await Talker.open(rig.smtp);
+  for (const line of ['MAIL FROM:<eve@far.example>', 'RCPT TO:<ann@acme.example>', 'DATA']) await client.say(line);
+  client.write('Subject: x\r\n\r\n');
+  const from = performance.now();
+  while (performance.now() - from < 800) {
+    client.write('drop\r\n');
+    await new Promise<void>((resolve) => setTimeout(resolve, 50));
+  }
+  assert.match(await client.say('.'), /^250/);
+  client.close();
+  assert.equal(await messages(), 1);
 });

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readdir } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
+import { sendDelayNotices } from '../../src/gateway/notice.ts';
 import { zoneResolver } from '../../src/mail/resolver.ts';
-import { openRig, openSink, Talker } from './support/rig.ts';
+import { CONFIG, openRig, openSink, Talker } from './support/rig.ts';
 import { login, PASSWORD, seedSubmitter } from './support/submitter.ts';
 
 const HOUR = 3_600_000;
@@ -110,6 +112,34 @@ test('a disk that takes no notices keeps no mail from going; they are made up fo
   answer = 450;
   await rig.drain();
   assert.equal(rig.told().length, 2);
+});
+
+test('notices that could not be committed, or that another node made, leave no files', async (t) => {
+  const rig = await openBoth(t, () => 451);
+  await rig.submit('slow@far.example', 'other@far.example');
+  await rig.drain();
+  rig.clock.advance(4 * HOUR);
+  const files = async () =>
+    (await readdir(rig.folder, { recursive: true })).filter((name) => name.endsWith('.eml')).length;
+  const deps = { ...rig, config: CONFIG };
+  assert.equal(await files(), 1);
+  // The second of two can not be written.
+  const write = rig.spool.write;
+  let writes = 0;
+  rig.spool.write = (...given) => {
+    writes += 1;
+    return writes === 2 ? Promise.reject(new Error('no space')) : write.apply(rig.spool, given);
+  };
+  await assert.rejects(sendDelayNotices(deps), /no space/);
+  rig.spool.write = write;
+  assert.equal(await files(), 1);
+  await rig.owner.query('alter table ledger rename to gone');
+  await assert.rejects(sendDelayNotices(deps));
+  assert.equal(await files(), 1);
+  await rig.owner.query('alter table gone rename to ledger');
+  const told = await Promise.all([sendDelayNotices(deps), sendDelayNotices(deps)]);
+  assert.deepEqual(told.toSorted(), [0, 2]);
+  assert.equal(await files(), 3);
 });
 
 test('nobody is told of inbound mail, of the null sender, or of notifications', async (t) => {

@@ -161,6 +161,26 @@ test('no gateway of an allowed region is at work: the mail waits, says so, and g
   assert.equal(uk.mail.length, 1);
 });
 
+test('of late mail a gateway of an allowed region tells; another one only when none is at work', async (t) => {
+  const rig = await openRegions(t, { region: 'uk', resolver: zoneResolver({ 'far.example': { FAIL: ['ETIMEOUT'] } }) });
+  await rig.through(['uk'], true);
+  const us = rig.openNode('us', 'us');
+  const notices = async () => (await rig.owner.query("select from messages where sender = ''")).rowCount;
+  await rig.submit('a@far.example');
+  await rig.delivery.drainOnce();
+  rig.clock.advance(240 * MINUTE - 1000);
+  await rig.delivery.drainOnce();
+  rig.clock.advance(1000);
+  await us.drainOnce();
+  assert.equal(await notices(), 0);
+  await rig.delivery.drainOnce();
+  assert.equal(await notices(), 1);
+  await rig.submit('b@far.example');
+  rig.clock.advance(240 * MINUTE);
+  await us.drainOnce();
+  assert.equal(await notices(), 2, 'the sender is not left without a word');
+});
+
 test("a domain's own strategy hides the client's, for gateways and for relays", async (t) => {
   const [uk, us] = [await openSink(t), await openSink(t)];
   const rig = await openRegions(t, { region: 'us' });

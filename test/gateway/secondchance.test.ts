@@ -278,3 +278,41 @@ test('the second way leaves from the address that is set, where it is of the sam
   const six = await direct(t, {}, 'opportunistic', '2001:db8::1');
   assert.deepEqual([six.codes, six.sink.peers], [[250, 250], ['127.0.0.1']]);
 });
+
+test('the deadline is for all connections of the second way together', async (t) => {
+  const sink = await openPicky(t, { answer: (line) => (line.startsWith('EHLO') ? '250-' : undefined) });
+  const result = await sendSecondChance(
+    { hostName: 'mx.tollgate.example', source: null, timeoutMs: 5_000, deadlineMs: 300 },
+    { host: 'mx.far.example', address: '127.0.0.1', port: sink.port, tls: 'opportunistic' },
+    {
+      sender: 'ann@acme.example',
+      recipients: ['bob@far.example'],
+      bytes: 100,
+      open: async () => Readable.from(['Subject: Hello\r\n\r\nHi\r\n']),
+    },
+  );
+  assert.notEqual(result.failure, null);
+  assert.deepEqual([sink.connections, sink.bodies.length], [1, 0]);
+});
+
+test('a server that goes silent after the final dot may have taken the message: no second way at once', async (t) => {
+  const { sink, rig, state } = await world(t, { content: () => null });
+  await rig.delivery.drainOnce();
+  rig.clock.advance(HOUR + 1000);
+  await rig.delivery.drainOnce();
+  assert.deepEqual([(await state()).disposition, (await state()).attempts], ['deferred', []]);
+  assert.equal(sink.lines.filter((line) => line === 'DATA').length, 2);
+});
+
+test('a server that hangs up on a command it does not know is spoken to without it, once the mail is an hour old', async (t) => {
+  const { sink, rig, state } = await world(t, {
+    extensions: ['SIZE 1000000', '8BITMIME'],
+    answer: (line) => (/^MAIL .*>\s+\S/.test(line) ? null : undefined),
+  });
+  await rig.delivery.drainOnce();
+  assert.deepEqual([(await state()).disposition, (await state()).attempts], ['deferred', []]);
+  rig.clock.advance(HOUR + 1000);
+  await rig.delivery.drainOnce();
+  assert.deepEqual([(await state()).disposition, (await state()).attempts], ['delivered', [250]]);
+  assert.equal(sink.bodies.length, 1);
+});

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, readFile, readlink, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
-import { Spool } from '../../src/gateway/spool.ts';
+import { realDisk, Spool, type SpoolDisk } from '../../src/gateway/spool.ts';
 import { writeBatch } from '../../src/gateway/spool-write.ts';
 
 async function openFolder(t: TestContext): Promise<string> {
@@ -84,4 +85,44 @@ test('a thread that can not write says so, and the next message is stored', asyn
   await assert.rejects(write(), { code: 'ENOENT' });
   await mkdir(path.join(folder, 'tmp'));
   assert.equal((await write()).bytes, 14);
+});
+
+test('rule 1: a disk that ends in the middle of the last write is a failure, and nothing stays', async (t) => {
+  const folder = await openFolder(t);
+  await Spool.open(folder);
+  // The kernel writes up to the limit and says so; only the next write would fail.
+  const script = `
+    import { Readable } from 'node:stream';
+    import { Spool } from ${JSON.stringify(new URL('../../src/gateway/spool.js', import.meta.url).href)};
+    const spool = await Spool.open(${JSON.stringify(folder)});
+    const message = Buffer.from('Subject: x\\r\\n\\r\\n' + 'x'.repeat(68).concat('\\r\\n').repeat(2_860));
+    const source = Readable.from([message.subarray(0, 150_000), message.subarray(150_000)]);
+    await spool.write(source).then(() => console.log('written'), (error) => console.log(error.code));`;
+  const blocks = Math.floor(195_000 / 512);
+  const { stdout, stderr } = spawnSync(
+    'sh',
+    ['-c', `trap '' XFSZ; ulimit -f ${blocks}; exec "$@"`, 'sh', process.execPath, '--input-type=module', '-e', script],
+    { encoding: 'utf8' },
+  );
+  assert.equal(stdout.trim(), 'EFBIG', stderr);
+  const left = await readdir(folder, { recursive: true });
+  assert.deepEqual(
+    left.filter((name) => name.endsWith('.eml') || name.startsWith('tmp/')),
+    [],
+  );
+});
+
+test('rule 1: the folders of a new spool survive a loss of power as well', async (t) => {
+  const root = await realpath(await openFolder(t));
+  const synced: string[] = [];
+  const disk: SpoolDisk = {
+    ...realDisk,
+    async sync(handle) {
+      synced.push(path.relative(root, await readlink(`/proc/self/fd/${handle.fd}`)));
+    },
+  };
+  await Spool.open(path.join(root, 'a', 'b', 'spool'), disk);
+  assert.deepEqual(synced.toSorted(), ['', 'a', 'a/b', 'a/b/spool']);
+  await Spool.open(path.join(root, 'a', 'b', 'spool'), disk);
+  assert.deepEqual(synced.slice(4), ['a/b/spool']);
 });

@@ -10,6 +10,8 @@ export interface PickyOptions {
   answer?(line: string): string | null | undefined;
   /** The reply to the final dot. */
   content?(body: string): string | null;
+  /** Milliseconds before that reply. */
+  readonly contentMs?: number;
   readonly tls?: { readonly key: string; readonly cert: string; readonly maxVersion?: SecureVersion };
   /** Says 220 to STARTTLS and then talks rubbish. */
   readonly brokenTls?: boolean;
@@ -97,7 +99,8 @@ export async function openPicky(t: TestContext, options: PickyOptions = {}): Pro
           state.bodies.push(body);
           if (isSecure) state.secure += 1;
         }
-        say(reply);
+        if (options.contentMs === undefined) say(reply);
+        else setTimeout(() => say(reply), options.contentMs).unref();
       }
     });
   };
