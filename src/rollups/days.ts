@@ -42,7 +42,7 @@ export async function syncZones(tx: SystemTx, limit: number | null): Promise<voi
 export async function fillDays(tx: SystemTx, range?: { readonly from: Date; readonly to: Date }): Promise<void> {
   await syncZones(tx, null);
   const keys = await zoneKeys(tx);
-  await mend(tx, keys, range === undefined ? await datesOf(tx, keys) : datesBetween(range.from, range.to));
+  await mend(tx, keys, range === undefined ? await datesOf(tx, keys) : datesWithin(range.from, range.to));
 }
 
 /**
@@ -59,7 +59,8 @@ export function zoneKeys(tx: SystemTx): Promise<ZoneKey[]> {
   return tx.rows<ZoneKey>(sql`select z.partner_id, z.client_id, z.time_zone as zone from rollup_zones z`);
 }
 
-function datesBetween(from: Date, to: Date): string[] {
+/** The local days, in order, that reach into this time anywhere on earth. */
+function datesWithin(from: Date, to: Date): string[] {
   const first = addDays(localDate(from, 'UTC'), -1);
   const last = addDays(localDate(to, 'UTC'), 1);
   const dates: string[] = [];

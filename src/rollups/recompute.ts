@@ -20,19 +20,38 @@ export interface Counting {
   readonly below: string;
 }
 
+export interface Recounted {
+  /** Events of that time. */
+  readonly events: number;
+  /** Buckets that got another number, each with all the events that it has. */
+  readonly changed: readonly ChangedBucket[];
+}
+
 /**
  * Counts a stretch of time anew from the ledger and writes what differs from the rollups, which is nothing when they are right.
- * Answers with the buckets that got another number. For rebuilding and repair; the roller adds (absorb.ts).
+ * For rebuilding and repair; the roller adds (absorb.ts).
  */
-export async function recount(tx: SystemTx, counting: Counting): Promise<BucketKey[]> {
-  const changed = [
+export async function recount(tx: SystemTx, counting: Counting): Promise<Recounted> {
+  const mended = [
     ...(await mendTraffic(tx, counting)),
     ...(await mendMailboxes(tx, counting)),
     ...(await mendSenders(tx, counting)),
     ...(await mendReasons(tx, counting)),
   ];
+  const held = await heldBy(tx, counting);
   const keyOf = (key: BucketKey) => `${key.partner_id} ${key.client_id} ${key.bucket.getTime()}`;
-  return [...new Map(changed.map((key) => [keyOf(key), key])).values()];
+  const events = new Map(held.map((bucket) => [keyOf(bucket), bucket.events]));
+  return {
+    events: held.reduce((sum, bucket) => sum + bucket.events, 0),
+    changed: [...new Map(mended.map((key) => [keyOf(key), { ...key, events: events.get(keyOf(key)) ?? 0 }])).values()],
+  };
+}
+
+/** The buckets of that time and how many events each has. Every event is in the traffic, once. */
+async function heldBy(tx: SystemTx, { from, to }: Counting): Promise<ChangedBucket[]> {
+  return tx.rows<ChangedBucket>(sql`
+    select r.partner_id, r.client_id, r.bucket, sum(r.deliveries)::bigint as events
+    from rollup_traffic r where r.bucket >= ${from} and r.bucket < ${to} group by 1, 2, 3`);
 }
 
 /** Both at once, the rows that are too many and those that are missing or wrong: a group is in one of the two only. */

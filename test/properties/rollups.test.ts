@@ -6,6 +6,7 @@ import { newId } from '../../src/core/id.ts';
 import { type Granularity, interval } from '../../src/core/period.ts';
 import type { Verdict } from '../../src/core/verdict.ts';
 import { appendEvents } from '../../src/ledger/append.ts';
+import { ensurePartitions } from '../../src/ledger/partitions.ts';
 import { recount } from '../../src/ledger/read.ts';
 import { rollOnce } from '../../src/rollups/build.ts';
 import { readStatistics } from '../../src/rollups/read.ts';
@@ -13,6 +14,7 @@ import { rebuild } from '../../src/rollups/rebuild.ts';
 import { verify } from '../../src/rollups/verify.ts';
 import { openDatabase } from '../support/db.ts';
 import { makeEvent } from '../support/events.ts';
+import { asOwner } from '../support/owner.ts';
 import { rollAll } from '../support/roll.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 
@@ -146,4 +148,87 @@ test('rule 3: in any order, repeated, late, over open transactions: rolled = reb
       }
     }
   }
+});
+
+/** What may happen to rollups, in any order. */
+type Step =
+  | { readonly do: 'append'; readonly lives: readonly Life[]; readonly again: boolean }
+  | { readonly do: 'roll'; readonly slice: number }
+  | { readonly do: 'rebuild' }
+  | { readonly do: 'partition'; readonly near: number }
+  | { readonly do: 'zone'; readonly client: number; readonly zone: (typeof ZONES)[number] };
+
+const step: fc.Arbitrary<Step> = fc.oneof(
+  {
+    weight: 4,
+    arbitrary: fc.record({
+      do: fc.constant('append' as const),
+      lives: fc.array(life, { minLength: 1, maxLength: 8 }),
+      again: fc.boolean(),
+    }),
+  },
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('roll' as const), slice: fc.integer({ min: 1, max: 6 }) }) },
+  { weight: 1, arbitrary: fc.record({ do: fc.constant('rebuild' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant('partition' as const), near: fc.nat({ max: MOMENTS.length - 1 }) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      do: fc.constant('zone' as const),
+      client: fc.integer({ min: 0, max: 1 }),
+      zone: fc.constantFrom(...ZONES),
+    }),
+  },
+);
+
+test('rule 3: adding in small rounds, among rebuilds, repetitions, moves to partitions and of zones, is counting', async (t) => {
+  const { db, owner, ownerUrl } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  const clientIds = [await seedClient(db, partner.id), await seedClient(db, partner.id, { domain: 'b.example' })];
+  const dump = async () => {
+    const tables: Record<string, unknown[]> = {};
+    for (const table of ['traffic', 'mailboxes', 'senders', 'reasons', 'days', 'months']) {
+      const { rows } = await owner.query<{ row: string }>(`select r::text as row from rollup_${table} r order by 1`);
+      tables[table] = rows.map(({ row }) => row);
+    }
+    return tables;
+  };
+  let last: LedgerEvent[] = [];
+  const act = async (one: Step): Promise<unknown> => {
+    switch (one.do) {
+      case 'append': {
+        const events = one.lives.flatMap((given) => eventsOf(partner.id, clientIds, given));
+        // Each event in a transaction of its own, so that small rounds have something to cut; some once more.
+        for (const event of [...events, ...(one.again ? last : [])]) await db.system((tx) => appendEvents(tx, [event]));
+        last = events;
+        return;
+      }
+      case 'roll':
+        return rollOnce(db, one.slice);
+      case 'rebuild':
+        return rebuild(db);
+      case 'partition':
+        return ensurePartitions(asOwner(ownerUrl), new Date(MOMENTS[one.near] ?? ''), 1);
+      case 'zone':
+        return owner.query('update clients set time_zone = $1 where id = $2', [one.zone, clientIds[one.client]]);
+    }
+  };
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { minLength: 3, maxLength: 14 }), async (steps) => {
+      for (const one of steps) await act(one);
+      await rollAll(db);
+      assert.deepEqual((await verify(db)).differences, []);
+      const rolled = await dump();
+      await rebuild(db);
+      assert.deepEqual(await dump(), rolled, 'rebuilt');
+      await owner.query(
+        'truncate rollup_traffic, rollup_mailboxes, rollup_senders, rollup_reasons, rollup_days, rollup_months',
+      );
+      await rebuild(db);
+      assert.deepEqual(await dump(), rolled, 'counted from nothing');
+    }),
+    { numRuns: 12, endOnFailure: true },
+  );
 });

@@ -213,6 +213,7 @@ test('verify finds a number that was tampered with, and rebuild mends it', async
   const found = await verify(db);
   const deliveries = found.differences.filter((row) => row.measure === 'deliveries');
   assert.deepEqual(deliveries.map((row) => [row.table, row.ledger, row.rollup]).sort(), [
+    ['days', 8, 1],
     ['traffic', 0, 1],
     ['traffic', 1, 7],
   ]);
