@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import type { LedgerEvent } from '../../src/core/event.ts';
 import { newId } from '../../src/core/id.ts';
 import { type Granularity, interval } from '../../src/core/period.ts';
-import type { Verdict } from '../../src/core/verdict.ts';
+import type { Direction, Verdict } from '../../src/core/verdict.ts';
 import { appendEvents } from '../../src/ledger/append.ts';
 import { ensurePartitions } from '../../src/ledger/partitions.ts';
 import { recount } from '../../src/ledger/read.ts';
@@ -34,6 +34,9 @@ interface Life {
   readonly at: string;
   readonly offsetMinutes: number;
   readonly verdict: Verdict;
+  readonly direction: Direction;
+  readonly mailboxId: string | null;
+  readonly sender: string;
   readonly end: 'none' | 'delivered' | 'quarantined' | 'bounced' | 'expired';
   readonly leads: number;
   readonly bytes: number;
@@ -44,6 +47,9 @@ const life: fc.Arbitrary<Life> = fc.record({
   at: fc.constantFrom(...MOMENTS),
   offsetMinutes: fc.integer({ min: -1500, max: 1500 }),
   verdict: fc.constantFrom<Verdict>('clean', 'spam', 'phish', 'malware'),
+  direction: fc.constantFrom<Direction>('inbound', 'outbound'),
+  mailboxId: fc.constantFrom(null, '01a20cbe-12e2-7287-ba26-a47f35380f19', '01a20cbe-12e2-7287-ba26-a47f35380f20'),
+  sender: fc.constantFrom('', 'bob@sender.example', 'eve@sender.example'),
   end: fc.constantFrom<Life['end']>('none', 'delivered', 'quarantined', 'bounced', 'expired'),
   leads: fc.constantFrom(15, 14, 0),
   bytes: fc.integer({ min: 1, max: 50_000 }),
@@ -58,6 +64,9 @@ function eventsOf(partnerId: string, clientIds: readonly string[], given: Life):
     messageId: newId(),
     deliveryId: newId(),
     verdict: given.verdict,
+    direction: given.direction,
+    mailboxId: given.mailboxId,
+    sender: given.sender,
     bytes: given.bytes,
   };
   const first = makeEvent({ ...common, occurredAt, leads: given.leads, reasons: [`test.${given.verdict}`] });
