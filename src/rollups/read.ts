@@ -249,20 +249,34 @@ export interface Ranked {
   readonly unwanted: number;
 }
 
-/** Envelope senders by deliveries; the null sender is the empty key. `clientId` null, here and below: of all clients. */
+/**
+ * Envelope senders by deliveries; the null sender is the empty key. `clientId` null, here and below: of all clients. What is not
+ * rolled yet is counted with the rest, here and below.
+ */
 export async function topSenders(
   tx: TenantTx,
   clientId: string | null,
   range: Interval,
   limit: number,
 ): Promise<Ranked[]> {
+  const reach = await readReach(tx);
   return tx.rows<Ranked>(sql`
-    select r.sender as key, sum(r.deliveries)::bigint as deliveries,
-           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from rollup_senders r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid) and r.direction = 'inbound'
-      and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by r.sender order by deliveries desc, key limit ${limit}`);
+    with counts as (
+      select r.sender, r.verdict, r.deliveries
+      from rollup_senders r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select e.sender, coalesce(e.verdict, ''), 1
+      from ledger e
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
+    select c.sender as key, sum(c.deliveries)::bigint as deliveries,
+           coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from counts c group by c.sender order by deliveries desc, key limit ${limit}`);
 }
 
 /** Mailboxes by unwanted deliveries: the most targeted first. */
@@ -272,13 +286,24 @@ export async function topMailboxes(
   range: Interval,
   limit: number,
 ): Promise<Ranked[]> {
+  const reach = await readReach(tx);
   return tx.rows<Ranked>(sql`
-    select r.mailbox_id::text as key, sum(r.deliveries)::bigint as deliveries,
-           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from rollup_mailboxes r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid) and r.direction = 'inbound'
-      and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by r.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`);
+    with counts as (
+      select r.mailbox_id, r.verdict, r.deliveries
+      from rollup_mailboxes r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select e.mailbox_id, coalesce(e.verdict, ''), 1
+      from ledger e
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.direction = 'inbound' and e.kind in ('accepted', 'rejected') and e.mailbox_id is not null
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
+    select c.mailbox_id::text as key, sum(c.deliveries)::bigint as deliveries,
+           coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from counts c group by c.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`);
 }
 
 /** Machine reasons by deliveries that they were given for. */
@@ -288,12 +313,23 @@ export async function topReasons(
   range: Interval,
   limit: number,
 ): Promise<{ key: string; deliveries: number }[]> {
+  const reach = await readReach(tx);
   return tx.rows(sql`
-    select r.reason as key, sum(r.deliveries)::bigint as deliveries
-    from rollup_reasons r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
-      and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by r.reason order by deliveries desc, key limit ${limit}`);
+    with counts as (
+      select r.reason, r.deliveries
+      from rollup_reasons r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select x.reason, 1
+      from ledger e cross join lateral (select distinct u.reason from unnest(e.reasons) as u (reason)) as x
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.kind in ('accepted', 'rejected', 'refused')
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
+    select c.reason as key, sum(c.deliveries)::bigint as deliveries
+    from counts c group by c.reason order by deliveries desc, key limit ${limit}`);
 }
 
 /**
