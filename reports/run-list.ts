@@ -10,6 +10,8 @@ export interface RunRow {
   readonly to: string;
   readonly timeZone: string;
   readonly version: number;
+  /** The highest version of the same report, client and period. */
+  readonly newestVersion: number;
   readonly state: 'waiting' | 'rendering' | 'issued' | 'failed';
   readonly complete: boolean | null;
   readonly completeThrough: Date | null;
@@ -32,7 +34,10 @@ export async function listRuns(
 ): Promise<RunRow[]> {
   return tx.rows<RunRow>(sql`
     select r.id, r.client_id as "clientId", r.report, r.period_from as "from", r.period_to as "to",
-           r.time_zone as "timeZone", r.version, r.state, r.complete, r.complete_through as "completeThrough", r.bytes,
+           r.time_zone as "timeZone", r.version,
+           (select max(n.version) from report_runs n
+            where n.partner_id = r.partner_id and n.client_id = r.client_id and n.report = r.report
+              and n.period_from = r.period_from and n.period_to = r.period_to) as "newestVersion", r.state, r.complete, r.complete_through as "completeThrough", r.bytes,
            encode(r.sha256, 'hex') as sha256, r.document_state as "documentState", r.error,
            r.requested_at as "requestedAt", r.due_at as "dueAt", r.deadline_at as "deadlineAt", r.issued_at as "issuedAt"
     from report_runs r
@@ -47,7 +52,10 @@ export async function listRuns(
 export async function getRuns(tx: TenantTx, ids: readonly string[]): Promise<RunRow[]> {
   return tx.rows<RunRow>(sql`
     select r.id, r.client_id as "clientId", r.report, r.period_from as "from", r.period_to as "to",
-           r.time_zone as "timeZone", r.version, r.state, r.complete, r.complete_through as "completeThrough", r.bytes,
+           r.time_zone as "timeZone", r.version,
+           (select max(n.version) from report_runs n
+            where n.partner_id = r.partner_id and n.client_id = r.client_id and n.report = r.report
+              and n.period_from = r.period_from and n.period_to = r.period_to) as "newestVersion", r.state, r.complete, r.complete_through as "completeThrough", r.bytes,
            encode(r.sha256, 'hex') as sha256, r.document_state as "documentState", r.error,
            r.requested_at as "requestedAt", r.due_at as "dueAt", r.deadline_at as "deadlineAt", r.issued_at as "issuedAt"
     from report_runs r where r.partner_id = ${tx.partnerId} and r.id = any(${[...ids]}::uuid[])`);

@@ -8,6 +8,7 @@ import { commandMutations } from './mutations.ts';
 import { originalResolvers } from './originals.ts';
 import { outboundResolvers } from './outbound.ts';
 import { outboundMutations } from './outbound-mutations.ts';
+import { overviewResolvers } from './overview.ts';
 import { quarantineResolvers } from './quarantine.ts';
 import { quarantineMutations } from './quarantine-mutations.ts';
 import { queryResolvers } from './query.ts';
@@ -39,6 +40,7 @@ export const resolvers: Resolvers = merge([
   accountResolvers,
   accountMutations,
   statisticsResolvers,
+  overviewResolvers,
   traceResolvers,
   quarantineResolvers,
   originalResolvers,

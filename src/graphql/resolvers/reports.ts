@@ -1,5 +1,7 @@
 import { listRuns, type RunRow } from '../../../reports/run-list.ts';
 import type { Client } from '../../accounts/clients.ts';
+import { interval } from '../../core/period.ts';
+import { restatedAt } from '../../rollups/read.ts';
 import { connect, type PageArgs } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { globalId } from '../ids.ts';
@@ -32,5 +34,12 @@ export const reportResolvers: Resolvers = {
   ReportRun: {
     id: (row: RunRow) => globalId('ReportRun', row.id),
     client: (row: RunRow, _: unknown, context: Context) => clientOf(context, row.clientId),
+    restatedAt: async (row: RunRow, _: unknown, context: Context) => {
+      const { issuedAt, clientId } = row;
+      if (issuedAt === null) return null;
+      const range = interval({ from: row.from, to: row.to, zone: row.timeZone });
+      const restated = await context.read((tx) => restatedAt(tx, clientId, range));
+      return restated !== null && restated >= issuedAt ? restated : null;
+    },
   },
 };

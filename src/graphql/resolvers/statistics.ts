@@ -6,6 +6,7 @@ import { DISPOSITIONS, VERDICTS } from '../../core/verdict.ts';
 import {
   type Ranked,
   readStatistics,
+  restatedAt,
   type Statistics,
   type StatisticsBucket,
   topMailboxes,
@@ -87,6 +88,8 @@ export const statisticsResolvers: Resolvers = {
     statistics: (_: unknown, args: StatisticsArgs & { timeZone: string }, context: Context) => ofPartner(args, context),
   },
   Statistics: {
+    restatedAt: (parent: Scoped, _: unknown, context: Context) =>
+      context.read((tx) => restatedAt(tx, parent.clientId, interval(parent.period))),
     topSenders: top(topSenders),
     topMailboxes: top(topMailboxes),
     topReasons: top(topReasons),
