@@ -40,7 +40,7 @@ import { createFeatureReader } from './pipeline/reader.ts';
 import { createPreviewer } from './quarantine/preview.ts';
 import { rollOnce } from './rollups/build.ts';
 import { createScanners } from './scanners/index.ts';
-import { hookPort, makeCommands, makeHandlers, makeMetrics } from './wiring.ts';
+import { hookPort, makeCommands, makeHandlers, makeMetrics, rollupsHeld } from './wiring.ts';
 import { makeSigning } from './wiring-outbound.ts';
 
 /** What a test or the demo puts in the place of a part. */
@@ -213,7 +213,10 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
           preview: (contentId) => previewer.preview(contentId),
           request: (address) => requestDigest(digest, address),
         },
-        checks: [{ name: 'database', run: () => db.system(async () => true, { readOnly: true }) }],
+        checks: [
+          { name: 'database', run: () => db.system(async () => true, { readOnly: true }) },
+          { name: 'rollups', run: () => db.system(rollupsHeld, { readOnly: true }) },
+        ],
         metrics: () => makeMetrics(wired),
       });
       ready.http = await http.listen();

@@ -37,6 +37,7 @@ import { learn } from './learning/learn.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
 import { retainDetail } from './ledger/retention.ts';
 import type { Resolver } from './mail/resolver.ts';
+import { clientsWithDrift, watchDrift } from './monitor/drift.ts';
 import { watchHarvest } from './monitor/harvest.ts';
 import { watchMappings } from './monitor/mappings.ts';
 import { watchOutbound } from './monitor/outbound.ts';
@@ -49,8 +50,10 @@ import type { FeatureReader } from './pipeline/reader.ts';
 import { release, remove } from './quarantine/actions.ts';
 import type { Previewer } from './quarantine/preview.ts';
 import { expireHeld, sweepContent } from './quarantine/retention.ts';
+import { describeHolder, HELD_SECONDS, horizonHolder } from './rollups/holder.ts';
+import { verifySample } from './rollups/sample.ts';
 import { horizonAgeSeconds } from './rollups/state.ts';
-import { verify } from './rollups/verify.ts';
+import { type Difference, verify } from './rollups/verify.ts';
 import { resolveIncidentById } from './tickets/incidents.ts';
 import { incidentsBetween } from './tickets/read.ts';
 import { syncTickets } from './tickets/sync.ts';
@@ -77,7 +80,9 @@ export interface Wired {
 }
 
 const PARTITION_DAYS = 7;
-const VERIFY_HOURS = 26;
+const DRIFT_SHOWN = 10;
+/** How often the schedule looks. */
+const WATCH_SECONDS = 10;
 const QUEUE_STUCK_SECONDS = 3_600;
 
 /** The function behind each job. */
@@ -94,6 +99,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await watchOutbound(db);
       await watchReleaseRequests(db);
       await watchHarvest(db);
+      await watchHorizon(wired);
     },
     // One round at a time: many servers that say nothing must not take the places of other jobs.
     'servers.probe': async () => {
@@ -142,11 +148,16 @@ export function makeHandlers(wired: Wired): JobHandlers {
       }
     },
     'rollups.verify': async () => {
-      const from = new Date(clock.now().getTime() - VERIFY_HOURS * 3_600_000);
-      const { differences, groups } = await verify(db, { from });
-      if (differences.length > 0)
-        logger.error({ differences: differences.slice(0, 5) }, 'the rollups differ from the ledger');
-      else logger.debug({ groups }, 'the rollups are what the ledger says');
+      const sample = await verifySample(db, Math.random);
+      await tellDrift(wired, sample.differences, [], true);
+      const again = await clientsWithDrift(db);
+      if (again.length === 0) return;
+      await tellDrift(wired, (await verify(db, { clients: again })).differences, again, true);
+    },
+    'rollups.verify_all': async () => {
+      const { differences, groups, exhaustive } = await verify(db);
+      await tellDrift(wired, differences, null, exhaustive);
+      logger.info({ groups, differences: differences.length }, 'the rollups were compared with the ledger');
     },
     'spool.sweep': async () => {
       await spool.sweep(db, clock);
@@ -174,6 +185,37 @@ export function makeHandlers(wired: Wired): JobHandlers {
     },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };
+}
+
+/** A transaction that was forgotten anywhere in the cluster holds the rollups: said once a minute while it does. */
+async function watchHorizon({ store, logger, clock }: Wired): Promise<void> {
+  const { age, holder } = await store.db.system(
+    async (tx) => ({ age: await horizonAgeSeconds(tx), holder: await horizonHolder(tx) }),
+    { readOnly: true },
+  );
+  const isWhole = clock.now().getUTCSeconds() < WATCH_SECONDS;
+  if (age <= HELD_SECONDS || !isWhole) return;
+  const by = holder === null ? 'no transaction is open: is a worker running?' : describeHolder(holder);
+  logger.error({ seconds: Math.round(age), pid: holder?.pid ?? null, by }, 'the rollups are held');
+}
+
+/** True, or since when the rollups stand still. By what is in the log and in `tollgate doctor`: this text is open to all. */
+export async function rollupsHeld(tx: SystemTx): Promise<true | string> {
+  const age = await horizonAgeSeconds(tx);
+  return age <= HELD_SECONDS || `the rollups have been held for ${Math.round(age)} s`;
+}
+
+/** A number that is wrong is logged as what it is and what it should be, and becomes an incident of its client. */
+async function tellDrift(
+  { store, logger }: Wired,
+  differences: readonly Difference[],
+  whole: readonly string[] | null,
+  exhaustive: boolean,
+): Promise<void> {
+  for (const { table, clientId, bucket, measure, rollup, ledger } of differences.slice(0, DRIFT_SHOWN)) {
+    logger.error({ table, clientId, bucket, measure, rollup, ledger }, 'a rollup differs from the ledger');
+  }
+  await watchDrift(store.db, { drift: differences, whole, exhaustive });
 }
 
 /** What a probe saw of a server is known to delivery too: mail that waits for it is due when it is back. */

@@ -15,9 +15,11 @@ import { AppError } from '../core/errors.ts';
 import { type LocalPeriod, localDate, monthPeriod, parseDate } from '../core/period.ts';
 import { PSA_KINDS, type Psa, type PsaKind } from '../core/psa.ts';
 import { type PartnerId, partnerId } from '../core/tenant.ts';
-import type { TenantTx } from '../db/db.ts';
+import type { SystemTx, TenantTx } from '../db/db.ts';
 import { listNodes, retireNode } from '../ledger/watermark.ts';
+import { describeHolder, HELD_SECONDS, horizonHolder } from '../rollups/holder.ts';
 import { rebuild } from '../rollups/rebuild.ts';
+import { horizonAgeSeconds } from '../rollups/state.ts';
 import { verify } from '../rollups/verify.ts';
 import { reportData } from '../wiring.ts';
 import { readInput } from './accounts.ts';
@@ -297,6 +299,15 @@ const nodeRetire: Command = {
   },
 };
 
+/** The transaction that has kept the rollups standing for more than a minute; null: none does. */
+async function heldBy(tx: SystemTx): Promise<string | null> {
+  const holder = await horizonHolder(tx);
+  if (holder === null) return null;
+  // The age of a session that this role may not look into is that of the horizon, which grows while nothing rolls, too.
+  const seconds = holder.seconds ?? (await horizonAgeSeconds(tx));
+  return seconds > HELD_SECONDS ? describeHolder(holder) : null;
+}
+
 const doctor: Command = {
   name: 'doctor',
   usage: '',
@@ -308,14 +319,16 @@ const doctor: Command = {
     const silent = nodes.filter(
       (node) => node.state === 'alive' && clock.now().getTime() - node.heartbeatAt.getTime() > 30_000,
     );
+    const held = await store.db.system(heldBy, { readOnly: true });
     const checks = {
       database: 'reachable and migrated',
       home: config.home,
       partners: partners.length,
       nodes: nodes.map((node) => `${node.id} ${node.state} through ${node.flushedThrough.toISOString()}`),
       silentNodes: silent.map((node) => node.id),
+      rollupsHeldBy: held,
     };
-    return { output: checks, exitCode: silent.length === 0 ? 0 : 1 };
+    return { output: checks, exitCode: silent.length === 0 && held === null ? 0 : 1 };
   },
 };
 

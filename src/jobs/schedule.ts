@@ -51,7 +51,18 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 30,
     why: 'plans that were begun and wait for the PSA',
   },
-  { job: 'rollups.verify', cron: '0 7 * * * *', periodSeconds: 3_600, why: 'rollups against a recount of the ledger' },
+  {
+    job: 'rollups.verify',
+    cron: '0 7 * * * *',
+    periodSeconds: 3_600,
+    why: 'some closed days of some clients against a recount of the ledger',
+  },
+  {
+    job: 'rollups.verify_all',
+    cron: '0 52 3 * * *',
+    periodSeconds: 86_400,
+    why: 'all rollups against a recount of the ledger',
+  },
   { job: 'spool.sweep', cron: '0 37 * * * *', periodSeconds: 3_600, why: 'files that no message refers to' },
   {
     job: 'outbound.sweep',

@@ -26,6 +26,8 @@ export interface Verification {
   readonly groups: number;
   /** At most 100 of each table, the earliest first. */
   readonly differences: readonly Difference[];
+  /** Whether these are all differences there are. */
+  readonly exhaustive: boolean;
 }
 
 const SHOWN = 100;
@@ -61,12 +63,14 @@ export async function verify(db: SystemDb, extent: Extent = {}): Promise<Verific
     async (tx) => {
       let groups = 0;
       const differences: Difference[] = [];
+      const shown = new Map<string, number>();
       const take = (table: Difference['table'], rows: readonly Found[]) => {
         groups += rows[0]?.groups ?? 0;
-        const room = SHOWN - differences.filter((difference) => difference.table === table).length;
+        const room = Math.max(0, SHOWN - (shown.get(table) ?? 0));
         const found = rows.flatMap(({ groups: _groups, measure, ...row }) =>
           measure === null ? [] : [{ table, ...row, measure }],
         );
+        shown.set(table, (shown.get(table) ?? 0) + found.length);
         differences.push(...(found as Difference[]).slice(0, room));
       };
       const floor = (await readFloor(tx)) ?? range.from;
@@ -82,7 +86,7 @@ export async function verify(db: SystemDb, extent: Extent = {}): Promise<Verific
         take('reasons', await compareReasons(tx, part));
       }
       await compareTiers(tx, { ...range, clients }, take);
-      return { groups, differences };
+      return { groups, differences, exhaustive: [...shown.values()].every((count) => count < SHOWN) };
     },
     { readOnly: true },
   );
