@@ -145,7 +145,7 @@ async function closedPort(): Promise<number> {
 }
 
 /** Processor time of the server processes of the database's sessions, the asking one left out. Linux only. */
-async function databaseMs(owner: pg.Client): Promise<number> {
+export async function databaseMs(owner: pg.Client): Promise<number> {
   const { rows } = await owner.query<{ pid: number }>(
     'select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
   );

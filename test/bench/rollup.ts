@@ -6,6 +6,7 @@ import { rebuild } from '../../src/rollups/rebuild.ts';
 import { verify } from '../../src/rollups/verify.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { openHome } from './home.ts';
+import { databaseMs } from './queue.ts';
 import { type Bench, median, type Row } from './row.ts';
 
 /** Rows of the ledger at which the cost of an event is taken; `ROLLUP_ROWS=100000,1000000` makes it smaller. */
@@ -39,25 +40,34 @@ export const benchRollup: Bench = async ({ runs }) => {
     await rollOnce(db);
 
     const rows: Row[] = [];
-    const costs: { readonly size: number; readonly us: number }[] = [];
+    const costs: { readonly size: number; readonly us: number; readonly cpu: number }[] = [];
     for (const size of ROWS) {
       await writer.fill(size);
       await owner.query('vacuum analyze ledger');
       const backlog = await rolling(db, home.store.ownerUrl, begin);
       rows.push(row(`backlog up to ${size} rows, ${ARRIVING_PER_SECOND} a second arriving`, 'events/s', backlog));
       const taken: number[] = [];
+      const used: number[] = [];
       for (let run = 0; run < runs; run += 1) {
         await writer.fill(writer.written + FRESH);
         const start = performance.now();
+        const before = await databaseMs(owner);
         const events = await rollAway(db);
         taken.push(((performance.now() - start) * 1000) / events);
+        used.push((((await databaseMs(owner)) - before) * 1000) / events);
       }
-      costs.push({ size, us: median(taken) });
+      costs.push({ size, us: median(taken), cpu: median(used) });
     }
-    for (const { size, us } of costs) {
+    for (const { size, us, cpu } of costs) {
       const [first] = costs;
-      const peers = first === undefined || first.size === size ? [] : [{ name: `${first.size} rows`, value: first.us }];
-      rows.push({ ...row(`cost of an event, ledger of ${size} rows`, 'us', us), peers });
+      const beside = (value: number | undefined) =>
+        first === undefined || first.size === size || value === undefined
+          ? []
+          : [{ name: `${first.size} rows`, value }];
+      const what = `an event, ledger of ${size} rows`;
+      rows.push({ ...row(`time of ${what}`, 'us', us), peers: beside(first?.us) });
+      // What other work on the machine does not change.
+      rows.push({ ...row(`CPU of PostgreSQL for ${what}`, 'us', cpu), peers: beside(first?.cpu) });
     }
     const kept = await timed(() => rebuild(db));
     rows.push(row(`full rebuild of ${writer.written} events, nothing to mend`, 's', kept));

@@ -5,7 +5,7 @@ import { interval } from '../../src/core/period.ts';
 import { appendEvents } from '../../src/ledger/append.ts';
 import { ensurePartitions } from '../../src/ledger/partitions.ts';
 import { recount } from '../../src/ledger/read.ts';
-import { NodeWatermark, retireNode } from '../../src/ledger/watermark.ts';
+import { listNodes, NodeWatermark, retireNode } from '../../src/ledger/watermark.ts';
 import { rollOnce } from '../../src/rollups/build.ts';
 import { readStatistics, restatedAt, topMailboxes, topSenders } from '../../src/rollups/read.ts';
 import { rebuild } from '../../src/rollups/rebuild.ts';
@@ -78,10 +78,23 @@ test('rule 4: a number is incomplete until every gateway has told all, and never
   const withoutTwo = await statistics(base, clientId);
   assert.deepEqual([withoutTwo.complete, withoutTwo.completeThrough], [false, heldBack], 'a silent gateway holds it');
   assert.equal(withoutTwo.totals.deliveries, 1);
+  const dayBefore = { ...PERIOD, from: '2026-10-13', to: '2026-10-13' };
+  assert.equal(
+    (await statistics(base, clientId, dayBefore)).complete,
+    true,
+    'but not what it had told before it fell silent',
+  );
   assert.equal(withoutTwo.buckets[0]?.complete, false);
 
   await db.system((tx) => retireNode(tx, 'two'));
   assert.equal((await statistics(base, clientId)).complete, true, 'an administrator gave it up');
+  const states = async () => (await db.system(listNodes)).map((node) => [node.id, node.state, node.flushedThrough]);
+  assert.deepEqual((await states())[1], ['two', 'retired', heldBack], 'how far it had told stays on record');
+  clock.advance(24 * 3_600_000);
+  await one.beat();
+  await rollAll(db);
+  const nextDay = { ...PERIOD, from: '2026-10-15', to: '2026-10-15' };
+  assert.equal((await statistics(base, clientId, nextDay)).complete, true, 'and holds nothing that comes later');
 });
 
 test('a node that stops in order holds nothing back, and an open transaction holds its own time', async (t) => {
