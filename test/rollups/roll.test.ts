@@ -7,6 +7,7 @@ import { ensurePartitions } from '../../src/ledger/partitions.ts';
 import { recount } from '../../src/ledger/read.ts';
 import { listNodes, NodeWatermark, retireNode } from '../../src/ledger/watermark.ts';
 import { rollOnce } from '../../src/rollups/build.ts';
+import { fillDays } from '../../src/rollups/days.ts';
 import { readStatistics, restatedAt, topMailboxes, topSenders } from '../../src/rollups/read.ts';
 import { rebuild } from '../../src/rollups/rebuild.ts';
 import { verify } from '../../src/rollups/verify.ts';
@@ -232,5 +233,23 @@ test('verify finds a number that was tampered with, and rebuild mends it', async
     ['traffic', 1, 7],
   ]);
   await rebuild(db);
+  assert.deepEqual((await verify(db)).differences, []);
+});
+
+test('days and months are filled from quarter hours that were written without the roller', async (t) => {
+  const base = await setup(t);
+  const { db, clock, partner, clientId, owner } = base;
+  await db.system((tx) => appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: clock.now() })]));
+  await rollAll(db);
+  const dump = async () => (await owner.query('table rollup_days union all table rollup_months')).rows;
+  const rolled = await dump();
+  await owner.query('truncate rollup_days, rollup_months');
+  await db.system((tx) => fillDays(tx, { from: new Date('2026-10-01'), to: new Date('2026-10-10') }));
+  assert.deepEqual(await dump(), [], 'nothing of another time');
+  await db.system((tx) => fillDays(tx, { from: clock.now(), to: clock.now() }));
+  assert.deepEqual(await dump(), rolled);
+  await owner.query("update rollup_days set day = '2026-09-30', deliveries = 5");
+  await db.system((tx) => fillDays(tx));
+  assert.deepEqual(await dump(), rolled, 'what is wrong goes, whenever it is');
   assert.deepEqual((await verify(db)).differences, []);
 });
