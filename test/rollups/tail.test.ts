@@ -94,17 +94,6 @@ test('an event that was committed this moment is in every answer, before any rou
   assert.deepEqual(await tops(), [2, 2, 2]);
 });
 
-test('before the first round there is nothing but the tail', async (t) => {
-  const { db, clock } = await openDatabase(t);
-  const partner = await seedPartner(db);
-  const clientId = await seedClient(db, partner.id);
-  await db.system((tx) => appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: clock.now() })]));
-  const read = () => db.tenant(partner.id, (tx) => readStatistics(tx, { clientId, period: TODAY, granularity: 'DAY' }));
-  assert.equal((await read()).totals.deliveries, 1);
-  await rollAll(db);
-  assert.equal((await read()).totals.deliveries, 1);
-});
-
 test('with a roller that has stopped numbers still move; when it is long gone they say how old they are', async (t) => {
   const { db, clock, node, write, seen, through } = await setup(t);
   const rolled = await through();
