@@ -1,5 +1,6 @@
 import pg from 'pg';
 import type { Clock } from '../core/clock.ts';
+import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import { claimFolder, serviceOf } from './claim.ts';
 import { Database } from './db.ts';
@@ -75,7 +76,7 @@ async function open(options: StoreOptions, giveBack: (() => Promise<void>) | nul
     });
   } catch (error) {
     if (!(await isLent())) await embedded?.stop();
-    throw translateError(error);
+    throw options.databaseUrl === null ? translateError(error) : unreachable(error, options.databaseUrl);
   }
   const close: Store['close'] = async (closing) => {
     await db[Symbol.asyncDispose]();
@@ -101,4 +102,22 @@ async function open(options: StoreOptions, giveBack: (() => Promise<void>) | nul
     },
     [Symbol.asyncDispose]: () => close(),
   };
+}
+
+/** Which database can't be used and why, without the password that its URL may hold. */
+function unreachable(error: unknown, url: string): unknown {
+  const known = translateError(error);
+  const { code } = error as { code?: unknown };
+  const isDenied = typeof code === 'string' && /^(28|3D)/.test(code);
+  if (!isDenied && !(known instanceof AppError && known.code === 'unavailable')) return known;
+  const { hostname, port, pathname } = new URL(url);
+  const where = `${decodeURIComponent(pathname.slice(1)) || '(none)'} at ${hostname || 'localhost'}:${port || '5432'}`;
+  return new AppError('unavailable', `the database ${where} can't be used: ${reasonOf(error)}`, { cause: error });
+}
+
+function reasonOf(error: unknown): string {
+  // A name with several addresses is tried at all of them: the first one's failure says it.
+  const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
+  const inner = first instanceof AppError && first.cause !== undefined ? first.cause : first;
+  return inner instanceof Error && inner.message !== '' ? inner.message : String((inner as { code?: unknown }).code);
 }

@@ -113,6 +113,8 @@ async function play(app: App, secrets: Secrets, messages: number, say: Say, made
   const sent = await sendMail(app, world, smtp, mails, special, checks, say);
   await outage.finish();
   await compareStatistics({ app, world, api, sent, started }, checks, say);
+  // Before the reports: they show the usage that is billed after them.
+  await app.runNow('usage.snapshot');
   await issueReports(app, world, api, checks, say);
   await billUsage(app, world, api, checks, say);
   return { checks, ready, apiKey: world.apiKey, clientId: world.clients[0]?.id ?? '' };

@@ -115,7 +115,7 @@ test('the command line beside the running service and without it', async (t) => 
   assert.doesNotMatch(wrong.err, /\n\s+at /, 'no stack for the wrong use of a command');
   const unknown = await tollgate.run('node', 'retire', '--node', 'n9');
   assert.equal(unknown.code, 1);
-  assert.match(unknown.err, /no such node/);
+  assert.match(unknown.err, /there is no such node n9/);
 
   // Killed the hard way it is there again at once, on the database that it left running.
   service.kill('SIGKILL');
