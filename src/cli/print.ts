@@ -70,4 +70,9 @@ function inLine(value: unknown, name: string, width: number): string {
 }
 
 /** `silentNodes`: silent nodes. */
-const words = (name: string) => name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+const words = (name: string) =>
+  name === 'quarantine'
+    ? 'messages in quarantine'
+    : name === 'held'
+      ? 'held messages'
+      : name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
