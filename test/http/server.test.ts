@@ -24,6 +24,7 @@ test('health: live while it runs, ready when all it needs works', async (t) => {
         return true;
       },
     },
+    { name: 'rollups', run: async () => 'held for 75 s' },
   ];
   const server = await openServer(t, { db, clock, logger, checks });
   const get = async (path: string) => {
@@ -34,6 +35,7 @@ test('health: live while it runs, ready when all it needs works', async (t) => {
   const names = (ok: boolean) => [
     { name: 'database', ok: true },
     { name: 'workers', ok },
+    { name: 'rollups', ok: true, detail: 'held for 75 s' },
   ];
   assert.deepEqual(await get('/health/ready'), { status: 200, body: { status: 'ready', checks: names(true) } });
   workers = false;
