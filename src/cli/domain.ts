@@ -319,7 +319,7 @@ const verifyCommand: Command = {
 const rebuildCommand: Command = {
   name: 'rebuild',
   usage: '',
-  summary: 'drop the rollups and count them anew from the ledger',
+  summary: 'count the rollups anew from the ledger and write what differs',
   options: {},
   run: async ({ store }) => ({ output: { ...(await rebuild(store.db)) } }),
 };

@@ -11,8 +11,8 @@ export interface ZoneKey {
   readonly zone: string;
 }
 
-/** So many local days a statement: some million quarter hours at most. */
-const DATES_MAX = 31;
+/** So many local days a statement: some million quarter hours at most, of a thousand clients too. */
+const DATES_MAX = 7;
 
 /**
  * Makes the zones of the tiers those of the clients: a new client gets one, and of a client whose zone has changed, or that has

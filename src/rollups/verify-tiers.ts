@@ -6,7 +6,7 @@ import type { Found } from './verify.ts';
 import { zoneTable } from './zones.ts';
 
 const SHOWN = 100;
-const DATES_MAX = 31;
+const DATES_MAX = 7;
 
 /** Which days: those that reach into the range, of all clients or of some. */
 interface TierRange {
