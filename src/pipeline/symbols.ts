@@ -25,6 +25,8 @@ interface SymbolRow {
   readonly verdict?: Verdict;
   /** Over the threshold, mail with this symbol is phish rather than spam. */
   readonly phishy?: true;
+  /** A matter of form, as programs and devices get it wrong every day: decide.ts bounds what all of these say together. */
+  readonly form?: true;
   /** For people: pages, digests and docs/filtering.md. */
   readonly words: string;
 }
@@ -46,13 +48,13 @@ export const SYMBOLS = {
   'connection.listed': row('connection', 5, 'DNS block lists name the sending address (at most)'),
   'connection.allowed': row('connection', -2, 'DNS allow lists name the sending address (at most)'),
 
-  'recipient.not_addressed': row('recipient', 0.3, 'The recipient stands in neither To nor Cc'),
+  'recipient.not_addressed': formal('recipient', 0.3, 'The recipient stands in neither To nor Cc'),
   'recipient.local_part_in_subject': row('recipient', 0.8, 'The subject greets with the local part of the address'),
 
   'auth.unavailable': row('authentication', 0, 'Sender authentication could not be looked up and was left out'),
   'auth.dmarc_pass': row('authentication', -0.5, 'The sender domain is authenticated (DMARC)'),
   'auth.arc_pass': row('authentication', 0, 'A forwarder vouches for the original authentication (ARC)'),
-  'auth.none': row('authentication', 0.7, 'Nothing authenticates the sender: no SPF, no DKIM, no DMARC'),
+  'auth.none': formal('authentication', 0.7, 'Nothing authenticates the sender: no SPF, no DKIM, no DMARC'),
   'auth.spf_fail': row('authentication', 1.5, 'The sending server is not allowed for the envelope domain (SPF fail)'),
   'auth.spf_softfail': row(
     'authentication',
@@ -124,45 +126,45 @@ export const SYMBOLS = {
   'malware.eicar': row('attachments', 0, 'Holds the EICAR test file', 'malware'),
   'malware.disguised_executable': row('attachments', 0, 'Holds a program that pretends to be a document', 'malware'),
 
-  'rules.no_from': row('rules', 2.6, 'From is missing or names no address'),
-  'rules.no_date': row('rules', 1.3, 'Date is missing or unreadable'),
-  'rules.no_message_id': row('rules', 1.5, 'Message-ID is missing or malformed'),
-  'rules.date_future': row('rules', 2.2, 'Date lies more than a day ahead'),
-  'rules.date_past': row('rules', 1, 'Date lies weeks back'),
-  'rules.duplicate_header': row('rules', 2, 'A header that may stand once stands twice'),
+  'rules.no_from': formal('rules', 2.6, 'From is missing or names no address'),
+  'rules.no_date': formal('rules', 1.3, 'Date is missing or unreadable'),
+  'rules.no_message_id': formal('rules', 1.5, 'Message-ID is missing or malformed'),
+  'rules.date_future': formal('rules', 2.2, 'Date lies more than a day ahead'),
+  'rules.date_past': formal('rules', 1, 'Date lies weeks back'),
+  'rules.duplicate_header': formal('rules', 2, 'A header that may stand once stands twice'),
   'rules.mime_trick': row('rules', 2.5, 'The structure of the message is made to mislead scanners'),
   'rules.forged_mailer': row('rules', 1.2, 'Names a mail program that writes other headers than these'),
   'rules.forged_received': row('rules', 1.5, 'The trace of servers holds an impossible step'),
   'rules.bulk_mailer': row('rules', 1.1, 'Written by a program that is made for mass mail'),
-  'rules.helo_is_address': row(
+  'rules.helo_is_address': formal(
     'rules',
     2.9,
     'The sending server names itself by a bare address or a name without a domain',
   ),
-  'rules.dynamic_host': row('rules', 1.1, 'Sent from a line that an access provider gives to its customers'),
+  'rules.dynamic_host': formal('rules', 1.1, 'Sent from a line that an access provider gives to its customers'),
   'rules.host_is_sender': row('rules', -0.3, 'Sent by a server of the sender domain, by its confirmed name'),
-  'rules.message_id_foreign': row('rules', 0.6, 'Message-ID is of another domain than sender and server'),
-  'rules.message_id_odd': row('rules', 0.5, 'Message-ID was not made by an honest program'),
-  'rules.from_envelope_differ': row('rules', 0.3, 'Envelope sender and From are of different organisations'),
-  'rules.no_name': row('rules', 1.1, 'From shows no name'),
-  'rules.priority': row('rules', 2.4, 'Marked as urgent'),
-  'rules.to_many': row('rules', 1.2, 'Names many recipients'),
-  'rules.needless_base64': row('rules', 0.2, 'Plain text in base64 without need'),
+  'rules.message_id_foreign': formal('rules', 0.6, 'Message-ID is of another domain than sender and server'),
+  'rules.message_id_odd': formal('rules', 0.5, 'Message-ID was not made by an honest program'),
+  'rules.from_envelope_differ': formal('rules', 0.3, 'Envelope sender and From are of different organisations'),
+  'rules.no_name': formal('rules', 1.1, 'From shows no name'),
+  'rules.priority': formal('rules', 2.4, 'Marked as urgent'),
+  'rules.to_many': formal('rules', 1.2, 'Names many recipients'),
+  'rules.needless_base64': formal('rules', 0.2, 'Plain text in base64 without need'),
   'rules.reply_elsewhere': row('rules', 1.3, 'Answers go to a free mail account of another name'),
   'rules.reply_freemail_swap': row('rules', 3.1, "A company's From with answers to a free mail account"),
   'rules.name_is_other_address': row('rules', 2.3, "The display name shows another address than the sender's"),
   'rules.name_brand': phishy('rules', 3, 'The display name is a well-known company, the address is not'),
-  'rules.random_sender': row('rules', 0.3, 'The sender address looks made by a machine'),
-  'rules.to_undisclosed': row('rules', 1.4, 'Names no recipient'),
-  'rules.subject_upper': row('rules', 2.2, 'The subject is in capitals'),
+  'rules.random_sender': formal('rules', 0.3, 'The sender address looks made by a machine'),
+  'rules.to_undisclosed': formal('rules', 1.4, 'Names no recipient'),
+  'rules.subject_upper': formal('rules', 2.2, 'The subject is in capitals'),
   'rules.subject_bait': row('rules', 1.1, 'The subject presses, threatens or promises'),
   'rules.subject_fake_reply': row('rules', 0.5, 'Claims to be an answer but refers to no message'),
-  'rules.subject_id': row('rules', 1, 'The subject ends in a meaningless string'),
+  'rules.subject_id': formal('rules', 1, 'The subject ends in a meaningless string'),
   'rules.obfuscated': row('rules', 2.6, 'Words are written in mixed alphabets or with invisible characters'),
   'rules.gappy': row('rules', 1.6, 'Words are s p a c e d out against filters'),
   'rules.hidden_text': row('rules', 1.5, 'The HTML hides text from the reader'),
-  'rules.html_only': row('rules', 0.7, 'HTML without a text part'),
-  'rules.html_short': row('rules', 0.4, 'HTML with hardly any text around its links'),
+  'rules.html_only': formal('rules', 0.7, 'HTML without a text part'),
+  'rules.html_short': formal('rules', 0.4, 'HTML with hardly any text around its links'),
   'rules.text_differs': row('rules', 0.9, 'The text part says something else than the HTML part'),
   'rules.html_broken_words': row('rules', 1.5, 'Words are cut apart by empty HTML tags'),
   'rules.form': row('rules', 0.2, 'The message holds a form'),
@@ -170,7 +172,7 @@ export const SYMBOLS = {
   'rules.single_image': row('rules', 1.8, 'The message is one linked picture'),
   'rules.html_attachment': phishy('rules', 2.5, 'A web page is attached'),
   'rules.script': row('rules', 0.7, 'The HTML holds a script'),
-  'rules.upper_body': row('rules', 2.8, 'Much of the text is in capitals'),
+  'rules.upper_body': formal('rules', 2.8, 'Much of the text is in capitals'),
   'rules.link_mismatch': phishy('rules', 2.8, 'A link shows another address than it leads to'),
   'rules.link_mismatch_soft': row('rules', 0.2, 'A link shows another host than it leads to, as counting services do'),
   'rules.link_ip': row('rules', 2, 'A link leads to a bare address'),
@@ -188,7 +190,7 @@ export const SYMBOLS = {
     "A link hands the recipient's address to a page in its fragment",
   ),
   'rules.links_own': row('rules', -0.2, "Most links lead to the sender's own domain"),
-  'rules.links_foreign': row('rules', 0.5, "No link leads to the sender's own domain"),
+  'rules.links_foreign': formal('rules', 0.5, "No link leads to the sender's own domain"),
   'rules.link_scheme': phishy('rules', 2.6, 'A link carries a program or a file instead of an address'),
   'rules.odd_tld_sender': row('rules', 1.6, "The sender's top-level domain is mostly abused"),
   'rules.sender_throwaway': row('rules', 1.8, 'The sender domain looks as if it was registered for one campaign'),
@@ -203,8 +205,8 @@ export const SYMBOLS = {
   'rules.name_recipient_domain': phishy('rules', 2.5, "The display name is the recipient's domain, the sender is not"),
   'rules.subject_recipient': row('rules', 1, "The subject holds the recipient's address"),
   'rules.greets_address': row('rules', 0.6, 'Greets the reader by the address instead of a name'),
-  'rules.date_zone': row('rules', 1, 'Date names a time zone that does not exist'),
-  'rules.list_unsubscribe_foreign': row(
+  'rules.date_zone': formal('rules', 1, 'Date names a time zone that does not exist'),
+  'rules.list_unsubscribe_foreign': formal(
     'rules',
     0.2,
     'List-Unsubscribe leads to a party that has no other part in the message',
@@ -262,7 +264,7 @@ export const SYMBOLS = {
   'content.client_spam': row('learning', 1.5, "The client's people have reported such mail as spam (at most)"),
   'content.client_ham': row('learning', -1.5, "The client's people have let out such mail as wanted (at most)"),
 
-  'history.first_contact': row('history', 0.4, 'Nobody of the client has had to do with the sender before'),
+  'history.first_contact': formal('history', 0.4, 'Nobody of the client has had to do with the sender before'),
   'history.known_good': row(
     'history',
     -1,
@@ -281,4 +283,8 @@ function row(stage: StageName, weight: number, words: string, verdict?: Verdict)
 
 function phishy(stage: StageName, weight: number, words: string): SymbolRow {
   return { stage, weight, words, phishy: true };
+}
+
+function formal(stage: StageName, weight: number, words: string): SymbolRow {
+  return { stage, weight, words, form: true };
 }
