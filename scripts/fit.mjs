@@ -3,6 +3,7 @@
 // message (five folds), since a model is surer of what it was trained on. `--check` also fits without one source, or without
 // some kinds of templates, and scores what was left out.
 import { readFileSync } from 'node:fs';
+import { boundForm } from '../dist/src/pipeline/decide.js';
 import { CONTENT } from '../dist/src/pipeline/stages/content.js';
 import { SYMBOLS } from '../dist/src/pipeline/symbols.js';
 import { summary } from '../dist/test/bench/filter-score.js';
@@ -34,7 +35,13 @@ function check(name, learnt, list, weights = learnt.weights) {
     list,
     list.map((row) => marginOf(learnt.model, row.features)),
   ).map(({ name: file, isSpam, codes, points }) => {
-    const score = [...new Set(codes)].reduce((sum, code) => sum + (weights[code] ?? 0), points);
+    const found = [...new Set(codes)];
+    const sum = (list, start) => list.reduce((total, code) => total + (weights[code] ?? 0), start);
+    const form = sum(
+      found.filter((code) => SYMBOLS[code].form === true),
+      0,
+    );
+    const score = boundForm(sum(found, points), form, 6);
     return { file, isSpam, score, isCaught: score >= 6, codes };
   });
   const { messages, auc, falsePositiveRate, recall, recallAtFpr } = summary(scored);
@@ -55,15 +62,33 @@ const heldOut = rows.filter((row) => row.heldOut);
 const of = (source) => heldOut.filter((row) => row.source === source);
 check('corpus, held out', learnt, of('corpus'));
 check('templates, held out', learnt, of('templates'));
+const isHonestTemplate = (row) => row.source === 'templates' && !row.isSpam;
+check(
+  'hand-written frauds and honest mail, held out',
+  learnt,
+  heldOut.filter((row) => row.source === 'raw' || isHonestTemplate(row)),
+);
 
 if (process.argv.includes('--check')) {
-  const corpus = learn(training.filter((row) => row.source !== 'templates'));
+  const modern = (row) => row.source === 'templates' || row.source === 'raw';
+  const corpus = learn(training.filter((row) => !modern(row)));
   check(
     'templates, learnt from the corpus alone',
     corpus,
     rows.filter((row) => row.source === 'templates'),
   );
-  const templates = learn(training.filter((row) => row.source === 'templates'));
+  check(
+    'hand-written frauds and all honest mail, learnt from the corpus alone',
+    corpus,
+    rows.filter((row) => row.source === 'raw' || isHonestTemplate(row)),
+  );
+  const withoutRaw = learn(training.filter((row) => row.source !== 'raw'));
+  check(
+    'hand-written frauds and honest mail, all, learnt without them',
+    withoutRaw,
+    rows.filter((row) => row.source === 'raw' || (row.heldOut && isHonestTemplate(row))),
+  );
+  const templates = learn(training.filter(modern));
   check(
     'corpus, learnt from the templates alone',
     templates,

@@ -16,7 +16,7 @@ export const LEARNED_SHARE = 0.24;
  * and scripts send such mail every day, so by itself form counts up to FORM_SHARE, and beyond it only as far as everything
  * else speaks against the message by more than EVIDENCE_SHARE.
  */
-export const FORM_SHARE = 0.5;
+export const FORM_SHARE = 0.35;
 export const EVIDENCE_SHARE = 0.3;
 
 /** From mild to severe. Two wishes for one delivery: the severer one holds. */
