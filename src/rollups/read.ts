@@ -5,6 +5,8 @@ import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { TenantTx, Tx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 
+export { topSenders } from './read-dimensions.ts';
+
 /** The one reader of the rollups (rule 12): API, pages, reports and billing take their numbers from here. */
 
 export interface StatisticsBucket extends Interval {
@@ -174,30 +176,14 @@ class Sum {
 }
 
 export interface Ranked {
-  /** Sender address, mailbox id or reason code. */
+  /** Mailbox id or reason code. */
   readonly key: string;
   readonly deliveries: number;
   /** Of those, deliveries with any verdict but clean and bulk. */
   readonly unwanted: number;
 }
 
-/** Envelope senders by deliveries; the null sender is the empty key. `clientId` null, here and below: of all clients. */
-export async function topSenders(
-  tx: TenantTx,
-  clientId: string | null,
-  range: Interval,
-  limit: number,
-): Promise<Ranked[]> {
-  return tx.rows<Ranked>(sql`
-    select r.sender as key, sum(r.deliveries)::bigint as deliveries,
-           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from rollup_senders r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid) and r.direction = 'inbound'
-      and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by r.sender order by deliveries desc, key limit ${limit}`);
-}
-
-/** Mailboxes by unwanted deliveries: the most targeted first. */
+/** Mailboxes by unwanted deliveries: the most targeted first. `clientId` null, here and below: of all clients. */
 export async function topMailboxes(
   tx: TenantTx,
   clientId: string | null,

@@ -1,0 +1,242 @@
+import { DISTINCT_ERROR, estimate, merge, REGISTERS, raise } from '../core/hll.ts';
+import { type Interval, interval, type LocalPeriod } from '../core/period.ts';
+import { type Bin, quantile, RELATIVE_ERROR } from '../core/sketch.ts';
+import type { Direction } from '../core/verdict.ts';
+import type { TenantTx } from '../db/db.ts';
+import { sql } from '../db/sql.ts';
+
+/**
+ * Reads what else is counted beside traffic: percentiles, distinct mailboxes and senders, top lists with their bounds, domains and
+ * directions. `clientId` null, throughout: all clients of the partner.
+ */
+
+export type Metric = 'delivery_ms' | 'bytes';
+
+/** Percentiles; null where nothing was counted. */
+export interface Percentiles {
+  /** How many values: deliveries for `delivery_ms`, messages for `bytes`. */
+  readonly count: number;
+  readonly p50: number | null;
+  readonly p90: number | null;
+  readonly p95: number | null;
+  readonly p99: number | null;
+  /** How far each may be from the true percentile, as a part of it. */
+  readonly relativeError: number;
+}
+
+/** Percentiles of a period, exact sums of its quarter hours' bins; in both directions when `direction` is null. */
+export async function readPercentiles(
+  tx: TenantTx,
+  metric: Metric,
+  clientId: string | null,
+  range: Interval,
+  direction: Direction | null,
+): Promise<Percentiles> {
+  const bins = await tx.rows<Bin>(sql`
+    select r.bin, sum(case when ${clientId}::uuid is null then r.partner_count else r.count end)::bigint as count
+    from rollup_sketches r
+    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+      and r.metric = ${metric} and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      and (${direction}::text is null or r.direction = ${direction}::text)
+    group by r.bin`);
+  return {
+    count: bins.reduce((sum, bin) => sum + bin.count, 0),
+    p50: quantile(bins, 0.5),
+    p90: quantile(bins, 0.9),
+    p95: quantile(bins, 0.95),
+    p99: quantile(bins, 0.99),
+    relativeError: RELATIVE_ERROR,
+  };
+}
+
+/**
+ * Mailboxes that got or sent at least one delivery in the period: exact. Clients whose days are those of the period's zone are read
+ * from the days, others from the quarter hours.
+ */
+export async function distinctMailboxes(tx: TenantTx, clientId: string | null, period: LocalPeriod): Promise<number> {
+  const range = interval(period);
+  const row = await tx.one<{ mailboxes: number }>(sql`
+    select count(*) as mailboxes
+    from (select d.mailbox_id
+          from rollup_mailbox_days d
+          join rollup_zones z on z.partner_id = d.partner_id and z.client_id = d.client_id
+          where d.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or d.client_id = ${clientId}::uuid)
+            and z.time_zone = ${period.zone} and d.day >= ${period.from}::date and d.day <= ${period.to}::date
+          union
+          select r.mailbox_id
+          from rollup_mailboxes r
+          left join rollup_zones z on z.partner_id = r.partner_id and z.client_id = r.client_id
+          where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+            and z.time_zone is distinct from ${period.zone} and r.bucket >= ${range.start} and r.bucket < ${range.end}) as active`);
+  return row.mailboxes;
+}
+
+export interface Distinct {
+  readonly estimate: number;
+  /** At three standard errors, as a part of the true number; 0 when exact. */
+  readonly relativeError: number;
+  readonly exact: boolean;
+}
+
+const FOLDS_MAX = 2_000;
+
+/** Envelope senders of inbound mail: exact while every one of the period is listed, else by HyperLogLog. */
+export async function distinctSenders(tx: TenantTx, clientId: string | null, range: Interval): Promise<Distinct> {
+  const { rest } = await tx.one<{ rest: boolean }>(sql`
+    select exists (select from rollup_folds f
+                   where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
+                     and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}
+                     and f.bound > 0) as rest`);
+  if (!rest) {
+    const { senders } = await tx.one<{ senders: number }>(sql`
+      select count(*) as senders
+      from (select r.sender from rollup_senders r
+            where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+              and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+            union
+            select unnest(f.items) from rollup_folds f
+            where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
+              and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}) as s`);
+    return { estimate: senders, relativeError: 0, exact: true };
+  }
+  const registers = await youngRegisters(tx, clientId, range);
+  await mergeFolds(tx, clientId, range, registers);
+  return { estimate: estimate(registers), relativeError: DISTINCT_ERROR, exact: false };
+}
+
+/** The registers of the days that are not folded. */
+async function youngRegisters(tx: TenantTx, clientId: string | null, range: Interval): Promise<Uint8Array> {
+  const registers = new Uint8Array(REGISTERS);
+  const rows = await tx.rows<{ at: number; rank: number }>(sql`
+    select hll_index(h.hash) as at, max(hll_rank(h.hash)) as rank
+    from (select distinct hll_hash(r.sender) as hash from rollup_senders r
+          where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+            and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}) as h
+    group by 1`);
+  for (const { at, rank } of rows) raise(registers, at, rank);
+  return registers;
+}
+
+/** Some thousand sets at a time: a partner's month may have more than fit into memory comfortably. */
+async function mergeFolds(
+  tx: TenantTx,
+  clientId: string | null,
+  range: Interval,
+  registers: Uint8Array,
+): Promise<void> {
+  let after: { at: Date; client: string } | null = null;
+  for (;;) {
+    const rows: { starts: Date; client_id: string; registers: Uint8Array }[] = await tx.rows(sql`
+      select f.starts, f.client_id, f.registers
+      from rollup_folds f
+      where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
+        and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}
+        and (${after?.client ?? null}::uuid is null
+             or (f.starts, f.client_id) > (${after?.at ?? null}::timestamptz, ${after?.client ?? null}::uuid))
+      order by f.starts, f.client_id limit ${FOLDS_MAX}`);
+    for (const row of rows) merge(registers, row.registers);
+    const last = rows.at(-1);
+    if (last === undefined || rows.length < FOLDS_MAX) return;
+    after = { at: last.starts, client: last.client_id };
+  }
+}
+
+export interface RankedWithin {
+  readonly key: string;
+  readonly deliveries: number;
+  /** Of those, deliveries with any verdict but clean and bulk. */
+  readonly unwanted: number;
+  /** The item may have had so many deliveries more: the sum of the bounds of the days on which it is not listed. */
+  readonly maxError: number;
+}
+
+/** Envelope senders of inbound mail by deliveries; the null sender is the empty key. */
+export async function topSenders(
+  tx: TenantTx,
+  clientId: string | null,
+  range: Interval,
+  limit: number,
+): Promise<RankedWithin[]> {
+  return tx.rows<RankedWithin>(sql`
+    with folds as materialized (
+      select f.* from rollup_folds f
+      where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
+        and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}),
+    counted as (
+      select r.sender as item, r.deliveries, case when r.verdict in ('clean', 'bulk') then 0 else r.deliveries end as unwanted,
+             0 as bound
+      from rollup_senders r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select u.item, u.deliveries, u.unwanted, f.bound
+      from folds f cross join lateral unnest(f.items, f.deliveries, f.unwanted) as u (item, deliveries, unwanted))
+    select c.item as key, sum(c.deliveries)::bigint as deliveries, sum(c.unwanted)::bigint as unwanted,
+           ((select coalesce(sum(f.bound), 0) from folds f) - sum(c.bound))::bigint as "maxError"
+    from counted c group by c.item order by deliveries desc, key limit ${limit}`);
+}
+
+/** Attachment types or subjects of inbound mail by deliveries. */
+export async function topItems(
+  tx: TenantTx,
+  dimension: 'attachment_type' | 'subject',
+  clientId: string | null,
+  range: Interval,
+  limit: number,
+): Promise<RankedWithin[]> {
+  return tx.rows<RankedWithin>(sql`
+    with folds as materialized (
+      select f.* from rollup_folds f
+      where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
+        and f.dimension = ${dimension} and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}),
+    counted as (
+      select r.item, r.deliveries, r.unwanted, 0 as bound
+      from rollup_items r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.dimension = ${dimension} and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select u.item, u.deliveries, u.unwanted, f.bound
+      from folds f cross join lateral unnest(f.items, f.deliveries, f.unwanted) as u (item, deliveries, unwanted))
+    select c.item as key, sum(c.deliveries)::bigint as deliveries, sum(c.unwanted)::bigint as unwanted,
+           ((select coalesce(sum(f.bound), 0) from folds f) - sum(c.bound))::bigint as "maxError"
+    from counted c group by c.item order by deliveries desc, key limit ${limit}`);
+}
+
+/** Sums of one domain or one direction. */
+export interface GroupCount {
+  readonly key: string;
+  readonly deliveries: number;
+  /** Each counted once in its group. */
+  readonly messages: number;
+  readonly bytes: number;
+  readonly unwanted: number;
+}
+
+/** Protected domains by deliveries, both directions together. */
+export async function byDomain(
+  tx: TenantTx,
+  clientId: string | null,
+  range: Interval,
+  limit: number,
+): Promise<Omit<GroupCount, 'bytes'>[]> {
+  return tx.rows(sql`
+    select r.domain as key, sum(r.deliveries)::bigint as deliveries, sum(r.domain_messages)::bigint as messages,
+           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from rollup_traffic r
+    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+      and r.kind in ('accepted', 'rejected') and r.bucket >= ${range.start} and r.bucket < ${range.end}
+    group by r.domain order by deliveries desc, key limit ${limit}`);
+}
+
+/** Inbound and outbound, those that occurred. */
+export async function byDirection(tx: TenantTx, clientId: string | null, range: Interval): Promise<GroupCount[]> {
+  return tx.rows<GroupCount>(sql`
+    select r.direction as key, sum(r.deliveries)::bigint as deliveries,
+           sum(case when ${clientId}::uuid is null then r.partner_messages else r.messages end)::bigint as messages,
+           sum(case when ${clientId}::uuid is null then r.partner_bytes else r.bytes end)::bigint as bytes,
+           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from rollup_traffic r
+    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+      and r.kind in ('accepted', 'rejected') and r.bucket >= ${range.start} and r.bucket < ${range.end}
+    group by r.direction order by r.direction`);
+}
