@@ -1,13 +1,14 @@
 import { DISTINCT_ERROR, estimate, merge, REGISTERS, raise } from '../core/hll.ts';
 import { type Interval, interval, type LocalPeriod } from '../core/period.ts';
-import { type Bin, quantile, RELATIVE_ERROR } from '../core/sketch.ts';
+import { BIN_STARTS, type Bin, quantile, RELATIVE_ERROR } from '../core/sketch.ts';
 import type { Direction } from '../core/verdict.ts';
 import type { TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
+import { type Reach, readReach } from './reach.ts';
 
 /**
  * Reads what else is counted beside traffic: percentiles, distinct mailboxes and senders, top lists with their bounds, domains and
- * directions. `clientId` null, throughout: all clients of the partner.
+ * directions. `clientId` null, throughout: all clients of the partner. What is not rolled yet is counted with the rest, as in read.ts.
  */
 
 export type Metric = 'delivery_ms' | 'bytes';
@@ -32,13 +33,27 @@ export async function readPercentiles(
   range: Interval,
   direction: Direction | null,
 ): Promise<Percentiles> {
+  const reach = await readReach(tx);
   const bins = await tx.rows<Bin>(sql`
-    select r.bin, sum(case when ${clientId}::uuid is null then r.partner_count else r.count end)::bigint as count
-    from rollup_sketches r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
-      and r.metric = ${metric} and r.bucket >= ${range.start} and r.bucket < ${range.end}
-      and (${direction}::text is null or r.direction = ${direction}::text)
-    group by r.bin`);
+    with counts as (
+      select r.bin, case when ${clientId}::uuid is null then r.partner_count else r.count end as count
+      from rollup_sketches r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.metric = ${metric} and r.bucket >= ${range.start} and r.bucket < ${range.end}
+        and (${direction}::text is null or r.direction = ${direction}::text)
+      union all
+      select width_bucket(v.value, ${BIN_STARTS}::bigint[]) - 1, 1
+      from ledger e
+      cross join lateral (values
+        ('delivery_ms', e.latency_ms,
+         e.kind = 'delivered' and e.disposition is distinct from 'released' and e.latency_ms is not null),
+        ('bytes', e.bytes, e.leads & case when ${clientId}::uuid is null then 1 else 2 end <> 0)) as v (metric, value, counts)
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
+        and v.metric = ${metric} and v.counts and (${direction}::text is null or e.direction = ${direction}::text))
+    select c.bin, sum(c.count)::bigint as count from counts c group by c.bin having sum(c.count) > 0`);
   return {
     count: bins.reduce((sum, bin) => sum + bin.count, 0),
     p50: quantile(bins, 0.5),
@@ -55,6 +70,7 @@ export async function readPercentiles(
  */
 export async function distinctMailboxes(tx: TenantTx, clientId: string | null, period: LocalPeriod): Promise<number> {
   const range = interval(period);
+  const reach = await readReach(tx);
   const row = await tx.one<{ mailboxes: number }>(sql`
     select count(*) as mailboxes
     from (select d.mailbox_id
@@ -67,7 +83,15 @@ export async function distinctMailboxes(tx: TenantTx, clientId: string | null, p
           from rollup_mailboxes r
           left join rollup_zones z on z.partner_id = r.partner_id and z.client_id = r.client_id
           where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
-            and z.time_zone is distinct from ${period.zone} and r.bucket >= ${range.start} and r.bucket < ${range.end}) as active`);
+            and z.time_zone is distinct from ${period.zone} and r.bucket >= ${range.start} and r.bucket < ${range.end}
+          union
+          select e.mailbox_id
+          from ledger e
+          where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+            and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+            and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+            and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
+            and e.kind in ('accepted', 'rejected') and e.mailbox_id is not null) as active`);
   return row.mailboxes;
 }
 
@@ -87,6 +111,7 @@ export async function distinctSenders(tx: TenantTx, clientId: string | null, ran
                    where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
                      and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}
                      and f.bound > 0) as rest`);
+  const reach = await readReach(tx);
   if (!rest) {
     const { senders } = await tx.one<{ senders: number }>(sql`
       select count(*) as senders
@@ -94,24 +119,45 @@ export async function distinctSenders(tx: TenantTx, clientId: string | null, ran
             where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
               and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
             union
+            select e.sender
+            from ledger e
+            where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+              and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+              and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+              and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
+              and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')
+            union
             select unnest(f.items) from rollup_folds f
             where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
               and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}) as s`);
     return { estimate: senders, relativeError: 0, exact: true };
   }
-  const registers = await youngRegisters(tx, clientId, range);
+  const registers = await youngRegisters(tx, clientId, range, reach);
   await mergeFolds(tx, clientId, range, registers);
   return { estimate: estimate(registers), relativeError: DISTINCT_ERROR, exact: false };
 }
 
 /** The registers of the days that are not folded. */
-async function youngRegisters(tx: TenantTx, clientId: string | null, range: Interval): Promise<Uint8Array> {
+async function youngRegisters(
+  tx: TenantTx,
+  clientId: string | null,
+  range: Interval,
+  reach: Reach,
+): Promise<Uint8Array> {
   const registers = new Uint8Array(REGISTERS);
   const rows = await tx.rows<{ at: number; rank: number }>(sql`
     select hll_index(h.hash) as at, max(hll_rank(h.hash)) as rank
     from (select distinct hll_hash(r.sender) as hash from rollup_senders r
           where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
-            and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}) as h
+            and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+          union
+          select hll_hash(e.sender)
+          from ledger e
+          where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+            and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+            and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+            and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
+            and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')) as h
     group by 1`);
   for (const { at, rank } of rows) raise(registers, at, rank);
   return registers;
@@ -157,6 +203,7 @@ export async function topSenders(
   range: Interval,
   limit: number,
 ): Promise<RankedWithin[]> {
+  const reach = await readReach(tx);
   return tx.rows<RankedWithin>(sql`
     with folds as materialized (
       select f.* from rollup_folds f
@@ -168,6 +215,14 @@ export async function topSenders(
       from rollup_senders r
       where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
         and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select e.sender, 1, case when e.verdict in ('clean', 'bulk') then 0 else 1 end, 0
+      from ledger e
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
+        and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')
       union all
       select u.item, u.deliveries, u.unwanted, f.bound
       from folds f cross join lateral unnest(f.items, f.deliveries, f.unwanted) as u (item, deliveries, unwanted))
@@ -184,6 +239,7 @@ export async function topItems(
   range: Interval,
   limit: number,
 ): Promise<RankedWithin[]> {
+  const reach = await readReach(tx);
   return tx.rows<RankedWithin>(sql`
     with folds as materialized (
       select f.* from rollup_folds f
@@ -194,6 +250,16 @@ export async function topItems(
       from rollup_items r
       where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
         and r.dimension = ${dimension} and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select i.item, 1, case when e.verdict in ('clean', 'bulk') then 0 else 1 end, 0
+      from ledger e
+      join messages m on m.partner_id = e.partner_id and m.id = e.message_id
+      cross join lateral message_items(m.attachments, m.campaign, coalesce(e.verdict, '')) as i
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
+        and e.direction = 'inbound' and e.kind in ('accepted', 'rejected') and i.dimension = ${dimension}
       union all
       select u.item, u.deliveries, u.unwanted, f.bound
       from folds f cross join lateral unnest(f.items, f.deliveries, f.unwanted) as u (item, deliveries, unwanted))
@@ -219,24 +285,48 @@ export async function byDomain(
   range: Interval,
   limit: number,
 ): Promise<Omit<GroupCount, 'bytes'>[]> {
+  const reach = await readReach(tx);
   return tx.rows(sql`
-    select r.domain as key, sum(r.deliveries)::bigint as deliveries, sum(r.domain_messages)::bigint as messages,
-           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from rollup_traffic r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
-      and r.kind in ('accepted', 'rejected') and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by r.domain order by deliveries desc, key limit ${limit}`);
+    with counts as (
+      select r.domain, r.verdict, r.deliveries, r.domain_messages as messages
+      from rollup_traffic r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.kind in ('accepted', 'rejected') and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select e.domain, coalesce(e.verdict, ''), 1, case when e.leads & 4 <> 0 then 1 else 0 end
+      from ledger e
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
+        and e.kind in ('accepted', 'rejected'))
+    select c.domain as key, sum(c.deliveries)::bigint as deliveries, sum(c.messages)::bigint as messages,
+           coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from counts c group by c.domain order by deliveries desc, key limit ${limit}`);
 }
 
 /** Inbound and outbound, those that occurred. */
 export async function byDirection(tx: TenantTx, clientId: string | null, range: Interval): Promise<GroupCount[]> {
+  const reach = await readReach(tx);
   return tx.rows<GroupCount>(sql`
-    select r.direction as key, sum(r.deliveries)::bigint as deliveries,
-           sum(case when ${clientId}::uuid is null then r.partner_messages else r.messages end)::bigint as messages,
-           sum(case when ${clientId}::uuid is null then r.partner_bytes else r.bytes end)::bigint as bytes,
-           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from rollup_traffic r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
-      and r.kind in ('accepted', 'rejected') and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by r.direction order by r.direction`);
+    with counts as (
+      select r.direction, r.verdict, r.deliveries,
+             case when ${clientId}::uuid is null then r.partner_messages else r.messages end as messages,
+             case when ${clientId}::uuid is null then r.partner_bytes else r.bytes end as bytes
+      from rollup_traffic r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.kind in ('accepted', 'rejected') and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select e.direction, coalesce(e.verdict, ''), 1, case when l.leads then 1 else 0 end, case when l.leads then e.bytes else 0 end
+      from ledger e
+      cross join lateral (select e.leads & case when ${clientId}::uuid is null then 1 else 2 end <> 0) as l (leads)
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
+        and e.kind in ('accepted', 'rejected'))
+    select c.direction as key, sum(c.deliveries)::bigint as deliveries, sum(c.messages)::bigint as messages,
+           sum(c.bytes)::bigint as bytes,
+           coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from counts c group by c.direction order by c.direction`);
 }

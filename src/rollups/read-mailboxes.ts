@@ -3,7 +3,7 @@ import { buckets, type Granularity, type Interval, interval, type LocalPeriod } 
 import type { Direction, Verdict } from '../core/verdict.ts';
 import type { TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
-import { completeness } from './read.ts';
+import { readReach } from './reach.ts';
 
 /** Sums of one mailbox. */
 export interface MailboxTotals {
@@ -45,17 +45,30 @@ export async function readMailboxStatistics(
 ): Promise<Map<string, MailboxStatistics>> {
   const whole = interval(period);
   const pieces = buckets(period, granularity);
-  const known = await completeness(tx, whole.end);
+  const ids = [...mailboxIds];
+  // Before the numbers: what the roller takes in meanwhile makes them newer than what is said of them, never older.
+  const reach = await readReach(tx);
   const rows = await tx.rows<Row>(sql`
-    select r.mailbox_id, width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.direction,
-           r.verdict, sum(r.deliveries)::bigint as deliveries, sum(r.messages)::bigint as messages, sum(r.bytes)::bigint as bytes
-    from rollup_mailboxes r
-    where r.partner_id = ${tx.partnerId} and r.mailbox_id = any(${[...mailboxIds]}::uuid[])
-      and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
-    group by 1, 2, 3, 4`);
+    with counts as (
+      select r.mailbox_id, r.bucket as at, r.direction, r.verdict, r.deliveries, r.messages, r.bytes
+      from rollup_mailboxes r
+      where r.partner_id = ${tx.partnerId} and r.mailbox_id = any(${ids}::uuid[])
+        and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
+      union all
+      select e.mailbox_id, e.occurred_at, e.direction, coalesce(e.verdict, ''), 1, case when e.leads & 8 <> 0 then 1 else 0 end,
+             case when e.leads & 8 <> 0 then e.bytes else 0 end
+      from ledger e
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and e.mailbox_id = any(${ids}::uuid[]) and e.kind in ('accepted', 'rejected')
+        and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end})
+    select c.mailbox_id, width_bucket(c.at, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, c.direction,
+           c.verdict, sum(c.deliveries)::bigint as deliveries, sum(c.messages)::bigint as messages, sum(c.bytes)::bigint as bytes
+    from counts c group by 1, 2, 3, 4`);
   const own = new Map<string, Row[]>(mailboxIds.map((id) => [id, []]));
   for (const row of rows) own.get(row.mailbox_id)?.push(row);
-  const through = known.completeThrough?.getTime() ?? Number.NEGATIVE_INFINITY;
+  const through = reach.completeThrough?.getTime() ?? Number.NEGATIVE_INFINITY;
+  const known = { complete: through >= whole.end.getTime(), completeThrough: reach.completeThrough };
   return new Map(
     [...own].map(([id, mine]) => [
       id,
