@@ -49,6 +49,7 @@ import type { FeatureReader } from './pipeline/reader.ts';
 import { release, remove } from './quarantine/actions.ts';
 import type { Previewer } from './quarantine/preview.ts';
 import { expireHeld, sweepContent } from './quarantine/retention.ts';
+import { foldDue } from './rollups/fold.ts';
 import { horizonAgeSeconds } from './rollups/state.ts';
 import { verify } from './rollups/verify.ts';
 import { resolveIncidentById } from './tickets/incidents.ts';
@@ -147,6 +148,10 @@ export function makeHandlers(wired: Wired): JobHandlers {
       if (differences.length > 0)
         logger.error({ differences: differences.slice(0, 5) }, 'the rollups differ from the ledger');
       else logger.debug({ groups }, 'the rollups are what the ledger says');
+    },
+    'rollups.fold': async () => {
+      const folded = await foldDue(db);
+      if (folded > 0) logger.debug({ folded }, 'days were folded to their first senders, types and subjects');
     },
     'spool.sweep': async () => {
       await spool.sweep(db, clock);

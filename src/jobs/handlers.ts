@@ -15,6 +15,7 @@ export const JOB_NAMES = [
   'usage.snapshot',
   'billing.apply',
   'rollups.verify',
+  'rollups.fold',
   'spool.sweep',
   'outbound.sweep',
   'ledger.partitions',

@@ -52,6 +52,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     why: 'plans that were begun and wait for the PSA',
   },
   { job: 'rollups.verify', cron: '0 7 * * * *', periodSeconds: 3_600, why: 'rollups against a recount of the ledger' },
+  {
+    job: 'rollups.fold',
+    cron: '0 29 * * * *',
+    periodSeconds: 3_600,
+    why: 'senders, types and subjects of days that are over for two days',
+  },
   { job: 'spool.sweep', cron: '0 37 * * * *', periodSeconds: 3_600, why: 'files that no message refers to' },
   {
     job: 'outbound.sweep',

@@ -89,8 +89,10 @@ function withItems(known: Uint8Array, added: readonly Added[]): Buffer {
 
 /** Adds the rows that are there for a fold's time to it: for days whose detail retention has removed. */
 export async function addToFold(tx: SystemTx, key: FoldKey, places: number): Promise<void> {
+  // As JSON: arrays of bigint come as texts.
   const fold = await tx.one<Fold>(sql`
-    select f.items, f.deliveries, f.unwanted, f.messages, f.rest_deliveries, f.rest_unwanted, f.rest_messages, f.bound, f.registers
+    select f.items, to_jsonb(f.deliveries) as deliveries, to_jsonb(f.unwanted) as unwanted, to_jsonb(f.messages) as messages,
+           f.rest_deliveries, f.rest_unwanted, f.rest_messages, f.bound, f.registers
     from rollup_folds f
     where f.partner_id = ${key.partner_id} and f.client_id = ${key.client_id} and f.dimension = ${key.dimension}
       and f.direction = ${key.direction} and f.starts = ${key.starts}`);
