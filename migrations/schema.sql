@@ -1,5 +1,10 @@
 CREATE OR REPLACE FUNCTION public.current_partner() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS $function$ select nullif(current_setting('app.partner', true), '')::uuid $function$ ;
+CREATE OR REPLACE FUNCTION public.fold_of(of_partner uuid, of_client uuid, of_dimension text, of_direction text, starts timestamp with time zone, ends timestamp with time zone, below xid8, places integer) RETURNS TABLE(items text[], deliveries bigint[], unwanted bigint[], messages bigint[], rest_deliveries bigint, rest_unwanted bigint, rest_messages bigint, bound bigint, registers bytea) LANGUAGE sql STABLE AS $function$ with counted as ( select r.sender as item, r.deliveries, case when r.verdict in ('clean', 'bulk') then 0 else r.deliveries end as unwanted, r.messages from rollup_senders r where below is null and of_dimension = 'sender' and r.partner_id = of_partner and r.client_id = of_client and r.direction = of_direction and r.bucket >= starts and r.bucket < ends union all select r.item, r.deliveries, r.unwanted, r.messages from rollup_items r where below is null and of_dimension <> 'sender' and r.partner_id = of_partner and r.client_id = of_client and r.dimension = of_dimension and r.direction = of_direction and r.bucket >= starts and r.bucket < ends union all select e.sender, 1, case when e.verdict in ('clean', 'bulk') then 0 else 1 end, case when e.leads & 2 <> 0 then 1 else 0 end from ledger e where below is not null and of_dimension = 'sender' and e.partner_id = of_partner and e.client_id = of_client and e.direction = of_direction and e.occurred_at >= starts and e.occurred_at < ends and e.xid < below and e.kind in ('accepted', 'rejected') union all select i.item, 1, case when e.verdict in ('clean', 'bulk') then 0 else 1 end, case when e.leads & 2 <> 0 then 1 else 0 end from ledger e join messages m on m.partner_id = e.partner_id and m.id = e.message_id cross join lateral message_items(m.attachments, m.campaign, coalesce(e.verdict, '')) as i where below is not null and of_dimension <> 'sender' and i.dimension = of_dimension and e.partner_id = of_partner and e.client_id = of_client and e.direction = of_direction and e.occurred_at >= starts and e.occurred_at < ends and e.xid < below and e.kind in ('accepted', 'rejected')), summed as ( select c.item, sum(c.deliveries)::bigint as deliveries, sum(c.unwanted)::bigint as unwanted, sum(c.messages)::bigint as messages from counted c group by c.item), ranked as materialized ( select s.*, row_number() over (order by s.deliveries desc, s.item collate "C") as place from summed s), hashed as ( select hll_index(h.hash) as at, max(hll_rank(h.hash)) as rank from (select hll_hash(r.item) as hash from ranked r where of_dimension = 'sender') as h group by 1), placed as (select h.at, h.rank, h.at - coalesce(lag(h.at) over (order by h.at), -1) - 1 as gap from hashed h), sketch as ( select case when count(*) < 1365 then '\x00'::bytea || string_agg(decode(lpad(to_hex(p.at), 4, '0') || lpad(to_hex(p.rank), 2, '0'), 'hex'), ''::bytea order by p.at) else '\x01'::bytea || string_agg(decode(repeat('00', p.gap) || lpad(to_hex(p.rank), 2, '0'), 'hex'), ''::bytea order by p.at) end as registers from placed p) select coalesce(array_agg(r.item order by r.place) filter (where r.place <= places), '{}'), coalesce(array_agg(r.deliveries order by r.place) filter (where r.place <= places), '{}'), coalesce(array_agg(r.unwanted order by r.place) filter (where r.place <= places), '{}'), coalesce(array_agg(r.messages order by r.place) filter (where r.place <= places), '{}'), coalesce(sum(r.deliveries) filter (where r.place > places), 0)::bigint, coalesce(sum(r.unwanted) filter (where r.place > places), 0)::bigint, coalesce(sum(r.messages) filter (where r.place > places), 0)::bigint, coalesce(max(r.deliveries) filter (where r.place > places), 0)::bigint, (select s.registers from sketch s) from ranked r $function$ ;
 CREATE OR REPLACE FUNCTION public.halved(before timestamp with time zone, after timestamp with time zone, half_life double precision) RETURNS double precision LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $function$ select power(0.5, greatest(0, extract(epoch from after - before)::double precision * 1000) / half_life) $function$ ;
+CREATE OR REPLACE FUNCTION public.hll_hash(item text) RETURNS bit LANGUAGE sql IMMUTABLE AS $function$ select ('x' || encode(substr(sha256(convert_to(item, 'UTF8')), 1, 8), 'hex'))::bit(64) $function$ ;
+CREATE OR REPLACE FUNCTION public.hll_index(hash bit) RETURNS integer LANGUAGE sql IMMUTABLE AS $function$ select substring(hash from 1 for 12)::integer $function$ ;
+CREATE OR REPLACE FUNCTION public.hll_rank(hash bit) RETURNS integer LANGUAGE sql IMMUTABLE AS $function$ select 53 - length(ltrim(substring(hash from 13 for 52)::text, '0')) $function$ ;
+CREATE OR REPLACE FUNCTION public.message_items(attachments jsonb, campaign text, verdict text) RETURNS TABLE(dimension text, item text) LANGUAGE sql IMMUTABLE AS $function$ select distinct 'attachment_type'::text, coalesce(lower(substring(a.one ->> 'name' from '\.([A-Za-z0-9]{1,10})$')), nullif(lower(left(a.one ->> 'type', 100)), ''), 'unknown') from jsonb_path_query(attachments, '$[*]') as a (one) union all select 'subject', campaign where campaign <> '' and verdict not in ('clean', 'bulk') $function$ ;
 CREATE OR REPLACE FUNCTION public.note_directory_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'UPDATE' then if tg_table_name = 'clients' then insert into directory_changes (partner, client) select partner_id, id from before union select partner_id, id from after; else insert into directory_changes (partner, client) select partner_id, client_id from before union select partner_id, client_id from after; end if; elsif tg_table_name = 'clients' then insert into directory_changes (partner, client) select distinct partner_id, id from after; else insert into directory_changes (partner, client) select distinct partner_id, client_id from after; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.note_master_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin insert into directory_changes (partner, client) values (null, null); perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.note_model_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'DELETE' then insert into directory_changes (partner, client) values (old.partner_id, old.client_id); elsif tg_op = 'INSERT' or old.model is distinct from new.model then insert into directory_changes (partner, client) values (new.partner_id, new.client_id); else return null; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
@@ -377,7 +382,8 @@ create table messages (
   dsn_ret text,
   dsn_envid text,
   smtp_utf8 boolean not null default false,
-  content_removed_at timestamp with time zone
+  content_removed_at timestamp with time zone,
+  campaign text
 );
 create table mta_sts_policies (
   domain text not null,
@@ -572,12 +578,49 @@ create table rollup_days (
   ended_discarded integer not null,
   ended_released integer not null
 );
+create table rollup_folds (
+  partner_id uuid not null,
+  client_id uuid not null,
+  dimension text not null,
+  direction text not null,
+  starts timestamp with time zone not null,
+  ends timestamp with time zone not null,
+  items text[] not null,
+  deliveries bigint[] not null,
+  unwanted bigint[] not null,
+  messages bigint[] not null,
+  rest_deliveries bigint not null,
+  rest_unwanted bigint not null,
+  rest_messages bigint not null,
+  bound bigint not null,
+  registers bytea
+);
+create table rollup_items (
+  partner_id uuid not null,
+  client_id uuid not null,
+  bucket timestamp with time zone not null,
+  dimension text not null,
+  direction text not null,
+  item text not null,
+  deliveries bigint not null,
+  unwanted bigint not null,
+  messages bigint not null
+);
 create table rollup_late (
   partner_id uuid not null,
   client_id uuid not null,
   bucket timestamp with time zone not null,
   noticed_at timestamp with time zone not null,
   events bigint not null
+);
+create table rollup_mailbox_days (
+  partner_id uuid not null,
+  client_id uuid not null,
+  day date not null,
+  mailbox_id uuid not null,
+  received bigint not null,
+  unwanted bigint not null,
+  sent bigint not null
 );
 create table rollup_mailboxes (
   partner_id uuid not null,
@@ -639,6 +682,16 @@ create table rollup_senders (
   deliveries bigint not null,
   messages bigint not null,
   bytes bigint not null
+);
+create table rollup_sketches (
+  partner_id uuid not null,
+  client_id uuid not null,
+  bucket timestamp with time zone not null,
+  direction text not null,
+  metric text not null,
+  bin smallint not null,
+  count bigint not null,
+  partner_count bigint not null
 );
 create table rollup_state (
   only_row boolean not null default true,
@@ -943,11 +996,15 @@ alter table report_runs add constraint report_runs_state_check CHECK ((state = A
 alter table retention_floor add constraint retention_floor_only_row_check CHECK (only_row);
 alter table retention_floor add constraint retention_floor_pkey PRIMARY KEY (only_row);
 alter table rollup_days add constraint rollup_days_pkey PRIMARY KEY (partner_id, day, client_id, direction);
+alter table rollup_folds add constraint rollup_folds_pkey PRIMARY KEY (partner_id, client_id, dimension, direction, starts);
+alter table rollup_items add constraint rollup_items_pkey PRIMARY KEY (partner_id, client_id, bucket, dimension, direction, item);
 alter table rollup_late add constraint rollup_late_pkey PRIMARY KEY (partner_id, client_id, bucket, noticed_at);
+alter table rollup_mailbox_days add constraint rollup_mailbox_days_pkey PRIMARY KEY (partner_id, client_id, day, mailbox_id);
 alter table rollup_mailboxes add constraint rollup_mailboxes_pkey PRIMARY KEY (partner_id, client_id, bucket, mailbox_id, direction, verdict);
 alter table rollup_months add constraint rollup_months_pkey PRIMARY KEY (partner_id, day, client_id, direction);
 alter table rollup_reasons add constraint rollup_reasons_pkey PRIMARY KEY (partner_id, client_id, bucket, direction, reason);
 alter table rollup_senders add constraint rollup_senders_pkey PRIMARY KEY (partner_id, client_id, bucket, sender, direction, verdict);
+alter table rollup_sketches add constraint rollup_sketches_pkey PRIMARY KEY (partner_id, client_id, bucket, direction, metric, bin);
 alter table rollup_state add constraint rollup_state_only_row_check CHECK (only_row);
 alter table rollup_state add constraint rollup_state_pkey PRIMARY KEY (only_row);
 alter table rollup_traffic add constraint rollup_traffic_pkey PRIMARY KEY (partner_id, client_id, bucket, domain, direction, kind, verdict, disposition);
@@ -1058,10 +1115,15 @@ CREATE INDEX release_requests_watch ON public.release_requests USING btree (id) 
 CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'rendering'::text]));
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
 CREATE INDEX rollup_days_client ON public.rollup_days USING btree (partner_id, client_id, day);
+CREATE INDEX rollup_folds_starts ON public.rollup_folds USING btree (partner_id, dimension, starts);
+CREATE INDEX rollup_items_bucket ON public.rollup_items USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX rollup_mailbox_days_day ON public.rollup_mailbox_days USING btree (partner_id, day);
 CREATE INDEX rollup_mailboxes_bucket ON public.rollup_mailboxes USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX rollup_mailboxes_mailbox ON public.rollup_mailboxes USING btree (partner_id, mailbox_id, bucket);
 CREATE INDEX rollup_months_partner_id_client_id_day_idx ON public.rollup_months USING btree (partner_id, client_id, day);
 CREATE INDEX rollup_reasons_bucket ON public.rollup_reasons USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX rollup_senders_bucket ON public.rollup_senders USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX rollup_sketches_bucket ON public.rollup_sketches USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX rollup_traffic_bucket ON public.rollup_traffic USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
 CREATE INDEX routes_client ON public.routes USING btree (partner_id, client_id);
@@ -1146,8 +1208,14 @@ create policy system on report_runs for ALL to tollgate_system using (true) with
 create policy tenant on report_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_days for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_days for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_folds for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_folds for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_items for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_items for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_late for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_late for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_mailbox_days for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_mailbox_days for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_mailboxes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_mailboxes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_months for ALL to tollgate_system using (true) with check (true);
@@ -1156,6 +1224,8 @@ create policy system on rollup_reasons for ALL to tollgate_system using (true) w
 create policy tenant on rollup_reasons for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_senders for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_senders for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_sketches for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_sketches for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_traffic for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_traffic for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_zones for ALL to tollgate_system using (true) with check (true);
@@ -1215,11 +1285,15 @@ alter table region_strategies force row level security;
 alter table release_requests force row level security;
 alter table report_runs force row level security;
 alter table rollup_days force row level security;
+alter table rollup_folds force row level security;
+alter table rollup_items force row level security;
 alter table rollup_late force row level security;
+alter table rollup_mailbox_days force row level security;
 alter table rollup_mailboxes force row level security;
 alter table rollup_months force row level security;
 alter table rollup_reasons force row level security;
 alter table rollup_senders force row level security;
+alter table rollup_sketches force row level security;
 alter table rollup_traffic force row level security;
 alter table rollup_zones force row level security;
 alter table route_health force row level security;
@@ -1321,8 +1395,14 @@ grant select on retention_floor to tollgate_app;
 grant select on retention_floor to tollgate_system;
 grant select on rollup_days to tollgate_app;
 grant delete, insert, select, update on rollup_days to tollgate_system;
+grant select on rollup_folds to tollgate_app;
+grant delete, insert, select, update on rollup_folds to tollgate_system;
+grant select on rollup_items to tollgate_app;
+grant delete, insert, select, update on rollup_items to tollgate_system;
 grant select on rollup_late to tollgate_app;
 grant delete, insert, select, update on rollup_late to tollgate_system;
+grant select on rollup_mailbox_days to tollgate_app;
+grant delete, insert, select, update on rollup_mailbox_days to tollgate_system;
 grant select on rollup_mailboxes to tollgate_app;
 grant delete, insert, select, update on rollup_mailboxes to tollgate_system;
 grant select on rollup_months to tollgate_app;
@@ -1331,6 +1411,8 @@ grant select on rollup_reasons to tollgate_app;
 grant delete, insert, select, update on rollup_reasons to tollgate_system;
 grant select on rollup_senders to tollgate_app;
 grant delete, insert, select, update on rollup_senders to tollgate_system;
+grant select on rollup_sketches to tollgate_app;
+grant delete, insert, select, update on rollup_sketches to tollgate_system;
 grant select on rollup_state to tollgate_app;
 grant delete, insert, select, update on rollup_state to tollgate_system;
 grant select on rollup_traffic to tollgate_app;

@@ -50,6 +50,7 @@ import type { FeatureReader } from './pipeline/reader.ts';
 import { release, remove } from './quarantine/actions.ts';
 import type { Previewer } from './quarantine/preview.ts';
 import { expireHeld, sweepContent } from './quarantine/retention.ts';
+import { foldDue } from './rollups/fold.ts';
 import { describeHolder, HELD_SECONDS, horizonHolder } from './rollups/holder.ts';
 import { verifySample } from './rollups/sample.ts';
 import { horizonAgeSeconds } from './rollups/state.ts';
@@ -158,6 +159,10 @@ export function makeHandlers(wired: Wired): JobHandlers {
       const { differences, groups, exhaustive } = await verify(db);
       await tellDrift(wired, differences, null, exhaustive);
       logger.info({ groups, differences: differences.length }, 'the rollups were compared with the ledger');
+    },
+    'rollups.fold': async () => {
+      const folded = await foldDue(db);
+      if (folded > 0) logger.debug({ folded }, 'days were folded to their first senders, types and subjects');
     },
     'spool.sweep': async () => {
       await spool.sweep(db, clock);

@@ -7,6 +7,7 @@ import type { SystemDb, SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { together } from '../db/together.ts';
 import { appendEvents } from '../ledger/append.ts';
+import { campaignOf } from '../mail/campaign.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
 import { type Claim, claimDigests, claimNew, digestOf, isNotNew, type Repeated } from './digests.ts';
@@ -176,10 +177,10 @@ function insertMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node
   return tx.run(sql`
     insert into messages (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id,
                           from_address, from_name, subject, attachments, bytes, sha256, authentication_results, received_at, node,
-                          dsn_ret, dsn_envid, smtp_utf8)
+                          dsn_ret, dsn_envid, smtp_utf8, campaign)
     select m.partner_id, m.id, m.content_id, m.direction, m.sender, m.remote_address, m.helo, m.tls, m.header_message_id,
            m.from_address, m.from_name, m.subject, m.attachments::jsonb, m.bytes, decode(m.sha256, 'hex'),
-           m.authentication_results, m.received_at, ${node}, m.dsn_ret, m.dsn_envid, m.smtp_utf8
+           m.authentication_results, m.received_at, ${node}, m.dsn_ret, m.dsn_envid, m.smtp_utf8, m.campaign
     from unnest(${pick((one) => one.partnerId)}::uuid[], ${pick((one) => one.id)}::uuid[],
                 ${pick((one) => one.content.id)}::text[], ${pick((one) => one.envelope.direction)}::text[],
                 ${pick((one) => storable(one.envelope.sender))}::text[], ${pick((one) => one.envelope.remoteAddress)}::text[],
@@ -192,9 +193,11 @@ function insertMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node
                 ${pick((one) => one.envelope.receivedAt)}::timestamptz[],
                 ${pick((one) => one.envelope.dsn?.ret ?? null)}::text[],
                 ${pick((one) => storable(one.envelope.dsn?.envid ?? '') || null)}::text[],
-                ${pick((one) => one.envelope.smtpUtf8 === true)}::boolean[])
+                ${pick((one) => one.envelope.smtpUtf8 === true)}::boolean[],
+                ${pick((one) => storable(campaignOf(one.facts.subject)))}::text[])
       as m (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id, from_address,
-            from_name, subject, attachments, bytes, sha256, authentication_results, received_at, dsn_ret, dsn_envid, smtp_utf8)`);
+            from_name, subject, attachments, bytes, sha256, authentication_results, received_at, dsn_ret, dsn_envid, smtp_utf8,
+            campaign)`);
 }
 
 function insertDeliveries(tx: SystemTx, rows: readonly Row[]): Promise<number> {

@@ -35,6 +35,7 @@ import {
 import { type ServerRow, serversOf } from '../monitor/read.ts';
 import { getRequests, type ReleaseRequest } from '../quarantine/request-rows.ts';
 import { readStatisticsOf, type Statistics } from '../rollups/read.ts';
+import { type MailboxStatistics, readMailboxStatistics } from '../rollups/read-mailboxes.ts';
 import { getIncidents, type IncidentRow } from '../tickets/read.ts';
 import { byKey, groupBy, Loader } from './loaders.ts';
 
@@ -42,6 +43,12 @@ type Read = <T>(work: (tx: TenantTx) => Promise<T>) => Promise<T>;
 
 export interface StatisticsKey {
   readonly clientId: string;
+  readonly period: LocalPeriod;
+  readonly granularity: Granularity;
+}
+
+export interface MailboxStatisticsKey {
+  readonly mailboxId: string;
   readonly period: LocalPeriod;
   readonly granularity: Granularity;
 }
@@ -69,6 +76,7 @@ export interface Loaders {
   readonly routes: Loader<string, ClientRoute[]>;
   readonly strategies: Loader<string, ClientStrategy[]>;
   readonly statistics: Loader<StatisticsKey, Statistics>;
+  readonly mailboxStatistics: Loader<MailboxStatisticsKey, MailboxStatistics>;
   readonly incident: Loader<string, IncidentRow>;
   readonly reportRun: Loader<string, RunRow>;
   readonly billingPlan: Loader<string, PlanRow>;
@@ -105,6 +113,7 @@ export function createLoaders(read: Read): Loaders {
     routes: new Loader(async (ids) => groupBy(await read((tx) => listRoutes(tx, ids)), (row) => row.clientId)),
     strategies: new Loader(async (ids) => groupBy(await read((tx) => listStrategies(tx, ids)), (row) => row.clientId)),
     statistics: new Loader((keys) => read((tx) => statistics(tx, keys)), statisticsKey),
+    mailboxStatistics: new Loader((keys) => read((tx) => mailboxStatistics(tx, keys)), mailboxStatisticsKey),
     incident: new Loader(async (ids) => byKey(await read((tx) => getIncidents(tx, ids)), (row) => row.id)),
     reportRun: new Loader(async (ids) => byKey(await read((tx) => getRuns(tx, ids)), (row) => row.id)),
     billingPlan: new Loader(async (ids) => byKey(await read((tx) => getPlans(tx, ids)), (row) => row.id)),
@@ -125,7 +134,7 @@ export function createLoaders(read: Read): Loaders {
 }
 
 const statisticsKey = (key: StatisticsKey) => JSON.stringify([key.clientId, questionOf(key)]);
-const questionOf = (key: StatisticsKey) =>
+const questionOf = (key: Pick<StatisticsKey, 'period' | 'granularity'>) =>
   JSON.stringify([key.period.from, key.period.to, key.period.zone, key.granularity]);
 
 /** One reading for each question: clients of one zone that are asked for the same days are read together. */
@@ -139,6 +148,27 @@ async function statistics(tx: TenantTx, keys: readonly StatisticsKey[]): Promise
     for (const key of group) {
       const own = read.get(key.clientId);
       if (own !== undefined) found.set(statisticsKey(key), own);
+    }
+  }
+  return found;
+}
+
+const mailboxStatisticsKey = (key: MailboxStatisticsKey) => JSON.stringify([key.mailboxId, questionOf(key)]);
+
+/** The same for mailboxes. */
+async function mailboxStatistics(
+  tx: TenantTx,
+  keys: readonly MailboxStatisticsKey[],
+): Promise<Map<string, MailboxStatistics>> {
+  const found = new Map<string, MailboxStatistics>();
+  for (const group of groupBy(keys, questionOf).values()) {
+    const [first] = group;
+    if (first === undefined) continue;
+    const ids = group.map((key) => key.mailboxId);
+    const read = await readMailboxStatistics(tx, ids, first.period, first.granularity);
+    for (const key of group) {
+      const own = read.get(key.mailboxId);
+      if (own !== undefined) found.set(mailboxStatisticsKey(key), own);
     }
   }
   return found;

@@ -16,6 +16,7 @@ export const JOB_NAMES = [
   'billing.apply',
   'rollups.verify',
   'rollups.verify_all',
+  'rollups.fold',
   'spool.sweep',
   'outbound.sweep',
   'ledger.partitions',

@@ -63,6 +63,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     periodSeconds: 86_400,
     why: 'all rollups against a recount of the ledger',
   },
+  {
+    job: 'rollups.fold',
+    cron: '0 29 * * * *',
+    periodSeconds: 3_600,
+    why: 'senders, types and subjects of days that are over for two days',
+  },
   { job: 'spool.sweep', cron: '0 37 * * * *', periodSeconds: 3_600, why: 'files that no message refers to' },
   {
     job: 'outbound.sweep',

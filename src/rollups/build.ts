@@ -1,7 +1,10 @@
 import type { SystemDb, SystemTx } from '../db/db.ts';
 import { absorb, nextSlice, SLICE_EVENTS } from './absorb.ts';
 import { syncZones } from './days.ts';
+import { absorbDimensions } from './dimensions.ts';
+import { settleFolds } from './fold.ts';
 import { recordLate } from './late.ts';
+import { mendMailboxDays } from './mend-dimensions.ts';
 import { completeThrough } from './read.ts';
 import { recountAll } from './rebuild.ts';
 import {
@@ -54,10 +57,14 @@ export async function rollOnce(db: SystemDb, sliceEvents = SLICE_EVENTS): Promis
 
 async function advance(tx: SystemTx, cursor: Horizon, horizon: Horizon, sliceEvents: number): Promise<RollResult> {
   // After the horizon was read: whoever wrote an event below it had seen its client, so this sees it too.
-  await syncZones(tx, ZONES_MAX);
+  await mendMailboxDays(tx, await syncZones(tx, ZONES_MAX));
   const said = await completeThrough(tx);
   const slice = await nextSlice(tx, cursor.xid, horizon.xid, sliceEvents);
   const touched = slice === null ? [] : await absorb(tx, slice);
+  if (slice !== null) {
+    await absorbDimensions(tx, slice, { before: null });
+    await settleFolds(tx, touched, slice.to);
+  }
   await recordLate(tx, touched, said);
   const reached = { ...horizon, xid: slice?.to ?? horizon.xid };
   await takeWatermarks(tx, reached);

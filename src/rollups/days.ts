@@ -17,15 +17,15 @@ const DATES_MAX = 7;
 /**
  * Makes the zones of the tiers those of the clients: a new client gets one, and of a client whose zone has changed, or that has
  * traffic from before there were tiers, all days and months are counted anew from the quarter hours. At most `limit` clients;
- * null: all. Until then readers take such a client's numbers from the quarter hours.
+ * null: all. Until then readers take such a client's numbers from the quarter hours. Answers with those clients.
  */
-export async function syncZones(tx: SystemTx, limit: number | null): Promise<void> {
+export async function syncZones(tx: SystemTx, limit: number | null): Promise<ZoneKey[]> {
   const rows = await tx.rows<ZoneKey>(sql`
     select c.partner_id, c.id as client_id, c.time_zone as zone
     from clients c left join rollup_zones z on z.partner_id = c.partner_id and z.client_id = c.id
     where z.time_zone is distinct from c.time_zone limit ${limit}::bigint`);
   const changed = rows.filter((row) => isTimeZone(row.zone));
-  if (changed.length === 0) return;
+  if (changed.length === 0) return [];
   await tx.run(sql`
     insert into rollup_zones (partner_id, client_id, time_zone)
     select k.partner_id, k.client_id, k.zone
@@ -33,6 +33,7 @@ export async function syncZones(tx: SystemTx, limit: number | null): Promise<voi
                 ${changed.map((key) => key.zone)}::text[]) as k (partner_id, client_id, zone)
     on conflict (partner_id, client_id) do update set time_zone = excluded.time_zone`);
   await mend(tx, changed, await datesOf(tx, changed));
+  return changed;
 }
 
 /**

@@ -31,7 +31,9 @@ export async function piecesOf(tx: SystemTx, { from, to }: Range): Promise<Piece
       union all
       select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z'), 0
       from (select bucket from rollup_traffic union all select bucket from rollup_mailboxes
-            union all select bucket from rollup_senders union all select bucket from rollup_reasons) as r
+            union all select bucket from rollup_senders union all select bucket from rollup_reasons
+            union all select bucket from rollup_sketches union all select bucket from rollup_items
+            union all select starts from rollup_folds) as r
       where r.bucket >= coalesce(${from}::timestamptz, '-infinity') and r.bucket < coalesce(${to}::timestamptz, 'infinity')
       group by 1)
     select m.day, sum(m.events)::bigint as events from moments m group by 1 order by 1`);

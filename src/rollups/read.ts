@@ -14,6 +14,7 @@ import { type Reach, readReach } from './reach.ts';
 import { type Days, wholeMonths } from './spans.ts';
 import { type Count, Sum } from './totals.ts';
 
+export { topSenders } from './read-dimensions.ts';
 export { type ClientsOverview, readClientsOverview } from './read-overview.ts';
 
 /** The one reader of the rollups (rule 12): API, pages, reports and billing take their numbers from here. */
@@ -248,7 +249,7 @@ function assemble({ completeThrough }: Pick<Reach, 'completeThrough'>, parts: Cu
 }
 
 export interface Ranked {
-  /** Sender address, mailbox id or reason code. */
+  /** Mailbox id or reason code. */
   readonly key: string;
   readonly deliveries: number;
   /** Of those, deliveries with any verdict but clean and bulk. */
@@ -256,39 +257,9 @@ export interface Ranked {
 }
 
 /**
- * Envelope senders by deliveries; the null sender is the empty key. `clientId` null, here and below: of all clients. What is not
- * rolled yet is counted with the rest, here and below.
+ * Mailboxes by unwanted deliveries: the most targeted first. `clientId` null, here and below: of all clients. What is not rolled yet
+ * is counted with the rest, here and below.
  */
-export async function topSenders(
-  tx: TenantTx,
-  clientId: string | null,
-  range: Interval,
-  limit: number,
-): Promise<Ranked[]> {
-  const reach = await readReach(tx);
-  return tx.rows<Ranked>(sql`
-    with counts as (
-      select r.sender, r.verdict, r.deliveries
-      from rollup_senders r
-      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
-        and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
-      union all
-      select e.sender, coalesce(e.verdict, ''), 1
-      from ledger e
-      where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
-        and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')
-        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
-    select c.sender as key, sum(c.deliveries)::bigint as deliveries,
-           coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from counts c group by c.sender order by deliveries desc, key limit ${limit}`);
-}
-
-/** Mailboxes by unwanted deliveries: the most targeted first. */
 export async function topMailboxes(
   tx: TenantTx,
   clientId: string | null,

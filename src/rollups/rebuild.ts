@@ -1,7 +1,10 @@
 import type { SystemDb, SystemTx } from '../db/db.ts';
 import { absorb, nextSlice } from './absorb.ts';
 import { mendDays, syncZones } from './days.ts';
+import { absorbDimensions } from './dimensions.ts';
+import { settleFolds } from './fold.ts';
 import { recordLate } from './late.ts';
+import { mendMailboxDays } from './mend-dimensions.ts';
 import { piecesOf } from './pieces.ts';
 import { completeThrough } from './read.ts';
 import { recount } from './recompute.ts';
@@ -53,8 +56,9 @@ export async function recountAll(
     events += counted.events;
     buckets += counted.changed.length;
   }
-  const mended = await mendDays(tx);
-  if (cursor !== null) await recordLate(tx, mended, said);
+  for (const mended of [await mendDays(tx), await mendMailboxDays(tx)]) {
+    if (cursor !== null) await recordLate(tx, mended, said);
+  }
   await takeWatermarks(tx, horizon);
   await writeCursor(tx, horizon);
   return { events, buckets };
@@ -73,7 +77,10 @@ async function addBelow(
   for (let from = cursor.xid; ; ) {
     const slice = await nextSlice(tx, from, horizon.xid);
     if (slice === null) return;
-    await recordLate(tx, await absorb(tx, slice, { before: floor }), said);
+    const touched = await absorb(tx, slice, { before: floor });
+    await absorbDimensions(tx, slice, { before: floor });
+    await settleFolds(tx, touched, slice.to);
+    await recordLate(tx, touched, said);
     if (!slice.behind) return;
     from = slice.to;
   }

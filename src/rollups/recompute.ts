@@ -1,5 +1,7 @@
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
+import { mendFolds } from './fold.ts';
+import { mendDimensions } from './mend-dimensions.ts';
 
 /** A 15-minute bucket of one client. */
 export interface BucketKey {
@@ -37,6 +39,8 @@ export async function recount(tx: SystemTx, counting: Counting): Promise<Recount
     ...(await mendMailboxes(tx, counting)),
     ...(await mendSenders(tx, counting)),
     ...(await mendReasons(tx, counting)),
+    ...(await mendDimensions(tx, counting)),
+    ...(await mendFolds(tx, counting)),
   ];
   const held = await heldBy(tx, counting);
   const keyOf = (key: BucketKey) => `${key.partner_id} ${key.client_id} ${key.bucket.getTime()}`;
@@ -121,6 +125,7 @@ async function mendMailboxes(tx: SystemTx, { from, to, below }: Counting): Promi
     select partner_id, client_id, bucket from gone union select partner_id, client_id, bucket from mended`);
 }
 
+/** Without the days that are folded: those are mended whole (fold.ts). */
 async function mendSenders(tx: SystemTx, { from, to, below }: Counting): Promise<BucketKey[]> {
   return tx.rows<BucketKey>(sql`
     with counted as materialized (
@@ -130,6 +135,10 @@ async function mendSenders(tx: SystemTx, { from, to, below }: Counting): Promise
              coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint as bytes
       from ledger e
       where e.occurred_at >= ${from} and e.occurred_at < ${to} and e.xid < ${below}::xid8 and e.kind in ('accepted', 'rejected')
+        and not exists (select from rollup_folds f
+                        where f.partner_id = e.partner_id and f.client_id = e.client_id and f.dimension = 'sender'
+                          and f.direction = e.direction and f.starts <= e.occurred_at and f.ends > e.occurred_at
+                          and f.starts < ${to} and f.ends > ${from})
       group by 1, 2, 3, 4, 5, 6),
     kept as materialized (select r.* from rollup_senders r where r.bucket >= ${from} and r.bucket < ${to}),
     gone as (

@@ -3,11 +3,22 @@ import type { SystemDb, SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { type Piece, piecesOf, type Range } from './pieces.ts';
 import { readFloor } from './state.ts';
+import { compareFolds, compareItems, compareMailboxDays, compareSketches } from './verify-dimensions.ts';
 import { compareTiers } from './verify-tiers.ts';
 
 /** A count on which the rollups and a recount of the ledger do not agree. */
 export interface Difference {
-  readonly table: 'traffic' | 'mailboxes' | 'senders' | 'reasons' | 'days' | 'months';
+  readonly table:
+    | 'traffic'
+    | 'mailboxes'
+    | 'senders'
+    | 'reasons'
+    | 'days'
+    | 'months'
+    | 'sketches'
+    | 'items'
+    | 'folds'
+    | 'mailbox_days';
   readonly partnerId: string;
   readonly clientId: string;
   /** Of a day or month its first moment. */
@@ -84,8 +95,12 @@ export async function verify(db: SystemDb, extent: Extent = {}): Promise<Verific
         take('mailboxes', await compareMailboxes(tx, part));
         take('senders', await compareSenders(tx, part));
         take('reasons', await compareReasons(tx, part));
+        take('sketches', await compareSketches(tx, part));
+        take('items', await compareItems(tx, part));
+        take('folds', await compareFolds(tx, part));
       }
       await compareTiers(tx, { ...range, clients }, take);
+      await compareMailboxDays(tx, { ...range, clients }, take);
       return { groups, differences, exhaustive: [...shown.values()].every((count) => count < SHOWN) };
     },
     { readOnly: true },
@@ -178,6 +193,10 @@ async function compareSenders(tx: SystemTx, { from, to, clients }: Part): Promis
       where e.xid < (select s.cursor from rollup_state s) and e.kind in ('accepted', 'rejected')
         and e.occurred_at >= ${from} and e.occurred_at < ${to} and e.occurred_at >= (select f.at from floor f)
         and (${clients}::uuid[] is null or e.client_id = any(${clients}::uuid[]))
+        and not exists (select from rollup_folds f
+                        where f.partner_id = e.partner_id and f.client_id = e.client_id and f.dimension = 'sender'
+                          and f.direction = e.direction and f.starts <= e.occurred_at and f.ends > e.occurred_at
+                          and f.starts < ${to} and f.ends > ${from})
       group by 1, 2, 3, 4),
     kept as (
       select r.partner_id, r.client_id, r.bucket, jsonb_build_array(r.sender, r.direction, r.verdict) as grp,

@@ -185,7 +185,7 @@ test('messages count once per scope, deliveries per recipient, and rankings foll
   );
   const range = interval(PERIOD);
   assert.deepEqual(await db.tenant(partner.id, (tx) => topSenders(tx, clientId, range, 5)), [
-    { key: 'bob@sender.example', deliveries: 2, unwanted: 1 },
+    { key: 'bob@sender.example', deliveries: 2, unwanted: 1, maxError: 0 },
   ]);
   assert.deepEqual(await db.tenant(partner.id, (tx) => topMailboxes(tx, clientId, range, 5)), [
     { key: ann, deliveries: 2, unwanted: 1 },

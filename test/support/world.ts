@@ -62,9 +62,9 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
 
   await run(
     `insert into messages (partner_id, id, content_id, direction, sender, remote_address, helo, tls, header_message_id,
-       from_address, from_name, subject, attachments, bytes, sha256, received_at, node)
+       from_address, from_name, subject, attachments, bytes, sha256, received_at, node, campaign)
      values ($1, $2, $2::uuid::text, 'inbound', $3::text, '192.0.2.1', $3, true, $3, $3, $3, $3,
-       jsonb_build_array(jsonb_build_object('name', $3::text, 'type', 'text/plain', 'bytes', 1)), 1000, '\\x00', $4, 'n1')`,
+       jsonb_build_array(jsonb_build_object('name', $3::text, 'type', 'text/plain', 'bytes', 1)), 1000, '\\x00', $4, 'n1', $3)`,
     partner,
     id.message,
     `sender@${mark}.test`,

@@ -2,6 +2,7 @@ import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
 import { billingResolvers } from './billing.ts';
 import { digestResolvers } from './digests.ts';
+import { dimensionResolvers } from './dimensions.ts';
 import { heldResolvers } from './held.ts';
 import { incidentResolvers } from './incidents.ts';
 import { commandMutations } from './mutations.ts';
@@ -41,6 +42,7 @@ export const resolvers: Resolvers = merge([
   accountMutations,
   statisticsResolvers,
   overviewResolvers,
+  dimensionResolvers,
   traceResolvers,
   quarantineResolvers,
   originalResolvers,

@@ -11,7 +11,6 @@ import {
   type StatisticsBucket,
   topMailboxes,
   topReasons,
-  topSenders,
 } from '../../rollups/read.ts';
 import { requireFirst } from '../connection.ts';
 import type { Context } from '../context.ts';
@@ -22,15 +21,15 @@ export interface PeriodArgs {
   readonly to: string;
 }
 
-interface StatisticsArgs extends PeriodArgs {
+export interface StatisticsArgs extends PeriodArgs {
   readonly granularity: Granularity;
 }
 
 /** The longest period of each granularity, in days: what a chart can show, and what keeps an answer within bounds. */
-const DAYS_MAX: Readonly<Record<Granularity, number>> = { HOUR: 31, DAY: 800, WEEK: 3_700, MONTH: 3_700 };
+export const DAYS_MAX: Readonly<Record<Granularity, number>> = { HOUR: 31, DAY: 800, WEEK: 3_700, MONTH: 3_700 };
 
 /** Statistics with what they were asked for, so that the fields below can ask for more of the same. */
-interface Scoped extends Statistics {
+export interface Scoped extends Statistics {
   readonly clientId: string | null;
   readonly period: LocalPeriod;
 }
@@ -58,7 +57,7 @@ async function ofPartner(args: StatisticsArgs & { timeZone: string }, context: C
   return { ...(await context.read((tx) => readStatistics(tx, query))), clientId: null, period };
 }
 
-const byVerdict = (totals: Totals) =>
+export const byVerdict = (totals: Pick<Totals, 'byVerdict'>) =>
   VERDICTS.flatMap((verdict) => {
     const deliveries = totals.byVerdict.get(verdict) ?? 0;
     return deliveries === 0 ? [] : [{ verdict, deliveries }];
@@ -70,7 +69,7 @@ const byDisposition = (totals: Totals) =>
     return deliveries === 0 ? [] : [{ disposition, deliveries }];
   });
 
-const top =
+export const top =
   <T>(
     read: (
       tx: Parameters<Parameters<Context['read']>[0]>[0],
@@ -90,11 +89,9 @@ export const statisticsResolvers: Resolvers = {
   Statistics: {
     restatedAt: (parent: Scoped, _: unknown, context: Context) =>
       context.read((tx) => restatedAt(tx, parent.clientId, interval(parent.period))),
-    topSenders: top(topSenders),
     topMailboxes: top(topMailboxes),
     topReasons: top(topReasons),
   },
-  SenderCount: { sender: (count: Ranked) => count.key },
   MailboxCount: {
     mailbox: (count: Ranked, _: unknown, context: Context) => context.loaders.mailbox.load(count.key),
   },
