@@ -66,7 +66,14 @@ test('rule 3 and 12: nobody rewrites the ledger, and a tenant writes no rollup',
       assert.equal(await may(role, 'ledger', right), false, `${role} ${right}`);
     assert.equal(await may(role, 'ledger_default', 'select'), false, 'partitions are reached through the ledger only');
   }
-  for (const table of ['rollup_traffic', 'rollup_senders', 'rollup_sketches', 'rollup_items', 'rollup_folds', 'usage_snapshots']) {
+  for (const table of [
+    'rollup_traffic',
+    'rollup_senders',
+    'rollup_sketches',
+    'rollup_items',
+    'rollup_folds',
+    'usage_snapshots',
+  ]) {
     assert.equal(await may('tollgate_app', table, 'insert'), false, table);
     assert.equal(await may('tollgate_app', table, 'update'), false, table);
   }
