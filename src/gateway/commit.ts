@@ -12,6 +12,7 @@ import { claimDigests, digestOf, type Repeated } from './digests.ts';
 import { noteHistory } from './history.ts';
 import { holdOverLimits } from './outbound-counts.ts';
 import { HOLD_DAYS, NOTICE_HOURS } from './retry.ts';
+import { noteTraits } from './traits.ts';
 
 export interface RefusedRecipient {
   readonly partnerId: string;
@@ -104,6 +105,8 @@ export async function writeMessages(
   const statements: Promise<unknown>[] = [];
   if (messages.length > 0) statements.push(insertMessages(tx, messages, node), insertDeliveries(tx, rows));
   if (queued.length > 0) statements.push(insertQueue(tx, queued));
+  const traits = noteTraits(tx, messages);
+  if (traits !== null) statements.push(traits);
   const history = noteHistory(tx, messages);
   if (history !== null) statements.push(history);
   statements.push(appendEvents(tx, [...rows.flatMap((row) => eventsOf(row, tx.now, node)), ...events]));
