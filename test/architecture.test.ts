@@ -34,7 +34,14 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/tickets': ['src/db', 'src/accounts', 'src/rollups/read.ts'],
   'src/monitor': ['src/db', 'src/accounts', 'src/rollups/read.ts', 'src/tickets', 'src/quarantine'],
   'src/billing': ['src/db', 'src/accounts', 'src/rollups/read.ts'],
-  'src/insights': ['src/db', 'src/accounts', 'src/rollups/read.ts', 'src/rollups/flow.ts', 'src/billing/read.ts', 'src/tickets'],
+  'src/insights': [
+    'src/db',
+    'src/accounts',
+    'src/rollups/read.ts',
+    'src/rollups/flow.ts',
+    'src/billing/read.ts',
+    'src/tickets',
+  ],
   'src/jobs': [
     'src/db',
     'src/accounts',

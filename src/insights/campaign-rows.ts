@@ -85,7 +85,13 @@ export function campaignsOf(rows: readonly SeenTrait[], deliveries: readonly See
     else known.messages += 1;
   }
   return clusterTraits(rows)
-    .flatMap((cluster) => summarize(cluster, cluster.messageIds.flatMap((id) => byMessage.get(id) ?? []), labels))
+    .flatMap((cluster) =>
+      summarize(
+        cluster,
+        cluster.messageIds.flatMap((id) => byMessage.get(id) ?? []),
+        labels,
+      ),
+    )
     .sort((a, b) => b.deliveries - a.deliveries || (a.key < b.key ? -1 : 1));
 }
 
@@ -111,7 +117,10 @@ function summarize(
       delivered: deliveries.filter((one) => REACHED.has(one.disposition)).length,
       mailboxes,
       clientIds,
-      verdicts: ranked(deliveries.map((one) => one.verdict)).map(([verdict, count]) => ({ verdict, deliveries: count })),
+      verdicts: ranked(deliveries.map((one) => one.verdict)).map(([verdict, count]) => ({
+        verdict,
+        deliveries: count,
+      })),
       topSender: ranked(deliveries.map((one) => one.sender))[0]?.[0] ?? '',
       subject: ranked(deliveries.map((one) => one.subject))[0]?.[0] ?? '',
       traits: traits.sort((a, b) => b.messages - a.messages || (a.label < b.label ? -1 : 1)).slice(0, 5),

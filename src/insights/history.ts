@@ -2,7 +2,7 @@ import type { Completeness, Totals } from '../core/counts.ts';
 import { addDays, type Interval, interval, type LocalPeriod, localDate, previousPeriod } from '../core/period.ts';
 import type { TenantTx } from '../db/db.ts';
 import { readStatistics, type Statistics, topMailboxes, topReasons, topSenders } from '../rollups/read.ts';
-import { type Cause, causesOf, type Contribution, type JudgedDay } from './anomalies.ts';
+import { type Cause, type Contribution, causesOf, type JudgedDay } from './anomalies.ts';
 import { type DayCount, HISTORY_DAYS } from './baseline.ts';
 import { type Change, compare, type Measured, samePeriodLastYear } from './comparison.ts';
 
@@ -44,11 +44,12 @@ export interface History extends Completeness {
 export async function readHistory(tx: TenantTx, scope: Scope, period: LocalPeriod): Promise<History> {
   const reach = { from: addDays(period.from, -HISTORY_DAYS), to: period.to, zone: period.zone };
   const found = await readStatistics(tx, { clientId: scope.clientId, period: reach, granularity: 'DAY' });
-  const days = found.buckets.map(({ start, complete, totals }) => ({
-    date: localDate(start, period.zone),
-    complete,
-    totals,
-  }));
+  const sinceDay = localDate(scope.since, period.zone);
+  const days = found.buckets.map(({ start, complete, totals }) => {
+    const date = localDate(start, period.zone);
+    // Nobody counted before the client was there, unless its numbers were brought along.
+    return { date, complete: complete && (date >= sinceDay || totals.deliveries + totals.refused > 0), totals };
+  });
   return {
     complete: found.complete,
     completeThrough: found.completeThrough,
@@ -73,7 +74,8 @@ export interface MetricChange {
 
 /** Each count of a period against the period before and the same period of the year before. */
 export async function readChanges(tx: TenantTx, scope: Scope, period: LocalPeriod): Promise<MetricChange[]> {
-  const read = (one: LocalPeriod) => readStatistics(tx, { clientId: scope.clientId, period: one, granularity: 'MONTH' });
+  const read = (one: LocalPeriod) =>
+    readStatistics(tx, { clientId: scope.clientId, period: one, granularity: 'MONTH' });
   const [before, lastYear] = [previousPeriod(period), samePeriodLastYear(period)];
   const current = await read(period);
   const previous = await read(before);
@@ -120,19 +122,18 @@ const DAY_TOP = 20;
 const BEFORE_TOP = 1_000;
 
 /** What made a day unusual: its verdicts, senders, mailboxes and reasons against those of the four weeks before. */
-export async function readCauses(
-  tx: TenantTx,
-  scope: Scope,
-  judged: JudgedDay,
-  metric: Metric,
-): Promise<Cause[]> {
+export async function readCauses(tx: TenantTx, scope: Scope, judged: JudgedDay, metric: Metric): Promise<Cause[]> {
   const { date } = judged;
   const dayOf = { from: date, to: date, zone: scope.zone };
   const beforeOf = { from: addDays(date, -CAUSE_DAYS), to: addDays(date, -1), zone: scope.zone };
   const [day, before] = [interval(dayOf), interval(beforeOf)];
   const { clientId } = scope;
   const sum = (period: LocalPeriod) => readStatistics(tx, { clientId, period, granularity: 'MONTH' });
-  const verdicts = contribution('verdict', verdictsOf(await sum(dayOf), metric), verdictsOf(await sum(beforeOf), metric));
+  const verdicts = contribution(
+    'verdict',
+    verdictsOf(await sum(dayOf), metric),
+    verdictsOf(await sum(beforeOf), metric),
+  );
   const pick = (row: { readonly deliveries: number; readonly unwanted: number }) => row[metric];
   const ranked = async (
     kind: 'sender' | 'mailbox',

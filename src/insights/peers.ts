@@ -60,7 +60,11 @@ async function readNumbers(
     const local = { from: period.from, to: period.to, zone };
     const range = interval(local);
     const days = (range.end.getTime() - range.start.getTime()) / 86_400_000;
-    const found = await readStatisticsOf(tx, { clientIds: own.map((row) => row.id), period: local, granularity: 'MONTH' });
+    const found = await readStatisticsOf(tx, {
+      clientIds: own.map((row) => row.id),
+      period: local,
+      granularity: 'MONTH',
+    });
     for (const { id, mailboxes } of own) {
       const statistics = found.get(id);
       if (statistics === undefined) continue;

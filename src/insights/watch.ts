@@ -35,14 +35,15 @@ interface Judged {
  * Answers the number of clients that were judged.
  */
 export async function watchTraffic(db: SystemDb & TenantDb): Promise<number> {
-  const partners = await db.system(
-    (tx) => tx.rows<{ id: string }>(sql`select p.id from partners p order by p.id`),
-    { readOnly: true },
-  );
+  const partners = await db.system((tx) => tx.rows<{ id: string }>(sql`select p.id from partners p order by p.id`), {
+    readOnly: true,
+  });
   let judged = 0;
   for (const { id } of partners) judged += await watchPartner(db, partnerId(id));
   await db.system((tx) =>
-    tx.run(sql`delete from day_judgements where day < ${localDate(new Date(tx.now.getTime() - KEPT_DAYS * 86_400_000), 'UTC')}::date`),
+    tx.run(
+      sql`delete from day_judgements where day < ${localDate(new Date(tx.now.getTime() - KEPT_DAYS * 86_400_000), 'UTC')}::date`,
+    ),
   );
   return judged;
 }
@@ -114,7 +115,11 @@ async function judge(tx: TenantTx, clients: readonly WatchedClient[], day: strin
   const found = await readStatisticsOf(tx, { clientIds: ids, period, granularity: 'DAY' });
   return left.flatMap((client) => {
     const buckets = found.get(client.id)?.buckets ?? [];
-    const days = buckets.map(({ start, complete, totals }) => ({ date: localDate(start, first.zone), complete, totals }));
+    const days = buckets.map(({ start, complete, totals }) => ({
+      date: localDate(start, first.zone),
+      complete,
+      totals,
+    }));
     if (days.at(-1)?.complete !== true) return [];
     const of = (metric: Metric) => {
       const series = seriesOf({ days }, metric);

@@ -39,7 +39,9 @@ function threatsOf(flow: readonly FlowRow[]): number {
   return flow.reduce(
     (sum, { kind, direction, verdict, deliveries }) =>
       sum +
-      (direction === 'inbound' && (kind === 'accepted' || kind === 'rejected') && (verdict === 'phish' || verdict === 'malware')
+      (direction === 'inbound' &&
+      (kind === 'accepted' || kind === 'rejected') &&
+      (verdict === 'phish' || verdict === 'malware')
         ? deliveries
         : 0),
     0,
@@ -58,7 +60,11 @@ export interface PeriodValue extends ProtectionValue {
 }
 
 /** Time saved in what of a period is counted; null: nothing of it is. */
-export async function readValue(tx: TenantTx, clientId: string | null, period: LocalPeriod): Promise<PeriodValue | null> {
+export async function readValue(
+  tx: TenantTx,
+  clientId: string | null,
+  period: LocalPeriod,
+): Promise<PeriodValue | null> {
   const range = await counted(tx, period);
   const { seconds } = await insightSettings(tx);
   if (range === null) return null;

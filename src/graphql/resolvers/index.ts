@@ -4,6 +4,7 @@ import { billingResolvers } from './billing.ts';
 import { digestResolvers } from './digests.ts';
 import { heldResolvers } from './held.ts';
 import { incidentResolvers } from './incidents.ts';
+import { insightResolvers } from './insights.ts';
 import { commandMutations } from './mutations.ts';
 import { originalResolvers } from './originals.ts';
 import { outboundResolvers } from './outbound.ts';
@@ -53,4 +54,5 @@ export const resolvers: Resolvers = merge([
   digestResolvers,
   commandMutations,
   routingResolvers,
+  insightResolvers,
 ]);
