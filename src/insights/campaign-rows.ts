@@ -33,7 +33,7 @@ export interface Campaigns {
 }
 
 /** So many rows of a period are looked at, the newest first. */
-export const TRAIT_ROWS_MAX = 50_000;
+export const TRAIT_ROWS_MAX = 30_000;
 /** What makes messages a campaign: so many mailboxes, or two clients. */
 export const MAILBOXES_MIN = 3;
 const CLIENTS_MIN = 2;
