@@ -5,7 +5,7 @@ import type { PartnerId } from '../../src/core/tenant.ts';
 import { licenceUse } from '../../src/insights/licences.ts';
 import { benchmarks } from '../../src/insights/peers.ts';
 import { openDatabase } from '../support/db.ts';
-import { seedHistory } from '../support/history.ts';
+import { countedThrough, seedHistory } from '../support/history.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { seedWorld } from '../support/world.ts';
 
@@ -13,9 +13,7 @@ const PERIOD = { from: '2026-10-01', to: '2026-10-07', zone: 'Europe/London' };
 
 test('peers: hidden under five clients, then quartiles of the partner’s own clients of the size alone', async (t) => {
   const { db, owner } = await openDatabase(t);
-  await owner.query(
-    "insert into rollup_watermarks (node, complete_through, state) values ('n1', '2026-10-20T00:00:00Z', 'alive')",
-  );
+  await countedThrough(owner, '2026-10-20T00:00:00Z');
   const partner = (await seedPartner(db)).id as PartnerId;
   const foreign = (await seedPartner(db, 'Other MSP')).id as PartnerId;
   const make = async (

@@ -5,6 +5,7 @@ import type { PartnerId } from '../../src/core/tenant.ts';
 import { setAnomalyAlerts } from '../../src/insights/settings.ts';
 import { holiday, lastCompleteDay, watchTraffic } from '../../src/insights/watch.ts';
 import { openDatabase } from '../support/db.ts';
+import { countedThrough } from '../support/history.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 
 const FIRST = '2026-08-10';
@@ -30,12 +31,7 @@ async function rig(t: Parameters<typeof openDatabase>[0], clients = ['acme']) {
       );
     }
   };
-  const through = (moment: string) =>
-    owner.query(
-      `insert into rollup_watermarks (node, complete_through, state) values ('n1', $1, 'alive')
-       on conflict (node) do update set complete_through = excluded.complete_through`,
-      [moment],
-    );
+  const through = (moment: string) => countedThrough(owner, moment);
   for (const name of clients) {
     for (let index = 0; index < 60; index += 1) await put(name, addDays(FIRST, index), 'clean', 100 + (index % 5));
   }
