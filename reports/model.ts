@@ -283,11 +283,12 @@ function healthFigure({ score, components }: Health, unknown: boolean): KeyFigur
   const weakest = components
     .filter((one) => one.points !== null)
     .sort((a, b) => (a.points ?? 0) / a.max - (b.points ?? 0) / b.max)[0];
-  const lost = weakest === undefined ? 0 : Math.round(weakest.max - (weakest.points ?? 0));
+  const lost = weakest === undefined ? 0 : weakest.max - (weakest.points ?? 0);
   return {
     label,
     value: `${score} of 100`,
-    change: lost === 0 || weakest === undefined ? 'no points lost' : `most lost by: ${weakest.part} (−${lost})`,
+    change:
+      lost === 0 || weakest === undefined ? 'no points lost' : `most lost by: ${weakest.part} (−${lost.toFixed(1)})`,
     year: left.length === 0 ? '' : `not known: ${left.join(', ')}`,
   };
 }
