@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { createKey } from '../../src/accounts/keys.ts';
 import { globalId } from '../../src/graphql/ids.ts';
 import { openDatabase } from '../support/db.ts';
 import { HISTORY_DAY, seedHistory } from '../support/history.ts';
@@ -209,8 +210,20 @@ test('setProtectionValue and setAnomalyAlerts: what was given is changed, the re
 });
 
 test('insights: a key without BILLING sees all but the licences, and periods have a limit', async (t) => {
-  const { world, server } = await rig(t);
+  const { db, world, server } = await rig(t);
   const client = globalId('Client', world.ids.Client);
+  const key = await db.tenant(world.partner, (tx) =>
+    createKey(tx, { partnerId: world.partner, label: 'reader', scopes: ['read'], actor: 'test' }),
+  );
+  const look = async (fields: string) =>
+    JSON.stringify((await server.ask(key.token, `{ client(id: "${client}") { ${OF_DAY} { ${fields} } } }`)).body);
+  assert.match(await look('licences { product }'), /the key lacks the scope BILLING/);
+  assert.doesNotMatch(await look('health { score } protection { deliveries }'), /errors/);
+  const refused = await server.ask(
+    key.token,
+    'mutation { setAnomalyAlerts(input: { alerts: OFF }) { userErrors { code } } }',
+  );
+  assert.match(JSON.stringify(refused.body), /the key lacks the scope ADMIN/);
   const long = await server.ask(
     world.apiKey,
     `{ client(id: "${client}") { insights(from: "2024-01-01", to: "2026-01-01") { complete } } }`,
