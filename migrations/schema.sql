@@ -100,6 +100,17 @@ create table correspondents (
   sent bigint not null,
   spam bigint not null
 );
+create table day_judgements (
+  partner_id uuid not null,
+  client_id uuid not null,
+  metric text not null,
+  day date not null,
+  judgement text not null,
+  actual bigint not null,
+  expected double precision,
+  score double precision,
+  judged_at timestamp with time zone not null
+);
 create table deliveries (
   partner_id uuid not null,
   client_id uuid not null,
@@ -258,6 +269,11 @@ create table incidents (
   noted_occurrences integer not null default 1,
   ticket_epoch integer not null default 0,
   ticket_lease_until timestamp with time zone
+);
+create table insight_settings (
+  partner_id uuid not null,
+  seconds jsonb not null default '{}'::jsonb,
+  anomaly_alerts text not null default 'incident'::text
 );
 create table learned_examples (
   partner_id uuid not null,
@@ -782,6 +798,15 @@ create table server_probes (
   checked_at timestamp with time zone,
   due_at timestamp with time zone not null
 );
+create table server_states (
+  partner_id uuid not null,
+  client_id uuid not null,
+  host text not null,
+  port integer not null,
+  from_at timestamp with time zone not null,
+  to_at timestamp with time zone not null,
+  state text not null
+);
 create table submission_credentials (
   partner_id uuid not null,
   client_id uuid not null,
@@ -807,6 +832,14 @@ create table subscriptions (
   contract_id text not null,
   line_id text not null,
   created_at timestamp with time zone not null
+);
+create table threat_traits (
+  partner_id uuid not null,
+  message_id uuid not null,
+  kind text not null,
+  digest bytea not null,
+  label text not null,
+  occurred_at timestamp with time zone not null
 );
 create table usage_snapshots (
   partner_id uuid not null,
@@ -849,6 +882,10 @@ alter table clients add constraint clients_status_check CHECK ((status = ANY (AR
 alter table correspondents add constraint correspondents_correspondent_check CHECK ((length(correspondent) = 32));
 alter table correspondents add constraint correspondents_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table correspondents add constraint correspondents_pkey PRIMARY KEY (partner_id, client_id, correspondent);
+alter table day_judgements add constraint day_judgements_judgement_check CHECK ((judgement = ANY (ARRAY['usual'::text, 'high'::text, 'low'::text, 'too_few'::text, 'short_history'::text])));
+alter table day_judgements add constraint day_judgements_metric_check CHECK ((metric = ANY (ARRAY['deliveries'::text, 'unwanted'::text])));
+alter table day_judgements add constraint day_judgements_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table day_judgements add constraint day_judgements_pkey PRIMARY KEY (partner_id, client_id, metric, day);
 alter table deliveries add constraint deliveries_direction_check CHECK ((direction = ANY (ARRAY['inbound'::text, 'outbound'::text])));
 alter table deliveries add constraint deliveries_original_state_check CHECK ((original_state = ANY (ARRAY['held'::text, 'requested'::text, 'released'::text, 'failed'::text, 'discarded'::text])));
 alter table deliveries add constraint deliveries_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
@@ -902,6 +939,9 @@ alter table incidents add constraint incidents_pkey PRIMARY KEY (partner_id, id)
 alter table incidents add constraint incidents_severity_check CHECK ((severity = ANY (ARRAY['low'::text, 'normal'::text, 'high'::text, 'critical'::text])));
 alter table incidents add constraint incidents_state_check CHECK ((state = ANY (ARRAY['open'::text, 'resolved'::text])));
 alter table incidents add constraint incidents_ticket_state_check CHECK ((ticket_state = ANY (ARRAY['wanted'::text, 'creating'::text, 'open'::text, 'resolving'::text, 'resolved'::text, 'held'::text, 'none'::text])));
+alter table insight_settings add constraint insight_settings_anomaly_alerts_check CHECK ((anomaly_alerts = ANY (ARRAY['off'::text, 'incident'::text, 'ticket'::text])));
+alter table insight_settings add constraint insight_settings_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table insight_settings add constraint insight_settings_pkey PRIMARY KEY (partner_id);
 alter table learned_examples add constraint learned_examples_features_check CHECK ((octet_length(features) <= 2048));
 alter table learned_examples add constraint learned_examples_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table learned_examples add constraint learned_examples_partner_id_feedback_id_fkey FOREIGN KEY (partner_id, feedback_id) REFERENCES message_feedback(partner_id, id) ON DELETE CASCADE;
@@ -1030,6 +1070,10 @@ alter table server_probes add constraint server_probes_partner_id_client_id_fkey
 alter table server_probes add constraint server_probes_pkey PRIMARY KEY (partner_id, client_id, host, port);
 alter table server_probes add constraint server_probes_port_check CHECK (((port >= 1) AND (port <= 65535)));
 alter table server_probes add constraint server_probes_state_check CHECK ((state = ANY (ARRAY['up'::text, 'slow'::text, 'failing'::text, 'down'::text])));
+alter table server_states add constraint server_states_check CHECK ((to_at >= from_at));
+alter table server_states add constraint server_states_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table server_states add constraint server_states_pkey PRIMARY KEY (partner_id, client_id, host, port, from_at);
+alter table server_states add constraint server_states_state_check CHECK ((state = ANY (ARRAY['up'::text, 'slow'::text, 'failing'::text, 'down'::text])));
 alter table submission_credentials add constraint submission_credentials_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table submission_credentials add constraint submission_credentials_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table submission_credentials add constraint submission_credentials_pkey PRIMARY KEY (partner_id, id);
@@ -1039,6 +1083,11 @@ alter table submission_networks add constraint submission_networks_pkey PRIMARY 
 alter table subscriptions add constraint subscriptions_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table subscriptions add constraint subscriptions_partner_id_connection_id_fkey FOREIGN KEY (partner_id, connection_id) REFERENCES psa_connections(partner_id, id) ON DELETE CASCADE;
 alter table subscriptions add constraint subscriptions_pkey PRIMARY KEY (partner_id, client_id, product);
+alter table threat_traits add constraint threat_traits_digest_check CHECK ((length(digest) = 32));
+alter table threat_traits add constraint threat_traits_kind_check CHECK ((kind = ANY (ARRAY['payload'::text, 'link'::text, 'subject'::text])));
+alter table threat_traits add constraint threat_traits_label_check CHECK ((length(label) <= 200));
+alter table threat_traits add constraint threat_traits_partner_id_message_id_fkey FOREIGN KEY (partner_id, message_id) REFERENCES messages(partner_id, id) ON DELETE CASCADE;
+alter table threat_traits add constraint threat_traits_pkey PRIMARY KEY (partner_id, message_id, kind, digest);
 alter table usage_snapshots add constraint usage_snapshots_check CHECK ((quantity = cardinality(addresses)));
 alter table usage_snapshots add constraint usage_snapshots_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table usage_snapshots add constraint usage_snapshots_pkey PRIMARY KEY (partner_id, client_id, product, day);
@@ -1053,6 +1102,7 @@ CREATE UNIQUE INDEX billing_plans_applying ON public.billing_plans USING btree (
 CREATE INDEX billing_plans_list ON public.billing_plans USING btree (partner_id, created_at DESC, id DESC);
 CREATE INDEX clients_return ON public.clients USING btree ("right"((id)::text, 10));
 CREATE INDEX correspondents_age ON public.correspondents USING btree (last_seen);
+CREATE INDEX day_judgements_age ON public.day_judgements USING btree (day);
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
 CREATE INDEX deliveries_held ON public.deliveries USING btree (accepted_at) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
@@ -1129,10 +1179,12 @@ CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partne
 CREATE INDEX routes_client ON public.routes USING btree (partner_id, client_id);
 CREATE INDEX sent_message_ids_age ON public.sent_message_ids USING btree (sent_at);
 CREATE INDEX server_probes_due ON public.server_probes USING btree (due_at);
+CREATE INDEX server_states_age ON public.server_states USING btree (to_at);
 CREATE UNIQUE INDEX submission_credentials_username ON public.submission_credentials USING btree (username);
 CREATE INDEX submission_networks_client ON public.submission_networks USING btree (partner_id, client_id);
 CREATE INDEX subscriptions_connection ON public.subscriptions USING btree (partner_id, connection_id);
 CREATE UNIQUE INDEX subscriptions_line ON public.subscriptions USING btree (partner_id, connection_id, contract_id, line_id);
+CREATE INDEX threat_traits_time ON public.threat_traits USING btree (partner_id, occurred_at);
 
 create policy system on addresses for ALL to tollgate_system using (true) with check (true);
 create policy tenant on addresses for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
@@ -1150,6 +1202,8 @@ create policy system on clients for ALL to tollgate_system using (true) with che
 create policy tenant on clients for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on correspondents for ALL to tollgate_system using (true) with check (true);
 create policy tenant on correspondents for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on day_judgements for ALL to tollgate_system using (true) with check (true);
+create policy tenant on day_judgements for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on deliveries for ALL to tollgate_system using (true) with check (true);
 create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on delivery_attempts for ALL to tollgate_system using (true) with check (true);
@@ -1172,6 +1226,8 @@ create policy system on harvest_windows for ALL to tollgate_system using (true) 
 create policy tenant on harvest_windows for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on incidents for ALL to tollgate_system using (true) with check (true);
 create policy tenant on incidents for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on insight_settings for ALL to tollgate_system using (true) with check (true);
+create policy tenant on insight_settings for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on learned_examples for ALL to tollgate_system using (true) with check (true);
 create policy tenant on learned_examples for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on ledger for ALL to tollgate_system using (true) with check (true);
@@ -1238,12 +1294,16 @@ create policy system on sent_message_ids for ALL to tollgate_system using (true)
 create policy tenant on sent_message_ids for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on server_probes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on server_probes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on server_states for ALL to tollgate_system using (true) with check (true);
+create policy tenant on server_states for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on submission_credentials for ALL to tollgate_system using (true) with check (true);
 create policy tenant on submission_credentials for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on submission_networks for ALL to tollgate_system using (true) with check (true);
 create policy tenant on submission_networks for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on subscriptions for ALL to tollgate_system using (true) with check (true);
 create policy tenant on subscriptions for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on threat_traits for ALL to tollgate_system using (true) with check (true);
+create policy tenant on threat_traits for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on usage_snapshots for ALL to tollgate_system using (true) with check (true);
 create policy tenant on usage_snapshots for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 
@@ -1255,6 +1315,7 @@ alter table billing_plans force row level security;
 alter table client_models force row level security;
 alter table clients force row level security;
 alter table correspondents force row level security;
+alter table day_judgements force row level security;
 alter table deliveries force row level security;
 alter table delivery_attempts force row level security;
 alter table digest_items force row level security;
@@ -1266,6 +1327,7 @@ alter table greylist force row level security;
 alter table group_members force row level security;
 alter table harvest_windows force row level security;
 alter table incidents force row level security;
+alter table insight_settings force row level security;
 alter table learned_examples force row level security;
 alter table ledger force row level security;
 alter table ledger_default force row level security;
@@ -1300,9 +1362,11 @@ alter table route_health force row level security;
 alter table routes force row level security;
 alter table sent_message_ids force row level security;
 alter table server_probes force row level security;
+alter table server_states force row level security;
 alter table submission_credentials force row level security;
 alter table submission_networks force row level security;
 alter table subscriptions force row level security;
+alter table threat_traits force row level security;
 alter table usage_snapshots force row level security;
 
 grant delete, insert, select, update on accepted_digests to tollgate_system;
@@ -1322,6 +1386,8 @@ grant delete, insert, select, update on clients to tollgate_app;
 grant delete, insert, select, update on clients to tollgate_system;
 grant delete, insert, select, update on correspondents to tollgate_app;
 grant delete, insert, select, update on correspondents to tollgate_system;
+grant delete, insert, select, update on day_judgements to tollgate_app;
+grant delete, insert, select, update on day_judgements to tollgate_system;
 grant delete, insert, select, update on deliveries to tollgate_app;
 grant delete, insert, select, update on deliveries to tollgate_system;
 grant select on delivery_attempts to tollgate_app;
@@ -1348,6 +1414,8 @@ grant delete, insert, select, update on harvest_windows to tollgate_app;
 grant delete, insert, select, update on harvest_windows to tollgate_system;
 grant delete, insert, select, update on incidents to tollgate_app;
 grant delete, insert, select, update on incidents to tollgate_system;
+grant delete, insert, select, update on insight_settings to tollgate_app;
+grant delete, insert, select, update on insight_settings to tollgate_system;
 grant delete, insert, select, update on learned_examples to tollgate_app;
 grant delete, insert, select, update on learned_examples to tollgate_system;
 grant insert, select on ledger to tollgate_app;
@@ -1429,11 +1497,15 @@ grant delete, insert, select, update on sent_message_ids to tollgate_app;
 grant delete, insert, select, update on sent_message_ids to tollgate_system;
 grant select on server_probes to tollgate_app;
 grant delete, insert, select, update on server_probes to tollgate_system;
+grant delete, insert, select, update on server_states to tollgate_app;
+grant delete, insert, select, update on server_states to tollgate_system;
 grant delete, insert, select, update on submission_credentials to tollgate_app;
 grant delete, insert, select, update on submission_credentials to tollgate_system;
 grant delete, insert, select, update on submission_networks to tollgate_app;
 grant delete, insert, select, update on submission_networks to tollgate_system;
 grant delete, insert, select, update on subscriptions to tollgate_app;
 grant delete, insert, select, update on subscriptions to tollgate_system;
+grant delete, insert, select, update on threat_traits to tollgate_app;
+grant delete, insert, select, update on threat_traits to tollgate_system;
 grant select on usage_snapshots to tollgate_app;
 grant delete, insert, select, update on usage_snapshots to tollgate_system;

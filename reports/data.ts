@@ -3,6 +3,9 @@ import { requireClient } from '../src/accounts/clients.ts';
 import { getMailboxes } from '../src/accounts/mailboxes.ts';
 import { type Interval, interval, type LocalPeriod, localDate, previousPeriod } from '../src/core/period.ts';
 import type { TenantTx } from '../src/db/db.ts';
+import { readChanges, readHistory } from '../src/insights/history.ts';
+import { readUnusual } from '../src/insights/unusual.ts';
+import { readHealth, readValue } from '../src/insights/wellbeing.ts';
 import { readStatistics, topMailboxes, topSenders } from '../src/rollups/read.ts';
 import type { IncidentFact, ReportFacts, UsageFact } from './model.ts';
 
@@ -19,7 +22,10 @@ export interface ReportRequest {
   readonly now: Date;
 }
 
-const TOP = 10;
+const TOP = 8;
+const UNUSUAL = 2;
+/** A year of days of three products. */
+const USAGE_ROWS = 1_100;
 
 /** Reads all that a report shows, in the caller's one transaction, so that its numbers belong together. */
 export async function gather(deps: ReportDeps, tx: TenantTx, request: ReportRequest): Promise<ReportFacts> {
@@ -35,6 +41,8 @@ export async function gather(deps: ReportDeps, tx: TenantTx, request: ReportRequ
     tx,
     targets.map((row) => row.key),
   );
+  const scope = { clientId, zone: period.zone, since: client.createdAt };
+  const history = await readHistory(tx, scope, period);
   const nameOf = (id: string) => mailboxes.find((mailbox) => mailbox.id === id)?.address ?? 'a mailbox that is gone';
   return {
     clientName: client.name,
@@ -55,6 +63,12 @@ export async function gather(deps: ReportDeps, tx: TenantTx, request: ReportRequ
       .filter((row) => row.unwanted > 0)
       .map((row) => ({ name: nameOf(row.key), deliveries: row.deliveries, unwanted: row.unwanted })),
     incidents: await deps.incidents(tx, clientId, range),
-    usage: (await deps.usage(tx, clientId, { from: period.from, to: period.to })).slice(0, 31),
+    usage: (await deps.usage(tx, clientId, { from: period.from, to: period.to })).slice(0, USAGE_ROWS),
+    insights: {
+      changes: await readChanges(tx, scope, period),
+      health: await readHealth(tx, clientId, history),
+      value: await readValue(tx, clientId, period),
+      unusual: await readUnusual(tx, scope, history, UNUSUAL),
+    },
   };
 }

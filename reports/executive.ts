@@ -1,7 +1,7 @@
 import type { Brand } from '../src/accounts/branding.ts';
 import type { Verdict } from '../src/core/verdict.ts';
 import { stackedBars } from './chart/bars.ts';
-import { shareBars } from './chart/share.ts';
+import { SHARE_ROW, shareBars } from './chart/share.ts';
 import type { ReportModel } from './model.ts';
 import { ReportDocument } from './pdf/document.ts';
 import { table } from './pdf/table.ts';
@@ -18,7 +18,7 @@ const VERDICT_COLORS: Readonly<Record<Verdict, string>> = {
   malware: '#b5179e',
 };
 const UNWANTED = '#d1495b';
-const COVER = 170;
+const COVER = 132;
 
 /** The executive summary as a PDF. */
 export function renderExecutive(model: ReportModel, brand: Brand, createdAt: Date, compress = true): Promise<Buffer> {
@@ -33,12 +33,14 @@ export function renderExecutive(model: ReportModel, brand: Brand, createdAt: Dat
   cover(document, model, brand);
   if (model.banner !== null) document.banner(model.banner);
   keyFigures(document, model, accent);
+  document.heading(2, 'What was unusual', accent, 12);
+  for (const text of model.unusual) document.paragraph(text);
 
-  document.heading(2, 'Deliveries by day', accent, 190);
+  document.heading(2, 'Deliveries by day', accent, CHART.least + 40);
   document.figure(
     stackedBars({
       width: CONTENT,
-      height: 150,
+      height: chartHeight(document, model),
       unit: 'deliveries',
       series: [
         { name: 'wanted', color: VERDICT_COLORS.clean },
@@ -54,7 +56,7 @@ export function renderExecutive(model: ReportModel, brand: Brand, createdAt: Dat
   );
   legend(document, model.complete);
 
-  document.heading(2, 'Deliveries by verdict', accent, 12 + 20 * model.verdicts.length);
+  document.heading(2, 'Deliveries by verdict', accent, verdictHeight(model));
   if (model.verdicts.length === 0) document.paragraph(model.nothing.deliveries, { color: COLORS.soft });
   else {
     const shares = model.verdicts.map((row) => ({
@@ -82,8 +84,10 @@ export function renderExecutive(model: ReportModel, brand: Brand, createdAt: Dat
     { title: 'Ticket', share: 2.2 },
   ]);
   section(document, 'Usage', accent, model.usage, 'No usage is recorded for this period.', [
-    { title: 'Day', share: 3 },
     { title: 'Product', share: 4 },
+    { title: 'Days', share: 1.5, align: 'right' },
+    { title: 'Least', share: 1.5, align: 'right' },
+    { title: 'Most', share: 1.5, align: 'right' },
     { title: 'Billable mailboxes', share: 3, align: 'right' },
   ]);
   document.heading(2, 'How these numbers are counted', accent);
@@ -98,19 +102,19 @@ function cover(document: ReportDocument, model: ReportModel, brand: Brand): void
     document.rect(0, COVER, PAGE.width, 5, brand.accentColor);
   });
   if (brand.logo !== null)
-    document.image(brand.logo, PAGE.width - PAGE.margin - 130, 32, [130, 50], `Logo of ${model.partnerName}`);
+    document.image(brand.logo, PAGE.width - PAGE.margin - 130, 24, [130, 50], `Logo of ${model.partnerName}`);
   const width = CONTENT - (brand.logo === null ? 0 : 150);
   const name = document.clean(model.clientName);
   const nameSize = document.fit(name, FONT.bold, 26, width, 15);
   const lines = [
-    { tag: 'P', text: model.partnerName, y: 34, size: 10, font: FONT.regular },
-    { tag: 'H1', text: name, y: 54, size: nameSize, font: FONT.bold },
-    { tag: 'P', text: model.title, y: 94, size: 13, font: FONT.regular },
-    { tag: 'P', text: `${model.periodText} · ${model.zone}`, y: 116, size: 13, font: FONT.bold },
+    { tag: 'P', text: model.partnerName, y: 20, size: 10, font: FONT.regular },
+    { tag: 'H1', text: name, y: 36, size: nameSize, font: FONT.bold },
+    { tag: 'P', text: model.title, y: 72, size: 12, font: FONT.regular },
+    { tag: 'P', text: `${model.periodText} · ${model.zone}`, y: 90, size: 12, font: FONT.bold },
     {
       tag: 'P',
       text: `Version ${model.version}${model.complete ? '' : ' · incomplete'}`,
-      y: 140,
+      y: 110,
       size: 9,
       font: FONT.regular,
     },
@@ -127,10 +131,22 @@ function cover(document: ReportDocument, model: ReportModel, brand: Brand): void
     );
     struct.end();
   }
-  document.y = COVER + 24;
+  document.y = COVER + 14;
 }
 
-const TILE = { columns: 3, height: 66, gap: 10 };
+/** Points. The chart takes what is left of its page, between these, when the verdicts go onto the next. */
+const CHART = { least: 90, most: 260, legend: 28 };
+
+function chartHeight(document: ReportDocument, model: ReportModel): number {
+  const left = document.left() - CHART.legend;
+  const verdicts = 36 + verdictHeight(model);
+  const beside = left - verdicts;
+  return Math.min(CHART.most, Math.max(CHART.least, beside >= CHART.least ? Math.min(beside, 180) : left));
+}
+
+const verdictHeight = (model: ReportModel) => 12 + SHARE_ROW * Math.max(1, model.verdicts.length);
+
+const TILE = { columns: 4, height: 68, gap: 8 };
 
 function keyFigures(document: ReportDocument, model: ReportModel, accent: string): void {
   const width = (CONTENT - (TILE.columns - 1) * TILE.gap) / TILE.columns;
@@ -143,22 +159,25 @@ function keyFigures(document: ReportDocument, model: ReportModel, accent: string
     document.artifact(() => document.rect(x, top, width, TILE.height, COLORS.stripe));
     const struct = document.tag('P', null, () => {
       const value = document.clean(figure.value);
-      document.text(value, x + 10, top + 8, {
+      document.text(value, x + 8, top + 6, {
         // A number is never cut: without its last digits it would be another one.
-        size: document.fit(value, FONT.bold, 18, width - 20, 6),
+        size: document.fit(value, FONT.bold, 17, width - 16, 6),
         font: FONT.bold,
         color: accent,
-        width: width - 20,
+        width: width - 16,
         lines: 1,
       });
-      document.text(document.clean(figure.label), x + 10, top + 34, { size: 8.5, width: width - 20, lines: 1 });
-      const change = document.clean(figure.change);
-      document.text(change, x + 10, top + 47, {
-        size: document.fit(change, FONT.regular, 7.5, width - 20, 5),
-        color: COLORS.soft,
-        width: width - 20,
-        lines: 1,
-      });
+      document.text(document.clean(figure.label), x + 8, top + 30, { size: 8.5, width: width - 16, lines: 1 });
+      for (const [line, text] of [figure.change, figure.year].entries()) {
+        if (text === '') continue;
+        const shown = document.clean(text);
+        document.text(shown, x + 8, top + 43 + 10.5 * line, {
+          size: document.fit(shown, FONT.regular, 7, width - 16, 5),
+          color: COLORS.soft,
+          width: width - 16,
+          lines: 1,
+        });
+      }
     });
     struct.end();
     if (index % TILE.columns === TILE.columns - 1 || index === model.keyFigures.length - 1)

@@ -31,6 +31,7 @@ import { flushClient, forgetOldCounts, pruneEdge, pruneHistory, replyToDelivery,
 import type { Commands, SeenMessage } from './graphql/commands.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
+import { watchTraffic } from './insights/watch.ts';
 import type { JobHandlers } from './jobs/handlers.ts';
 import type { JobQueue } from './jobs/queues.ts';
 import { learn } from './learning/learn.ts';
@@ -41,6 +42,7 @@ import { clientsWithDrift, watchDrift } from './monitor/drift.ts';
 import { watchHarvest } from './monitor/harvest.ts';
 import { watchMappings } from './monitor/mappings.ts';
 import { watchOutbound } from './monitor/outbound.ts';
+import { pruneStates } from './monitor/probe-history.ts';
 import { probeServers } from './monitor/probes.ts';
 import { watchQueue } from './monitor/queue.ts';
 import { watchReleases } from './monitor/releases.ts';
@@ -184,6 +186,10 @@ export function makeHandlers(wired: Wired): JobHandlers {
     },
     'history.prune': async () => {
       await pruneHistory(db);
+    },
+    'traffic.watch': async () => {
+      await watchTraffic(db);
+      await pruneStates(db);
     },
     'edge.prune': async () => {
       await pruneEdge(db);

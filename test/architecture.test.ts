@@ -34,6 +34,14 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/tickets': ['src/db', 'src/accounts', 'src/rollups/read.ts'],
   'src/monitor': ['src/db', 'src/accounts', 'src/rollups/read.ts', 'src/tickets', 'src/quarantine'],
   'src/billing': ['src/db', 'src/accounts', 'src/rollups/read.ts'],
+  'src/insights': [
+    'src/db',
+    'src/accounts',
+    'src/rollups/read.ts',
+    'src/rollups/flow.ts',
+    'src/billing/read.ts',
+    'src/tickets',
+  ],
   'src/jobs': [
     'src/db',
     'src/accounts',
@@ -50,6 +58,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'src/accounts/branding.ts',
     'src/accounts/clients.ts',
     'src/accounts/mailboxes.ts',
+    'src/insights',
   ],
   integrations: [],
   'src/graphql': [
@@ -65,6 +74,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
     'src/tickets',
     'src/billing',
     'src/monitor/read.ts',
+    'src/insights',
     'src/digest',
     'reports',
   ],

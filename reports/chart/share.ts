@@ -8,7 +8,8 @@ export interface Share {
 
 const INK = '#1f2933';
 const TRACK = '#eef1f5';
-const ROW = 20;
+/** Height of one bar with its name, in points. */
+export const SHARE_ROW = 16;
 const NAME = 96;
 /** Room for the least number, and for a digit of 9 points. */
 const NUMBER = 96;
@@ -26,15 +27,15 @@ export function shareBars(width: number, shares: readonly Share[], unit: string)
   const longest = Math.max(0, ...rows.map((row) => labelOf(row).length));
   const room = width - NAME - Math.max(NUMBER, longest * DIGIT);
   const shapes = rows.flatMap((row, index): Shape[] => {
-    const y = index * ROW;
+    const y = index * SHARE_ROW;
     return [
-      { kind: 'text', x: 0, y: y + 13, text: row.name, size: 9, fill: INK, anchor: 'start' },
-      { kind: 'rect', x: NAME, y: y + 4, width: room, height: 12, fill: TRACK },
-      { kind: 'rect', x: NAME, y: y + 4, width: (room * row.value) / largest, height: 12, fill: row.color },
+      { kind: 'text', x: 0, y: y + 11.5, text: row.name, size: 9, fill: INK, anchor: 'start' },
+      { kind: 'rect', x: NAME, y: y + 3, width: room, height: 10, fill: TRACK },
+      { kind: 'rect', x: NAME, y: y + 3, width: (room * row.value) / largest, height: 10, fill: row.color },
       {
         kind: 'text',
         x: width,
-        y: y + 13,
+        y: y + 11.5,
         text: labelOf(row),
         size: 9,
         fill: INK,
@@ -45,7 +46,7 @@ export function shareBars(width: number, shares: readonly Share[], unit: string)
   const alt = rows.map((row) => `${row.name} ${row.value.toLocaleString('en')}`).join(', ');
   return {
     width,
-    height: Math.max(ROW, rows.length * ROW),
+    height: Math.max(SHARE_ROW, rows.length * SHARE_ROW),
     shapes,
     alt: `${unit} by verdict: ${alt === '' ? 'none' : alt}.`,
   };

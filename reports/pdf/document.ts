@@ -101,6 +101,11 @@ export class ReportDocument {
     this.y = PAGE.margin;
   }
 
+  /** Points that are left on the page. */
+  left(): number {
+    return PAGE.height - FOOT - 16 - this.y;
+  }
+
   newPage(): void {
     this.#doc.addPage();
     this.y = PAGE.margin;

@@ -8,7 +8,7 @@ export interface Column {
   readonly align?: 'left' | 'right';
 }
 
-const ROW = 19;
+const ROW = 17;
 const PAD = 5;
 const SIZE = 9;
 const LINES = 3;

@@ -104,3 +104,41 @@ export async function subscriptionsOf(tx: TenantTx, clientIds: readonly string[]
     from subscriptions s
     where s.partner_id = ${tx.partnerId} and s.client_id = any(${[...clientIds]}::uuid[]) order by s.product`);
 }
+
+/** Seats of a client and product as the PSA bills them. */
+export interface SeatsRow {
+  readonly clientId: string;
+  readonly product: string;
+  /** The quantity that was last read from the PSA; null: none was read yet. */
+  readonly seats: number | null;
+}
+
+/** Of each subscription of a client, or of all, the quantity of the newest plan line in which one was read. */
+export async function seatsOf(tx: TenantTx, clientId: string | null): Promise<SeatsRow[]> {
+  return tx.rows<SeatsRow>(sql`
+    select s.client_id as "clientId", s.product, l.quantity as seats
+    from subscriptions s
+    left join lateral (
+      select coalesce(b.after_quantity, b.before_quantity) as quantity
+      from billing_lines b join billing_plans p on p.partner_id = b.partner_id and p.id = b.plan_id
+      where b.partner_id = s.partner_id and b.client_id = s.client_id and b.product = s.product
+        and b.contract_id = s.contract_id and b.line_id = s.line_id
+        and coalesce(b.after_quantity, b.before_quantity) is not null
+      order by p.created_at desc, p.id desc limit 1) l on true
+    where s.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or s.client_id = ${clientId}::uuid)
+    order by s.client_id, s.product`);
+}
+
+/** The newest usage of each client and product up to a day. */
+export async function latestUsage(
+  tx: TenantTx,
+  clientId: string | null,
+  day: string,
+): Promise<Pick<UsageRow, 'clientId' | 'product' | 'day' | 'quantity'>[]> {
+  return tx.rows(sql`
+    select distinct on (u.client_id, u.product) u.client_id as "clientId", u.product, u.day, u.quantity
+    from usage_snapshots u
+    where u.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or u.client_id = ${clientId}::uuid)
+      and u.day <= ${day}::date and u.day > ${day}::date - 7
+    order by u.client_id, u.product, u.day desc`);
+}

@@ -140,12 +140,23 @@ export interface MessageFacts {
   readonly attachments: readonly { readonly name: string; readonly type: string; readonly bytes: number }[];
 }
 
+/** What a message may share with others of the same campaign. */
+export interface ThreatTrait {
+  readonly kind: 'payload' | 'link' | 'subject';
+  /** SHA-256, hexadecimal, of the content, of host and path, or of the subject's words. */
+  readonly digest: string;
+  /** What a person reads: a file's name, a host with its path, a subject. At most 200 characters, printable. */
+  readonly label: string;
+}
+
 export interface PipelineResult {
   /** One per recipient, in the order of the input. */
   readonly decisions: readonly Decision[];
   readonly facts: MessageFacts;
   /** Value of the Authentication-Results header to be added (RFC 8601); null when authentication did not run. */
   readonly authenticationResults: string | null;
+  /** Each once, at most 16; absent: the message could not be read. */
+  readonly traits?: readonly ThreatTrait[];
   /** Why the sender shall come back (451) instead of being answered by the decisions; absent: they hold. */
   readonly deferred?: string;
 }

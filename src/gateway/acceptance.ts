@@ -1,7 +1,7 @@
 import type { StoredContent } from '../core/content.ts';
 import { LEADS_CLIENT, LEADS_DOMAIN, LEADS_MAILBOX, LEADS_PARTNER } from '../core/event.ts';
 import { newId } from '../core/id.ts';
-import type { Envelope, MessageFacts, PipelineResult, RecipientContext } from '../core/message.ts';
+import type { Envelope, MessageFacts, PipelineResult, RecipientContext, ThreatTrait } from '../core/message.ts';
 import type { Action, Decision, Disposition } from '../core/verdict.ts';
 import { groupBy } from './group.ts';
 import { HOLD_POLICY } from './hold.ts';
@@ -28,6 +28,8 @@ export interface AcceptedMessage {
   readonly envelope: Envelope;
   readonly facts: MessageFacts;
   readonly authenticationResults: string | null;
+  /** What it may share with other messages; absent for what we make ourselves. */
+  readonly traits?: readonly ThreatTrait[];
   readonly deliveries: readonly AcceptedDelivery[];
   /**
    * What the queue rows are: `dsn` for notifications of our own making to the client's own people, `return` for notifications
@@ -81,6 +83,7 @@ export function acceptanceOf(
     envelope,
     facts: result.facts,
     authenticationResults: result.authenticationResults,
+    traits: result.traits ?? [],
     kind,
     deliveries: share.map(({ context, decision }) => ({
       id: newId(),

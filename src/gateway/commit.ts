@@ -14,6 +14,7 @@ import { type Claim, claimDigests, claimNew, digestOf, isNotNew, type Repeated }
 import { noteHistory } from './history.ts';
 import { holdOverLimits } from './outbound-counts.ts';
 import { HOLD_DAYS, NOTICE_HOURS } from './retry.ts';
+import { noteTraits } from './traits.ts';
 
 export interface RefusedRecipient {
   readonly partnerId: string;
@@ -165,6 +166,8 @@ function sendMessages(
   const statements: Promise<unknown>[] = [];
   if (messages.length > 0) statements.push(insertMessages(tx, messages, node), insertDeliveries(tx, rows));
   if (queued.length > 0) statements.push(insertQueue(tx, queued));
+  const traits = noteTraits(tx, messages);
+  if (traits !== null) statements.push(traits);
   const history = noteHistory(tx, messages);
   if (history !== null) statements.push(history);
   statements.push(appendEvents(tx, [...rows.flatMap((row) => eventsOf(row, tx.now, node)), ...events]));

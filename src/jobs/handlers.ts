@@ -25,6 +25,7 @@ export const JOB_NAMES = [
   'edge.prune',
   'learning.train',
   'history.prune',
+  'traffic.watch',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

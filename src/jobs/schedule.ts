@@ -78,6 +78,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
   },
   { job: 'edge.prune', cron: '0 17 * * * *', periodSeconds: 3_600, why: 'what gateways have no use for any more' },
   { job: 'learning.train', cron: '20 */10 * * * *', periodSeconds: 600, why: 'what people released and reported' },
+  {
+    job: 'traffic.watch',
+    cron: '40 */20 * * * *',
+    periodSeconds: 1_200,
+    why: "each client's last day, once it is over in its zone and counted whole",
+  },
   { job: 'history.prune', cron: '0 43 * * * *', periodSeconds: 3_600, why: 'correspondents of half a year ago' },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
   {

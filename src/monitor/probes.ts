@@ -2,6 +2,7 @@ import type { ProbeResult, ProbeTarget, ServerProbe } from '../core/probe.ts';
 import type { SystemDb, SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { openIncident, resolveIncident } from '../tickets/incidents.ts';
+import { noteState } from './probe-history.ts';
 import { alarmsOf, nextState, PROBE_RULES, type ProbedServer, serverName } from './probe-state.ts';
 
 export interface ProbesDeps {
@@ -115,6 +116,7 @@ async function record(deps: ProbesDeps, tx: SystemTx, server: Due, result: Probe
       checked_at = ${tx.now}
     where partner_id = ${partnerId} and client_id = ${clientId} and host = ${host} and port = ${port}`);
   if (written === 0) return;
+  await noteState(tx, server, next.state);
   if (result.answer === 'silent') {
     await deps.recordHealth(tx, { partnerId, clientId, host, port, error: result.error ?? 'it does not answer' });
   } else if (server.wasSilent) {

@@ -88,6 +88,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
           return decideFor(history === undefined ? common : { ...common, history }, further);
         }),
         facts: inspected.facts,
+        traits: inspected.traits,
         authenticationResults: authentication?.header ?? null,
         ...deferred,
       };

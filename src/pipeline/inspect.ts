@@ -8,6 +8,7 @@ import { linksOf } from './rules/links.ts';
 import type { Inspected, MessageStage } from './stage.ts';
 import { activeOf, disguisedOf, eicarOf, findingsOf } from './stages/attachments.ts';
 import { marginOf } from './stages/content.ts';
+import { traitsOf } from './traits.ts';
 
 const ATTACHMENTS_MAX = 100;
 const REPLIED_MAX = 5;
@@ -35,6 +36,7 @@ export function inspect(
     learnable: { features: bounded(features), margin: marginOf(model, features) },
     inReplyTo: repliedOf(mail),
     linkHosts: hostsOf(mail),
+    traits: traitsOf(mail),
   };
 }
 

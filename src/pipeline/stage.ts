@@ -1,5 +1,5 @@
 import type { HistoryFacts } from '../core/filter.ts';
-import type { Envelope, FilterClass, MessageFacts, RecipientContext } from '../core/message.ts';
+import type { Envelope, FilterClass, MessageFacts, RecipientContext, ThreatTrait } from '../core/message.ts';
 import type { Vote } from '../core/verdict.ts';
 import type { AuthenticationResult, MailAddress, ParsedMail } from '../mail/types.ts';
 import type { Learnable } from './learned.ts';
@@ -33,6 +33,8 @@ export interface Inspected {
   readonly inReplyTo: readonly string[];
   /** Hosts of links, each once, at most 200. */
   readonly linkHosts: readonly string[];
+  /** What it may share with other messages of a campaign, at most 16. */
+  readonly traits: readonly ThreatTrait[];
 }
 
 /** An attachment that falls into a class for which a client can choose what happens. */

@@ -72,6 +72,7 @@ test('the schema keeps its own rules, as a caller sees it', async (t) => {
     // What an answer says of itself beside its page.
     const FURTHER: Readonly<Record<string, readonly string[]>> = {
       DeliveryConnection: ['detailFrom', 'detailComplete'],
+      CampaignConnection: ['complete', 'completeThrough'],
     };
     const connections = objects.filter((type) => type.name.endsWith('Connection'));
     assert.ok(connections.length >= 8);

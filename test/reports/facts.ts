@@ -1,5 +1,7 @@
-import type { ReportFacts } from '../../reports/model.ts';
+import type { InsightFacts, ReportFacts } from '../../reports/model.ts';
 import { NO_TOTALS, type Totals } from '../../src/core/counts.ts';
+import { healthOf } from '../../src/insights/health.ts';
+import { protectionValue, secondsOf } from '../../src/insights/value.ts';
 
 export function totals(given: Partial<Totals>): Totals {
   return { ...NO_TOTALS, ...given };
@@ -58,7 +60,56 @@ export function sampleFacts(given: Partial<ReportFacts> = {}): ReportFacts {
         ticketNumber: 'T20261012.0001',
       },
     ],
-    usage: [{ day: '2026-10-31', product: 'mailbox-protection', quantity: 8 }],
+    usage: Array.from({ length: 31 }, (_, index) => ({
+      day: `2026-10-${String(31 - index).padStart(2, '0')}`,
+      product: 'mailbox-protection',
+      quantity: index < 10 ? 8 : 7,
+    })),
+    insights: sampleInsights(),
     ...given,
+  };
+}
+
+/** What insights make of the month. */
+export function sampleInsights(): InsightFacts {
+  const period = { from: '2026-09-01', to: '2026-09-30', zone: 'Europe/London' };
+  const none = { reference: null, difference: null, ratio: null, reason: 'not_counted' } as const;
+  const year = (ratio: number) => ({ reference: 100, difference: 100 * ratio, ratio, reason: null, ...period });
+  return {
+    changes: [
+      { metric: 'messages', value: 77_109, previous: { ...none, ...period }, lastYear: year(0.25) },
+      { metric: 'deliveries', value: 90_000, previous: { ...none, ...period }, lastYear: year(-0.1) },
+      { metric: 'unwanted', value: 25_000, previous: { ...none, ...period }, lastYear: { ...none, ...period } },
+    ],
+    health: healthOf({
+      failedShare: 0.004,
+      availability: 0.998,
+      threatsPerMailbox: null,
+      unusualDays: { unusual: 1, judged: 31 },
+      openIncidents: { high: 0, critical: 0 },
+    }),
+    value: {
+      ...protectionValue(
+        new Map([
+          ['spam', 20_000],
+          ['phish', 4_000],
+          ['malware', 1_000],
+        ]),
+        secondsOf(null),
+      ),
+      perMessage: secondsOf(null),
+    },
+    unusual: {
+      judged: 31,
+      days: 31,
+      found: 1,
+      told: [
+        {
+          date: '2026-10-13',
+          title: 'much more unwanted mail than usual: 412 on 2026-10-13, where 100 is usual',
+          causes: ['Sender: offers@bulk.example: 300, before 0.4 a day (96 % of the difference)'],
+        },
+      ],
+    },
   };
 }

@@ -6,6 +6,7 @@ import { toSvg } from '../../reports/chart/svg.ts';
 import { renderExecutive } from '../../reports/executive.ts';
 import { buildModel } from '../../reports/model.ts';
 import { readable, textOn } from '../../reports/pdf/theme.ts';
+import { VERDICTS } from '../../src/core/verdict.ts';
 import { sampleFacts } from './facts.ts';
 
 const BRAND = { partnerName: 'Northwind', primaryColor: '#1d3557', accentColor: '#2a9d8f', logo: null };
@@ -36,6 +37,17 @@ test('a table that breaks repeats its header on the next page', async () => {
   // 60 senders are three pages' worth of rows: their header has three cells each time.
   const heads = (pdf: string) => count(pdf, /\/S \/TH\b/g);
   assert.ok(heads(many) - heads(one) >= 6, `${heads(many)} against ${heads(one)}`);
+});
+
+test('a month with all verdicts, full tables and a banner takes two pages', async () => {
+  const { current, senders } = sampleFacts();
+  const verdicts = [...VERDICTS].map((verdict, index) => [verdict, 1_000 - index] as const);
+  const facts = sampleFacts({
+    current: { complete: false, completeThrough: AT, totals: { ...current.totals, byVerdict: new Map(verdicts) } },
+    senders: senders.slice(0, 8),
+    mailboxes: senders.slice(0, 8),
+  });
+  assert.equal(count((await render(facts)).toString('latin1'), /\/Type \/Page\b/g), 2);
 });
 
 test('the same facts make the same bytes', async () => {

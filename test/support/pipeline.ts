@@ -79,6 +79,7 @@ export function inspected(over: Partial<Inspected> = {}): Inspected {
     learnable: { features: new Uint32Array(0), margin: 0 },
     inReplyTo: [],
     linkHosts: [],
+    traits: [],
     ...over,
   };
 }

@@ -5,6 +5,7 @@ import { digestResolvers } from './digests.ts';
 import { dimensionResolvers } from './dimensions.ts';
 import { heldResolvers } from './held.ts';
 import { incidentResolvers } from './incidents.ts';
+import { insightResolvers } from './insights.ts';
 import { commandMutations } from './mutations.ts';
 import { originalResolvers } from './originals.ts';
 import { outboundResolvers } from './outbound.ts';
@@ -57,4 +58,5 @@ export const resolvers: Resolvers = merge([
   digestResolvers,
   commandMutations,
   routingResolvers,
+  insightResolvers,
 ]);
