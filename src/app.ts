@@ -215,6 +215,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         },
         checks: [{ name: 'database', run: () => db.system(async () => true, { readOnly: true }) }],
         metrics: () => makeMetrics(wired),
+        publicUrl: () => publicUrl,
       });
       ready.http = await http.listen();
       publicUrl = config.publicUrl ?? ready.http;

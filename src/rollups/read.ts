@@ -119,6 +119,30 @@ export async function readStatisticsOf(
   return new Map([...byClient].map(([id, own]) => [id, assemble(known, pieces, own)]));
 }
 
+/**
+ * Counts of a stretch of whole buckets, cut at the starts of `pieces`, which follow each other without gaps: for what is no
+ * local hour, day, week or month.
+ */
+export async function readPieces(
+  tx: TenantTx,
+  clientId: string | null,
+  pieces: readonly [Interval, ...Interval[]],
+): Promise<Statistics> {
+  const { start } = pieces[0];
+  const end = (pieces.at(-1) ?? pieces[0]).end;
+  const known = await completeness(tx, end);
+  const rows = await tx.rows<TrafficRow>(sql`
+    select width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind, r.verdict,
+           r.disposition, sum(r.deliveries)::bigint as deliveries,
+           sum(case when ${clientId === null} then r.partner_messages else r.messages end)::bigint as messages,
+           sum(case when ${clientId === null} then r.partner_bytes else r.bytes end)::bigint as bytes
+    from rollup_traffic r
+    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+      and r.bucket >= ${start} and r.bucket < ${end}
+    group by 1, 2, 3, 4`);
+  return assemble(known, pieces, rows);
+}
+
 function assemble(known: Completeness, pieces: readonly Interval[], rows: readonly TrafficRow[]): Statistics {
   const through = known.completeThrough?.getTime() ?? Number.NEGATIVE_INFINITY;
   const sums = pieces.map(() => new Sum());

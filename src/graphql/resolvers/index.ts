@@ -2,8 +2,10 @@ import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
 import { billingResolvers } from './billing.ts';
 import { digestResolvers } from './digests.ts';
+import { documentResolvers } from './documents.ts';
 import { heldResolvers } from './held.ts';
 import { incidentResolvers } from './incidents.ts';
+import { liveResolvers } from './live.ts';
 import { commandMutations } from './mutations.ts';
 import { originalResolvers } from './originals.ts';
 import { outboundResolvers } from './outbound.ts';
@@ -53,4 +55,6 @@ export const resolvers: Resolvers = merge([
   digestResolvers,
   commandMutations,
   routingResolvers,
+  documentResolvers,
+  liveResolvers,
 ]);
