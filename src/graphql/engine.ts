@@ -206,7 +206,8 @@ export class Engine {
   async #textOf(context: Request): Promise<string> {
     const { query, documentId } = context.request;
     if (documentId === null) {
-      if (context.caller.documentsOnly === true) throw new AppError('forbidden', 'this key runs registered documents only');
+      if (context.caller.documentsOnly === true)
+        throw new AppError('forbidden', 'this key runs registered documents only');
       return query ?? '';
     }
     const sha256 = parseDocumentId(documentId);

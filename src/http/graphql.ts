@@ -145,7 +145,10 @@ export function readParts(
 }
 
 /** The checksum that names a document: `documentId`, or `extensions.persistedQuery` as Apollo's clients send it. */
-function documentIdOf(documentId: unknown, extensions: Readonly<Record<string, unknown>> | null | undefined): string | null {
+function documentIdOf(
+  documentId: unknown,
+  extensions: Readonly<Record<string, unknown>> | null | undefined,
+): string | null {
   const persisted = extensions?.['persistedQuery'] ?? null;
   if (documentId !== undefined && documentId !== null) {
     if (typeof documentId !== 'string' || documentId === '') throw new HttpError(400, 'documentId is not text');

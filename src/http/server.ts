@@ -38,13 +38,15 @@ export interface HttpDeps {
   /** Where browsers find this server; null or absent: where they say they do. */
   publicUrl?(): string;
   /** How often what is watched is looked at. */
-  readonly pace?: LivePace & { readonly recheckMs?: number; readonly pingMs?: number };
+  readonly pace?: LivePace & { readonly recheckMs?: number; readonly pingMs?: number; readonly initMs?: number };
 }
 
 export interface Http {
   readonly app: FastifyInstance;
   /** Answers with the address, `http://127.0.0.1:8080`. Throws `config_invalid` when the port can't be had. */
   listen(): Promise<string>;
+  /** Streams that are open, and subscriptions that wait for changes. */
+  live(): { readonly streams: number; readonly watching: number };
   /** Answers what is under way, for at most `graceMs` milliseconds, and takes nothing new. */
   close(graceMs?: number): Promise<void>;
 }
@@ -131,13 +133,20 @@ export async function createHttp(deps: HttpDeps): Promise<Http> {
       .send({ status: state.ready ? 'ready' : 'not ready', checks: state.checks });
   });
   app.get('/metrics', async (_request, reply) => {
-    const metrics = [...(await deps.metrics()), ...counter.metrics()];
+    const open: Metric = {
+      name: 'tollgate_streams_open',
+      help: 'Sockets, streams of events and exports that are open on this node.',
+      type: 'gauge',
+      samples: [{ value: streams.size }],
+    };
+    const metrics = [...(await deps.metrics()), ...counter.metrics(), open];
     return reply.type('text/plain; version=0.0.4; charset=utf-8').send(writeMetrics(metrics));
   });
   await app.ready();
 
   return {
     app,
+    live: () => ({ streams: streams.size, watching: engine.live.watching }),
     listen: () => listen(app, deps.host, deps.port),
     async close(graceMs = 3_000) {
       await streams.close(graceMs / 2);

@@ -28,9 +28,17 @@ export function sendOnce(reply: FastifyReply, outcome: Outcome): FastifyReply {
  * The answers of a subscription as server-sent events. The next one is made when the one before has been taken by the
  * connection, so a slow reader makes events run together and nothing pile up.
  */
-export function sendStream(reply: FastifyReply, streams: Streams, caller: ApiCaller, answers: LiveAnswers): FastifyReply {
+export function sendStream(
+  reply: FastifyReply,
+  streams: Streams,
+  caller: ApiCaller,
+  answers: LiveAnswers,
+): FastifyReply {
   let blockedSince: number | null = null;
-  const stream = Readable.from(written(answers, (now) => (blockedSince = now)), { objectMode: false, highWaterMark: 1 });
+  const stream = Readable.from(
+    written(answers, (now) => (blockedSince = now)),
+    { objectMode: false, highWaterMark: 1 },
+  );
   const release = streams.add(caller, {
     end(reason) {
       const closing = new AppError('unavailable', 'the server is closing');
@@ -39,7 +47,9 @@ export function sendStream(reply: FastifyReply, streams: Streams, caller: ApiCal
     isStuck: () => blockedSince !== null && performance.now() - blockedSince > STUCK_MS,
     destroy: () => stream.destroy(),
   });
-  stream.on('close', () => {
+  // What is waited for must end before the stream can: else it would stay until the next ping.
+  reply.raw.once('close', () => answers.stop());
+  stream.once('close', () => {
     answers.stop();
     release();
   });

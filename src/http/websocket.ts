@@ -40,6 +40,7 @@ export interface SocketDeps {
   publicUrl?(): string;
   /** See PING_MS. */
   readonly pingMs?: number;
+  readonly initMs?: number;
 }
 
 /**
@@ -54,9 +55,12 @@ export function acceptSockets(app: FastifyInstance, deps: SocketDeps): void {
     clientTracking: true,
     handleProtocols: (offered) => (offered.has(PROTOCOL) ? PROTOCOL : false),
   });
-  const protocol = makeProtocol({ engine: deps.engine, logger: deps.logger, readParts: (payload) => {
-    return readParts('POST', payload, payload['variables'], payload['extensions']);
-  } });
+  const protocol = makeProtocol({
+    engine: deps.engine,
+    logger: deps.logger,
+    initMs: deps.initMs,
+    readParts: (payload) => readParts('POST', payload, payload['variables'], payload['extensions']),
+  });
   const strangers = new Throttle(STRANGERS);
 
   const refusal = (request: IncomingMessage): string | null => {
@@ -100,7 +104,9 @@ function isOwnOrigin({ headers }: IncomingMessage, publicUrl: string | undefined
   if (origin === undefined) return true;
   if (!URL.canParse(origin)) return false;
   const { host } = new URL(origin);
-  return host === headers.host || (publicUrl !== undefined && URL.canParse(publicUrl) && host === new URL(publicUrl).host);
+  return (
+    host === headers.host || (publicUrl !== undefined && URL.canParse(publicUrl) && host === new URL(publicUrl).host)
+  );
 }
 
 function openSocket(

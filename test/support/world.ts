@@ -266,6 +266,14 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     newId(),
     newId(),
   );
+  await run(
+    `insert into persisted_documents (partner_id, sha256, document, created_at, created_by)
+     values ($1, sha256(convert_to($2::text, 'UTF8')), $2, $4, $3)`,
+    partner,
+    `{ viewer { scopes } } # ${mark}`,
+    mark,
+    at,
+  );
   return {
     partner,
     apiKey: made.apiKey,

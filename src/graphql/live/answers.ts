@@ -60,7 +60,7 @@ export class LiveAnswers implements AsyncIterableIterator<AnswerBody> {
         return true;
       } catch (error) {
         if (!(error instanceof AppError) || error.code !== 'limit_exceeded') throw error;
-        const wait = Math.max(1, error.retryAfter ?? 1) * 1_000;
+        const wait = (error.retryAfter ?? 1) * 1_000;
         await pause(wait, undefined, { signal: this.#ended.signal, ref: false }).catch(() => undefined);
       }
     }

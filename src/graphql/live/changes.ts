@@ -15,7 +15,7 @@ export interface LiveChange {
 /** Changes that one look answers with; with more, whoever watches is told to start anew. */
 export const CHANGES_MAX = 10_000;
 
-/** Seconds that rows are kept: far longer than the time between two looks. */
+/** How long rows are kept: far longer than the time between two looks. */
 const KEPT = '1 hour';
 
 /**

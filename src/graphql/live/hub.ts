@@ -163,7 +163,8 @@ export class LiveHub {
     this.#snapshot = snapshot;
     this.#lookedAt = startedAt;
     if (isSure) for (const change of changes) this.#tell(change);
-    else this.#endAll(new AppError('unavailable', 'changes may have been missed; subscribe again and ask for the state'));
+    else
+      this.#endAll(new AppError('unavailable', 'changes may have been missed; subscribe again and ask for the state'));
   }
 
   #tell({ partnerId, clientId, kind, id }: LiveChange): void {

@@ -29,6 +29,8 @@ export interface ProtocolDeps {
   readonly logger: Logger;
   /** Checks the parts of a request for their JSON types. Throws an error whose message is shown. */
   readParts(payload: Readonly<Record<string, unknown>>): GraphqlRequest;
+  /** See INIT_MS. */
+  readonly initMs?: number | undefined;
 }
 
 /** What the protocol is given to run: it knows documents of its own kind only, so it gets this one and what was begun. */
@@ -42,9 +44,9 @@ async function* once(body: AnswerBody): AsyncGenerator<AnswerBody> {
 }
 
 /** The server side of `graphql-transport-ws` over sockets that somebody else opened. */
-export function makeProtocol({ engine, logger, readParts }: ProtocolDeps) {
+export function makeProtocol({ engine, logger, readParts, initMs }: ProtocolDeps) {
   return makeServer<Record<string, unknown>, LiveSocket>({
-    connectionInitWaitTimeout: INIT_MS,
+    connectionInitWaitTimeout: initMs ?? INIT_MS,
     async onConnect({ connectionParams, extra }) {
       const given = connectionParams?.['authorization'] ?? connectionParams?.['Authorization'];
       const caller = await extra.enter(typeof given === 'string' ? given : undefined);
@@ -58,7 +60,9 @@ export function makeProtocol({ engine, logger, readParts }: ProtocolDeps) {
     async onSubscribe({ extra, subscriptions }, id, payload) {
       if (extra.caller === null) return [new GraphQLError('a live API key is needed')];
       if (Object.keys(subscriptions).length > OPERATIONS_MAX) {
-        return [shown({ message: `at most ${OPERATIONS_MAX} operations at once`, extensions: { code: 'LIMIT_EXCEEDED' } })];
+        return [
+          shown({ message: `at most ${OPERATIONS_MAX} operations at once`, extensions: { code: 'LIMIT_EXCEEDED' } }),
+        ];
       }
       let request: GraphqlRequest;
       try {
@@ -67,7 +71,11 @@ export function makeProtocol({ engine, logger, readParts }: ProtocolDeps) {
         const message = error instanceof Error ? error.message : 'the request is malformed';
         return [shown({ message, extensions: { code: 'BAD_REQUEST' } })];
       }
-      const outcome = await engine.follow(extra.caller, request, { requestId: extra.requestId, operation: id, key: extra.caller.keyId });
+      const outcome = await engine.follow(extra.caller, request, {
+        requestId: extra.requestId,
+        operation: id,
+        key: extra.caller.keyId,
+      });
       if (!(outcome instanceof LiveAnswers) && outcome.refused) return (outcome.body.errors ?? []).map(shown);
       const begun = outcome instanceof LiveAnswers ? outcome : once(outcome.body);
       return { schema: UNUSED, document: PLACEHOLDER, rootValue: begun, contextValue: {} };

@@ -109,7 +109,15 @@ export class TrafficFeed {
   }
 
   #open(key: string, partnerId: PartnerId, clientId: string | null, zone: string): Topic {
-    const topic = { partnerId, clientId, zone, watchers: new Set<Pending<Traffic>>(), last: null, nextAt: 0, isReading: false };
+    const topic = {
+      partnerId,
+      clientId,
+      zone,
+      watchers: new Set<Pending<Traffic>>(),
+      last: null,
+      nextAt: 0,
+      isReading: false,
+    };
     this.#topics.set(key, topic);
     this.#timer ??= setInterval(() => this.#tick(), this.#pace.everyMs).unref();
     return topic;
@@ -160,5 +168,10 @@ export class TrafficFeed {
 
 /** What makes an update worth sending: all but when it was read and how far the numbers reach. */
 function fingerprint({ quarterHour, day }: Traffic): string {
-  return JSON.stringify([quarterHour, day].map(({ totals, ...span }) => [span, { ...totals, byVerdict: [...totals.byVerdict], byDisposition: [...totals.byDisposition] }]));
+  return JSON.stringify(
+    [quarterHour, day].map(({ totals, ...span }) => [
+      span,
+      { ...totals, byVerdict: [...totals.byVerdict], byDisposition: [...totals.byDisposition] },
+    ]),
+  );
 }

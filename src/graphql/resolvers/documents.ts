@@ -1,7 +1,13 @@
 import { AppError } from '../../core/errors.ts';
 import { connect, cursorPart, type PageArgs } from '../connection.ts';
 import type { Context } from '../context.ts';
-import { listDocuments, type PersistedDocument, parseDocumentId, registerDocument, removeDocument } from '../documents.ts';
+import {
+  listDocuments,
+  type PersistedDocument,
+  parseDocumentId,
+  registerDocument,
+  removeDocument,
+} from '../documents.ts';
 import { payload } from '../payload.ts';
 import type { Resolvers } from './types.ts';
 
