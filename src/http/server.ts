@@ -9,6 +9,7 @@ import type { LiveDb, LivePace } from '../graphql/live/hub.ts';
 import { DEFAULT_RATE, type Rate } from '../graphql/throttle.ts';
 import { consoleRoutes } from './console.ts';
 import { errorAnswer, HttpError } from './errors.ts';
+import { exportRoute } from './export/route.ts';
 import { graphqlRoutes } from './graphql.ts';
 import { type Check, readiness } from './health.ts';
 import { type HookPort, hookRoutes } from './hooks.ts';
@@ -38,7 +39,12 @@ export interface HttpDeps {
   /** Where browsers find this server; null or absent: where they say they do. */
   publicUrl?(): string;
   /** How often what is watched is looked at. */
-  readonly pace?: LivePace & { readonly recheckMs?: number; readonly pingMs?: number; readonly initMs?: number };
+  readonly pace?: LivePace & {
+    readonly recheckMs?: number;
+    readonly pingMs?: number;
+    readonly initMs?: number;
+    readonly pageRows?: number;
+  };
 }
 
 export interface Http {
@@ -117,6 +123,7 @@ export async function createHttp(deps: HttpDeps): Promise<Http> {
   engine.live.onKeys(() => void streams.check());
   await graphqlRoutes(app, { db: deps.db, clock: deps.clock, engine, streams });
   acceptSockets(app, { ...deps, ...deps.pace, engine, streams });
+  exportRoute(app, { ...deps, ...deps.pace, engine, streams });
   welcomeRoute(app);
   await app.register(async (scope) => hookRoutes(scope, deps.hooks));
   await app.register(async (scope) => consoleRoutes(scope));
