@@ -60,6 +60,12 @@ create table persisted_documents (
 -- A key that runs registered documents only: what it can ask is what somebody with the right to register has read.
 alter table api_keys add column documents_only boolean not null default false;
 
+-- What the PSA charges for a unit of a line, as it was read for the plan; without a currency it is no amount of money.
+alter table billing_lines
+  add column unit_price numeric,
+  add column currency text,
+  add check (unit_price is null or currency is not null);
+
 do $$
 declare
   t text;

@@ -38,8 +38,17 @@ const SCALARS: Readonly<Record<string, Scalar>> = {
     parse: (value) => checked(() => requireTimeZone(requireText(value, 'a TimeZone'), 'timeZone')),
     serialize: (value) => requireText(value, 'a TimeZone'),
   },
+  Money: { parse: requireMoney, serialize: requireMoney },
   BigInt: { parse: requireInteger, serialize: requireInteger },
 };
+
+function requireMoney(value: unknown): string {
+  const text = requireText(value, 'Money');
+  if (!/^-?\d{1,15}(?:\.\d{1,9})? [A-Z]{3}$/.test(text)) {
+    throw new GraphQLError('Money is a decimal amount and a currency, such as 12.30 USD');
+  }
+  return text;
+}
 
 function requireInteger(value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value)) {

@@ -2,7 +2,7 @@ import type { Totals } from '../../core/counts.ts';
 import { BUCKET_MS, bucketStart, type Interval, interval, localDate } from '../../core/period.ts';
 import type { PartnerId } from '../../core/tenant.ts';
 import type { TenantDb, TenantTx } from '../../db/db.ts';
-import { readPieces } from '../../rollups/read.ts';
+import { readQuarterHour, readStatistics } from '../../rollups/read.ts';
 import { Pending } from './pending.ts';
 
 export interface TrafficSpan extends Interval {
@@ -22,24 +22,26 @@ export interface Traffic {
 /** Counts of the quarter hour and of the local day that `tx.now` lies in, from the one reader of the rollups (rule 12). */
 export async function readTraffic(tx: TenantTx, clientId: string | null, zone: string): Promise<Traffic> {
   const today = localDate(tx.now, zone);
-  const day = interval({ from: today, to: today, zone });
+  const period = { from: today, to: today, zone };
   const start = bucketStart(tx.now);
-  const end = new Date(start.getTime() + BUCKET_MS);
-  const read = await readPieces(tx, clientId, [
-    { start: day.start, end: start },
-    { start, end },
-    { start: end, end: day.end },
-  ]);
-  const quarter = read.buckets[1];
-  if (quarter === undefined) throw new Error('the quarter hour was not read');
+  const quarter = await readQuarterHour(tx, clientId, start);
+  const day = await readStatistics(tx, { clientId, period, granularity: 'DAY' });
   return {
     clientId,
     at: tx.now,
-    completeThrough: read.completeThrough,
-    quarterHour: quarter,
-    day: { ...day, complete: read.complete, totals: read.totals },
+    completeThrough: day.completeThrough,
+    quarterHour: {
+      start,
+      end: new Date(start.getTime() + BUCKET_MS),
+      complete: quarter.complete,
+      totals: quarter.totals,
+    },
+    day: { ...interval(period), complete: day.complete, totals: day.totals },
   };
 }
+
+// The quarter hour is within the day in the same numbers.
+const ONE_SNAPSHOT = { readOnly: true, repeatableRead: true } as const;
 
 interface Topic {
   readonly partnerId: PartnerId;
@@ -146,7 +148,7 @@ export class TrafficFeed {
     topic.isReading = true;
     const started = this.#pace.monotonic();
     const reading = this.#db
-      .tenant(topic.partnerId, (tx) => readTraffic(tx, topic.clientId, topic.zone), { readOnly: true })
+      .tenant(topic.partnerId, (tx) => readTraffic(tx, topic.clientId, topic.zone), ONE_SNAPSHOT)
       .then((traffic) => this.#publish(topic, traffic), this.#onFault)
       .finally(() => {
         const now = this.#pace.monotonic();
