@@ -57,6 +57,12 @@ export class Throttle {
     return { maximumAvailable: capacity, currentlyAvailable: Math.floor(level - points), restoreRate: perSecond };
   }
 
+  /** Gives points back that were taken for what turned out to cost none. */
+  give(key: string, points: number): void {
+    const bucket = this.#buckets.get(key);
+    if (bucket !== undefined) bucket.level = Math.min(this.#rate.capacity, bucket.level + points);
+  }
+
   /** A few of the longest quiet at a time: a bucket that is full again holds nothing worth keeping. */
   #sweep(at: number): void {
     const full = (this.#rate.capacity / this.#rate.perSecond) * 1000;

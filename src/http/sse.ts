@@ -39,15 +39,24 @@ export function sendStream(
     written(answers, (now) => (blockedSince = now)),
     { objectMode: false, highWaterMark: 1 },
   );
-  const release = streams.add(caller, {
-    end(reason) {
-      const closing = new AppError('unavailable', 'the server is closing');
-      answers.stop(reason === 'revoked' ? new AppError('unauthenticated', 'the key is not live any more') : closing);
-    },
-    isStuck: () => blockedSince !== null && performance.now() - blockedSince > STUCK_MS,
-    destroy: () => stream.destroy(),
-  });
+  let release: () => void;
+  try {
+    release = streams.add(caller, {
+      end(reason) {
+        const closing = new AppError('unavailable', 'the server is closing');
+        answers.stop(reason === 'revoked' ? new AppError('unauthenticated', 'the key is not live any more') : closing);
+      },
+      isStuck: () => blockedSince !== null && performance.now() - blockedSince > STUCK_MS,
+      destroy: () => stream.destroy(),
+    });
+  } catch (error) {
+    // What was begun and may not stay open must not go on unheard.
+    answers.stop();
+    stream.destroy();
+    throw error;
+  }
   // What is waited for must end before the stream can: else it would stay until the next ping.
+  if (reply.raw.destroyed) answers.stop();
   reply.raw.once('close', () => answers.stop());
   stream.once('close', () => {
     answers.stop();

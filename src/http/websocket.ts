@@ -23,7 +23,7 @@ const MESSAGES_PER_SECOND = 50;
 const UNREAD_MAX = 16 * 1024 * 1024;
 /** Milliseconds between two pings; a socket that has not answered the one before is cut off. */
 const PING_MS = 20_000;
-/** Sockets that one network address may open at once, and how many more each second. */
+/** Sockets that one network address may open without a live key at once, and how many more each second. */
 const STRANGERS = { capacity: 60, perSecond: 1 };
 
 const GOING_AWAY = 1001;
@@ -87,7 +87,9 @@ export function acceptSockets(app: FastifyInstance, deps: SocketDeps): void {
       socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`);
       return;
     }
-    server.handleUpgrade(request, socket, head, (ws) => openSocket(ws, request, deps, protocol));
+    // A live key gives back what its socket took: many who come from one address are strangers no more.
+    const known = () => strangers.give(subscriberOf(request.socket.remoteAddress ?? ''), 1);
+    server.handleUpgrade(request, socket, head, (ws) => openSocket(ws, request, deps, protocol, known));
   });
   // Those that have not said who they are are in no count of streams.
   app.addHook('preClose', async () => {
@@ -114,6 +116,7 @@ function openSocket(
   request: IncomingMessage,
   deps: SocketDeps,
   protocol: ReturnType<typeof makeProtocol>,
+  onKnown: () => void,
 ): void {
   let isAnswering = true;
   let release: () => void = () => undefined;
@@ -137,6 +140,7 @@ function openSocket(
       const token = bearerOf(authorization) ?? bearerOf(request.headers.authorization);
       const caller = token === undefined ? null : await authenticateKey(deps.db, token, deps.clock.now());
       if (caller === null) return null;
+      onKnown();
       try {
         release = deps.streams.add(caller, {
           end(reason) {

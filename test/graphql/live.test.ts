@@ -340,6 +340,7 @@ test('a key has so many streams, a socket so many operations', async (t) => {
     readers.push(await openEvents(t, server, mine.apiKey, INCIDENTS));
   const over = await openEvents(t, server, mine.apiKey, INCIDENTS);
   assert.equal(over.status, 429);
+  await watching(server, 20 + STREAMS.perKey - 1);
   const ws = await rawSocket(t, server, null);
   ws.send({ type: 'connection_init', payload: { Authorization: `Bearer ${mine.apiKey}` } });
   assert.equal((await ws.closed())[0], 4429);
@@ -347,6 +348,28 @@ test('a key has so many streams, a socket so many operations', async (t) => {
   readers[0]?.close();
   while (server.http.live().streams > STREAMS.perKey) await new Promise((resolve) => setImmediate(resolve));
   assert.equal((await openEvents(t, server, mine.apiKey, INCIDENTS)).status, 200, 'one that ended makes room');
+});
+
+test('strangers at the door are counted by their network, callers with a live key are not', async (t) => {
+  const { server, mine } = await open(t);
+  for (let index = 0; index < 70; index += 1) {
+    const socket = await rawSocket(t, server, mine.apiKey);
+    socket.ws.terminate();
+    await socket.closed();
+  }
+  while (server.http.live().streams > 0) await new Promise((resolve) => setImmediate(resolve));
+  const knock = async () => {
+    const ws = new WebSocket(`${server.url.replace('http', 'ws')}/graphql`, 'graphql-transport-ws');
+    t.after(() => ws.terminate());
+    return new Promise<string>((resolve) => {
+      ws.once('open', () => resolve('open'));
+      ws.once('error', (error) => resolve(error.message));
+    });
+  };
+  const answers = [];
+  for (let index = 0; index < 61; index += 1) answers.push(await knock());
+  assert.deepEqual(answers.slice(0, 60), Array(60).fill('open'));
+  assert.match(answers[60] ?? '', /429/);
 });
 
 test('a reader that stands still gets the present state, not the way there', async (t) => {
