@@ -6,6 +6,8 @@ CREATE OR REPLACE FUNCTION public.hll_index(hash bit) RETURNS integer LANGUAGE s
 CREATE OR REPLACE FUNCTION public.hll_rank(hash bit) RETURNS integer LANGUAGE sql IMMUTABLE AS $function$ select 53 - length(ltrim(substring(hash from 13 for 52)::text, '0')) $function$ ;
 CREATE OR REPLACE FUNCTION public.message_items(attachments jsonb, campaign text, verdict text) RETURNS TABLE(dimension text, item text) LANGUAGE sql IMMUTABLE AS $function$ select distinct 'attachment_type'::text, coalesce(lower(substring(a.one ->> 'name' from '\.([A-Za-z0-9]{1,10})$')), nullif(lower(left(a.one ->> 'type', 100)), ''), 'unknown') from jsonb_path_query(attachments, '$[*]') as a (one) union all select 'subject', campaign where campaign <> '' and verdict not in ('clean', 'bulk') $function$ ;
 CREATE OR REPLACE FUNCTION public.note_directory_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'UPDATE' then if tg_table_name = 'clients' then insert into directory_changes (partner, client) select partner_id, id from before union select partner_id, id from after; else insert into directory_changes (partner, client) select partner_id, client_id from before union select partner_id, client_id from after; end if; elsif tg_table_name = 'clients' then insert into directory_changes (partner, client) select distinct partner_id, id from after; else insert into directory_changes (partner, client) select distinct partner_id, client_id from after; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
+CREATE OR REPLACE FUNCTION public.note_live_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin insert into live_changes (partner_id, kind, id, client_id) values (new.partner_id, tg_argv[0], new.id, new.client_id) on conflict do nothing; perform pg_notify('tollgate_live', ''); return null; end $function$ ;
+CREATE OR REPLACE FUNCTION public.note_live_signal() RETURNS trigger LANGUAGE plpgsql AS $function$ begin perform pg_notify('tollgate_live', tg_argv[0]); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.note_master_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin insert into directory_changes (partner, client) values (null, null); perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.note_model_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'DELETE' then insert into directory_changes (partner, client) values (old.partner_id, old.client_id); elsif tg_op = 'INSERT' or old.model is distinct from new.model then insert into directory_changes (partner, client) values (new.partner_id, new.client_id); else return null; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.queue_direction() RETURNS trigger LANGUAGE plpgsql AS $function$ begin select d.direction into new.direction from deliveries d where d.partner_id = new.partner_id and d.id = new.delivery_id; return new; end $function$ ;
@@ -33,7 +35,8 @@ create table api_keys (
   scopes text[] not null,
   created_at timestamp with time zone not null,
   expires_at timestamp with time zone,
-  revoked_at timestamp with time zone
+  revoked_at timestamp with time zone,
+  documents_only boolean not null default false
 );
 create table audit (
   partner_id uuid not null,
@@ -59,7 +62,9 @@ create table billing_lines (
   reason text,
   sent_at timestamp with time zone,
   after_quantity integer,
-  verified_at timestamp with time zone
+  verified_at timestamp with time zone,
+  unit_price numeric,
+  currency text
 );
 create table billing_plans (
   partner_id uuid not null,
@@ -336,6 +341,14 @@ create table list_entries (
   pattern text not null,
   created_at timestamp with time zone not null
 );
+create table live_changes (
+  partner_id uuid not null,
+  xid xid8 not null default pg_current_xact_id(),
+  kind text not null,
+  id uuid not null,
+  client_id uuid not null,
+  changed_at timestamp with time zone not null default now()
+);
 create table mailboxes (
   partner_id uuid not null,
   client_id uuid not null,
@@ -470,6 +483,13 @@ create table partners (
   brand jsonb not null default '{}'::jsonb,
   logo bytea,
   created_at timestamp with time zone not null
+);
+create table persisted_documents (
+  partner_id uuid not null,
+  sha256 bytea not null,
+  document text not null,
+  created_at timestamp with time zone not null,
+  created_by text not null
 );
 create table psa_connections (
   partner_id uuid not null,
@@ -863,6 +883,7 @@ alter table api_keys add constraint api_keys_pkey PRIMARY KEY (partner_id, id);
 alter table api_keys add constraint api_keys_secret_hash_check CHECK ((length(secret_hash) = 32));
 alter table audit add constraint audit_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table audit add constraint audit_pkey PRIMARY KEY (partner_id, id);
+alter table billing_lines add constraint billing_lines_check CHECK (((unit_price IS NULL) OR (currency IS NOT NULL)));
 alter table billing_lines add constraint billing_lines_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table billing_lines add constraint billing_lines_partner_id_plan_id_fkey FOREIGN KEY (partner_id, plan_id) REFERENCES billing_plans(partner_id, id) ON DELETE CASCADE;
 alter table billing_lines add constraint billing_lines_pkey PRIMARY KEY (partner_id, plan_id, client_id, product);
@@ -960,6 +981,9 @@ alter table list_entries add constraint list_entries_partner_id_fkey FOREIGN KEY
 alter table list_entries add constraint list_entries_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table list_entries add constraint list_entries_pattern_check CHECK ((pattern = lower(pattern)));
 alter table list_entries add constraint list_entries_pkey PRIMARY KEY (partner_id, id);
+alter table live_changes add constraint live_changes_kind_check CHECK ((kind = ANY (ARRAY['incident'::text, 'report_run'::text, 'release_request'::text])));
+alter table live_changes add constraint live_changes_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table live_changes add constraint live_changes_pkey PRIMARY KEY (partner_id, xid, kind, id);
 alter table mailboxes add constraint mailboxes_forward_to_check CHECK ((forward_to = lower(forward_to)));
 alter table mailboxes add constraint mailboxes_kind_check CHECK ((kind = ANY (ARRAY['user'::text, 'shared'::text, 'resource'::text, 'group'::text, 'contact'::text])));
 alter table mailboxes add constraint mailboxes_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
@@ -1006,6 +1030,10 @@ alter table outbound_limits add constraint outbound_limits_partner_id_mailbox_id
 alter table outbound_limits add constraint outbound_limits_recipients_per_hour_check CHECK ((recipients_per_hour >= 0));
 alter table partners add constraint partners_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)));
 alter table partners add constraint partners_pkey PRIMARY KEY (id);
+alter table persisted_documents add constraint persisted_documents_document_check CHECK ((length(document) <= 20000));
+alter table persisted_documents add constraint persisted_documents_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
+alter table persisted_documents add constraint persisted_documents_pkey PRIMARY KEY (partner_id, sha256);
+alter table persisted_documents add constraint persisted_documents_sha256_check CHECK ((length(sha256) = 32));
 alter table psa_connections add constraint psa_connections_kind_check CHECK ((kind = ANY (ARRAY['connectwise'::text, 'autotask'::text])));
 alter table psa_connections add constraint psa_connections_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table psa_connections add constraint psa_connections_pkey PRIMARY KEY (partner_id, id);
@@ -1139,6 +1167,7 @@ CREATE INDEX ledger_default_xid_idx ON public.ledger_default USING btree (xid);
 CREATE INDEX ledger_delivery ON ONLY public.ledger USING btree (partner_id, delivery_id);
 CREATE INDEX ledger_xid ON ONLY public.ledger USING btree (xid);
 CREATE INDEX list_entries_client ON public.list_entries USING btree (partner_id, client_id);
+CREATE INDEX live_changes_xid ON public.live_changes USING btree (xid);
 CREATE INDEX mailboxes_client ON public.mailboxes USING btree (partner_id, client_id, address);
 CREATE INDEX mailboxes_updated ON public.mailboxes USING btree (partner_id, client_id, updated_at);
 CREATE INDEX message_feedback_client ON public.message_feedback USING btree (partner_id, client_id, at);
@@ -1234,6 +1263,8 @@ create policy system on ledger for ALL to tollgate_system using (true) with chec
 create policy tenant on ledger for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on list_entries for ALL to tollgate_system using (true) with check (true);
 create policy tenant on list_entries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on live_changes for ALL to tollgate_system using (true) with check (true);
+create policy tenant on live_changes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on mailboxes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on mailboxes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on message_feedback for ALL to tollgate_system using (true) with check (true);
@@ -1250,6 +1281,8 @@ create policy system on outbound_limits for ALL to tollgate_system using (true) 
 create policy tenant on outbound_limits for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on partners for ALL to tollgate_system using (true) with check (true);
 create policy tenant on partners for ALL to tollgate_app using ((id = current_partner())) with check ((id = current_partner()));
+create policy system on persisted_documents for ALL to tollgate_system using (true) with check (true);
+create policy tenant on persisted_documents for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on psa_connections for ALL to tollgate_system using (true) with check (true);
 create policy tenant on psa_connections for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on psa_mappings for ALL to tollgate_system using (true) with check (true);
@@ -1332,6 +1365,7 @@ alter table learned_examples force row level security;
 alter table ledger force row level security;
 alter table ledger_default force row level security;
 alter table list_entries force row level security;
+alter table live_changes force row level security;
 alter table mailboxes force row level security;
 alter table message_feedback force row level security;
 alter table message_replies force row level security;
@@ -1340,6 +1374,7 @@ alter table outbound_counts force row level security;
 alter table outbound_known force row level security;
 alter table outbound_limits force row level security;
 alter table partners force row level security;
+alter table persisted_documents force row level security;
 alter table psa_connections force row level security;
 alter table psa_mappings force row level security;
 alter table queue force row level security;
@@ -1422,6 +1457,8 @@ grant insert, select on ledger to tollgate_app;
 grant insert, select on ledger to tollgate_system;
 grant delete, insert, select, update on list_entries to tollgate_app;
 grant delete, insert, select, update on list_entries to tollgate_system;
+grant delete, insert, select, update on live_changes to tollgate_app;
+grant delete, insert, select, update on live_changes to tollgate_system;
 grant delete, insert, select, update on mailboxes to tollgate_app;
 grant delete, insert, select, update on mailboxes to tollgate_system;
 grant delete, insert, select, update on master_list_entries to tollgate_system;
@@ -1447,6 +1484,8 @@ grant delete, insert, select, update on outbound_limits to tollgate_app;
 grant delete, insert, select, update on outbound_limits to tollgate_system;
 grant select, update on partners to tollgate_app;
 grant delete, insert, select, update on partners to tollgate_system;
+grant delete, insert, select, update on persisted_documents to tollgate_app;
+grant delete, insert, select, update on persisted_documents to tollgate_system;
 grant delete, insert, select, update on psa_connections to tollgate_app;
 grant delete, insert, select, update on psa_connections to tollgate_system;
 grant delete, insert, select, update on psa_mappings to tollgate_app;

@@ -219,6 +219,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
           { name: 'rollups', run: () => db.system(rollupsHeld, { readOnly: true }) },
         ],
         metrics: () => makeMetrics(wired),
+        publicUrl: () => publicUrl,
       });
       ready.http = await http.listen();
       publicUrl = config.publicUrl ?? ready.http;

@@ -29,6 +29,7 @@ import { hurry } from './gateway/flush.ts';
 import { type RouteState, recordHealth } from './gateway/health.ts';
 import { flushClient, forgetOldCounts, pruneEdge, pruneHistory, replyToDelivery, type Spool } from './gateway/index.ts';
 import type { Commands, SeenMessage } from './graphql/commands.ts';
+import { pruneLiveChanges } from './graphql/live/changes.ts';
 import type { HookPort } from './http/hooks.ts';
 import type { Metric } from './http/metrics.ts';
 import { watchTraffic } from './insights/watch.ts';
@@ -193,6 +194,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
     },
     'edge.prune': async () => {
       await pruneEdge(db);
+      await pruneLiveChanges(db);
     },
     'ledger.partitions': () => ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS),
   };

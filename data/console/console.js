@@ -19,6 +19,9 @@ const SCHEMA_QUERY = `query Schema {
   } }
 }`;
 
+/** Characters of answers that stay on the page while it listens. */
+const SHOWN_MAX = 200_000;
+
 const at = (id) => document.getElementById(id);
 const key = at('key');
 const query = at('query');
@@ -44,7 +47,47 @@ async function ask(text, values) {
   return { status: response.status, body: await response.json() };
 }
 
+/** Answers of a subscription, each shown above the ones before, until it ends or the next run. */
+async function follow(text, values, signal) {
+  const response = await fetch('/graphql', {
+    method: 'POST',
+    headers: {
+      'content-type': 'application/json',
+      accept: 'text/event-stream, application/json',
+      authorization: `Bearer ${key.value.trim()}`,
+    },
+    body: JSON.stringify({ query: text, variables: values }),
+    signal,
+  });
+  if (!(response.headers.get('content-type') ?? '').startsWith('text/event-stream')) {
+    answer.value = JSON.stringify(await response.json(), null, 2);
+    return `${response.status}`;
+  }
+  let count = 0;
+  let rest = '';
+  answer.value = '';
+  status.textContent = 'Listening…';
+  const decoder = new TextDecoder();
+  const reader = response.body.getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    rest += decoder.decode(part.value, { stream: true });
+    const events = rest.split('\n\n');
+    rest = events.pop() ?? '';
+    for (const event of events) {
+      const data = /^event: next\ndata: (.*)$/m.exec(event)?.[1];
+      if (data === undefined) continue;
+      count += 1;
+      answer.value = `${JSON.stringify(JSON.parse(data), null, 2)}\n\n${answer.value}`.slice(0, SHOWN_MAX);
+      status.textContent = `Listening, ${count} answers`;
+    }
+  }
+  return `Ended after ${count} answers`;
+}
+
+let listening = null;
+
 async function run() {
+  listening?.abort();
   let values;
   try {
     values = JSON.parse(variables.value.trim() || '{}');
@@ -57,11 +100,18 @@ async function run() {
   status.textContent = 'Asking…';
   const start = performance.now();
   try {
+    if (/^(?:\s|#.*\n)*subscription\b/.test(query.value)) {
+      const own = new AbortController();
+      listening = own;
+      const ended = await follow(query.value, values, own.signal);
+      if (listening === own) status.textContent = ended;
+      return;
+    }
     const result = await ask(query.value, values);
     answer.value = JSON.stringify(result.body, null, 2);
     status.textContent = `${result.status} in ${Math.round(performance.now() - start)} ms`;
   } catch (error) {
-    status.textContent = `No answer: ${error.message}`;
+    if (error.name !== 'AbortError') status.textContent = `No answer: ${error.message}`;
   }
 }
 

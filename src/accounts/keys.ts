@@ -16,6 +16,8 @@ export interface ApiCaller {
   /** For the audit. */
   readonly actor: string;
   readonly scopes: readonly Scope[];
+  /** Runs registered documents and nothing else; absent: no. */
+  readonly documentsOnly?: boolean;
 }
 
 export interface KeyInput {
@@ -23,6 +25,8 @@ export interface KeyInput {
   readonly label: string;
   readonly scopes: readonly Scope[];
   readonly expiresAt?: Date | null;
+  /** A key that runs registered documents only (accounts/documents.ts). */
+  readonly documentsOnly?: boolean;
   readonly actor: string;
 }
 
@@ -41,9 +45,9 @@ export async function createKey(tx: Tx, input: KeyInput): Promise<{ id: string; 
   const id = newId();
   const secret = randomBytes(32);
   await tx.run(sql`
-    insert into api_keys (partner_id, id, label, secret_hash, scopes, created_at, expires_at)
+    insert into api_keys (partner_id, id, label, secret_hash, scopes, created_at, expires_at, documents_only)
     values (${input.partnerId}, ${id}, ${input.label}, ${hashSecret(secret)}, ${[...input.scopes]}, ${tx.now},
-            ${input.expiresAt ?? null})`);
+            ${input.expiresAt ?? null}, ${input.documentsOnly ?? false})`);
   await recordAudit(tx, { partnerId: input.partnerId, actor: input.actor, action: 'key.create', subject: input.label });
   const idPart = Buffer.from(id.replaceAll('-', ''), 'hex').toString('base64url');
   return { id, token: `${PREFIX}${idPart}_${secret.toString('base64url')}` };
@@ -64,6 +68,7 @@ interface SecretRow {
   label: string;
   secret_hash: Buffer;
   scopes: Scope[];
+  documents_only: boolean;
 }
 
 /** The caller that a bearer token stands for, or null for anything that is not a live key. Asked anew at every request. */
@@ -73,12 +78,30 @@ export async function authenticateKey(db: SystemDb, token: string, now: Date): P
   const row = await db.system(
     (tx) =>
       tx.maybe<SecretRow>(sql`
-        select k.partner_id, k.label, k.secret_hash, k.scopes from api_keys k
+        select k.partner_id, k.label, k.secret_hash, k.scopes, k.documents_only from api_keys k
         where k.id = ${parts.id} and k.revoked_at is null and (k.expires_at is null or k.expires_at > ${now})`),
     { readOnly: true },
   );
   if (row === null || !timingSafeEqual(row.secret_hash, hashSecret(parts.secret))) return null;
-  return { partnerId: partnerId(row.partner_id), keyId: parts.id, actor: `key:${row.label}`, scopes: row.scopes };
+  return {
+    partnerId: partnerId(row.partner_id),
+    keyId: parts.id,
+    actor: `key:${row.label}`,
+    scopes: row.scopes,
+    documentsOnly: row.documents_only,
+  };
+}
+
+/** Those of the keys that are live: for streams, which outlast the request that was checked. */
+export async function liveKeys(db: SystemDb, ids: readonly string[], now: Date): Promise<Set<string>> {
+  const rows = await db.system(
+    (tx) =>
+      tx.rows<{ id: string }>(sql`
+        select k.id from api_keys k
+        where k.id = any(${[...ids]}::uuid[]) and k.revoked_at is null and (k.expires_at is null or k.expires_at > ${now})`),
+    { readOnly: true, perStatement: true },
+  );
+  return new Set(rows.map((row) => row.id));
 }
 
 function parseToken(token: string): { id: string; secret: Buffer } | null {

@@ -58,6 +58,7 @@ export async function createPlan(
   const reads = await readLines(deps, partner, inputs);
   const lines = inputs.map((input) => ({
     input,
+    price: priceOf(reads.get(input)),
     line: planLine(input, reads.get(input) ?? null, options.limits === undefined ? DEFAULT_LIMITS : options.limits),
   }));
   return deps.db.tenant(partner, async (tx) => {
@@ -192,20 +193,36 @@ async function readLine(psa: Psa, input: LineInput, now: Date): Promise<LineRead
   return then === null ? { kind: 'missing' } : { kind: 'read', subscription: then, effectiveDate };
 }
 
+interface Price {
+  /** Decimal. */
+  readonly amount: string;
+  /** ISO 4217. */
+  readonly currency: string;
+}
+
+/** What the PSA charges for a unit; null where it does not say, or not in which currency. */
+function priceOf(read: LineRead | undefined): Price | null {
+  if (read?.kind !== 'read') return null;
+  const { unitPrice, currency } = read.subscription;
+  return unitPrice === null || currency === null || !/^[A-Z]{3}$/.test(currency)
+    ? null
+    : { amount: unitPrice, currency };
+}
+
 async function insertPlan(
   tx: TenantTx,
   id: string,
   usageDay: string,
-  lines: readonly { readonly input: LineInput; readonly line: PlannedLine }[],
+  lines: readonly { readonly input: LineInput; readonly line: PlannedLine; readonly price: Price | null }[],
 ): Promise<void> {
   await tx.run(sql`
     insert into billing_plans (partner_id, id, usage_day, state, created_at)
     values (${tx.partnerId}, ${id}, ${usageDay}, 'planned', ${tx.now})`);
   await tx.run(sql`
     insert into billing_lines (partner_id, plan_id, client_id, product, connection_id, contract_id, line_id, before_quantity,
-                               target_quantity, effective_date, state, reason)
+                               target_quantity, effective_date, state, reason, unit_price, currency)
     select ${tx.partnerId}::uuid, ${id}::uuid, l.client_id, l.product, l.connection_id, l.contract_id, l.line_id, l.before,
-           l.target, l.effective_date, l.state, l.reason
+           l.target, l.effective_date, l.state, l.reason, l.unit_price, l.currency
     from unnest(${lines.map(({ input }) => input.clientId)}::uuid[],
                 ${lines.map(({ input }) => input.product)}::text[],
                 ${lines.map(({ input }) => input.subscription?.connectionId ?? null)}::uuid[],
@@ -215,8 +232,11 @@ async function insertPlan(
                 ${lines.map(({ line }) => line.target)}::int[],
                 ${lines.map(({ line }) => line.effectiveDate)}::date[],
                 ${lines.map(({ line }) => line.state)}::text[],
-                ${lines.map(({ line }) => line.reason)}::text[])
-      as l (client_id, product, connection_id, contract_id, line_id, before, target, effective_date, state, reason)`);
+                ${lines.map(({ line }) => line.reason)}::text[],
+                ${lines.map(({ price }) => price?.amount ?? null)}::numeric[],
+                ${lines.map(({ price }) => price?.currency ?? null)}::text[])
+      as l (client_id, product, connection_id, contract_id, line_id, before, target, effective_date, state, reason,
+            unit_price, currency)`);
 }
 
 /** A person says yes. Approving again changes nothing. Throws `not_found`, or `conflict` when the plan is beyond approval. */

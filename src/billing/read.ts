@@ -22,6 +22,9 @@ export interface LineRow {
   readonly target: number | null;
   readonly after: number | null;
   readonly effectiveDate: string | null;
+  /** Decimal; null: the PSA names no price, or none with a currency. */
+  readonly unitPrice: string | null;
+  readonly currency: string | null;
   readonly state: 'unchanged' | 'planned' | 'held' | 'sending' | 'sent' | 'verified' | 'drift' | 'failed';
   readonly reason: string | null;
 }
@@ -58,7 +61,7 @@ export async function listLines(
   return tx.rows<LineRow>(sql`
     select l.client_id as "clientId", l.product, l.contract_id as "contractId", l.line_id as "lineId",
            l.before_quantity as before, l.target_quantity as target, l.after_quantity as after,
-           l.effective_date as "effectiveDate", l.state, l.reason
+           l.effective_date as "effectiveDate", l.unit_price as "unitPrice", l.currency, l.state, l.reason
     from billing_lines l
     where l.partner_id = ${tx.partnerId} and l.plan_id = ${planId}
       and (${page.after?.clientId ?? null}::uuid is null

@@ -28,15 +28,21 @@ const partnerCreate: Command = {
 
 const keyCreate: Command = {
   name: 'key create',
-  usage: `--partner ID --label TEXT [--scope ${SCOPES.join('|')} ...]`,
+  usage: `--partner ID --label TEXT [--scope ${SCOPES.join('|')} ...] [--documents-only]`,
   summary: 'make another API key',
-  options: { partner: { type: 'string' }, label: { type: 'string' }, scope: { type: 'string', multiple: true } },
+  options: {
+    partner: { type: 'string' },
+    label: { type: 'string' },
+    scope: { type: 'string', multiple: true },
+    'documents-only': { type: 'boolean' },
+  },
   async run({ store }, values) {
     const partner = partnerId(requiredId(values, 'partner'));
     const scopes = values['scope'] === undefined ? SCOPES : (requiredList(values, 'scope') as Scope[]);
     const label = required(values, 'label');
+    const documentsOnly = values['documents-only'] === true;
     const made = await store.db.tenant(partner, (tx) =>
-      createKey(tx, { partnerId: partner, label, scopes, actor: ACTOR }),
+      createKey(tx, { partnerId: partner, label, scopes, documentsOnly, actor: ACTOR }),
     );
     return { output: { id: made.id, apiKey: made.token } };
   },

@@ -70,3 +70,18 @@ export function networkRule(entries: readonly ListEntry[], address: string): Lis
   }
   return null;
 }
+
+/**
+ * Whom an address counts as under limits: an IPv4 address as itself, an IPv6 address as its /64, which is the least that one
+ * subscriber is given and within which he has every address (RFC 6177). What is no address is its own text.
+ */
+export function subscriberOf(address: string): string {
+  const plain = address.split('%')[0] ?? '';
+  if (!ipaddr.isValid(plain)) return address.slice(0, 64);
+  const parsed = ipaddr.process(plain);
+  if (parsed.kind() === 'ipv4') return parsed.toString();
+  return `${(parsed as ipaddr.IPv6).parts
+    .slice(0, 4)
+    .map((part) => part.toString(16))
+    .join(':')}::/64`;
+}

@@ -55,6 +55,20 @@ export function parseDate(text: string, field: string): Temporal.PlainDate {
   }
 }
 
+// RFC 3339 with an offset: a moment without one would mean another thing in every zone.
+const MOMENT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/i;
+
+/** A moment such as `2026-10-14T09:30:00Z`. Throws `invalid_input`. */
+export function parseMoment(text: string, field: string): Date {
+  const at = new Date(text);
+  if (!MOMENT.test(text) || Number.isNaN(at.getTime())) {
+    throw new AppError('invalid_input', 'a DateTime is a moment with an offset, such as 2026-10-14T09:30:00Z', {
+      field,
+    });
+  }
+  return at;
+}
+
 /** The first moment of a local day. Days without a midnight (some zones change then) start at their first moment. */
 export function startOfDay(date: string, zone: string): Date {
   return new Date(Temporal.PlainDate.from(date).toZonedDateTime(zone).startOfDay().epochMilliseconds);

@@ -1,10 +1,10 @@
-import ipaddr from 'ipaddr.js';
 import type { DirectoryCache } from '../accounts/cache.ts';
 import { holdsLogin, type Submitter, verifySubmission } from '../accounts/credentials.ts';
 import { mailboxOfSender, outboundContexts } from '../accounts/directory.ts';
 import { networkSubmitter } from '../accounts/networks.ts';
 import { domainOf, plainAddress } from '../core/address.ts';
 import type { Clock } from '../core/clock.ts';
+import { subscriberOf } from '../core/networks.ts';
 import type { SystemDb } from '../db/db.ts';
 import { hasSeveralAuthors } from '../mail/claims.ts';
 import { type DecisionDeps, decide } from './decision.ts';
@@ -50,7 +50,7 @@ export function submissionPort(deps: SubmissionDeps): Port {
     direction: 'outbound',
 
     async auth(username, password, session) {
-      const ip = guesserOf(session.remoteAddress);
+      const ip = subscriberOf(session.remoteAddress);
       if (failuresOf(ip).failures >= TRIES_PER_ADDRESS)
         throw new Reply(421, '4.7.0', 'Too many failed logins, try later');
       const submitter = await verifySubmission(deps.db, username.slice(0, 256), password.slice(0, 1024));
@@ -133,13 +133,6 @@ function checkFrom({ submitter, sender }: Outgoing, from: string): void {
   if (!mayUse({ ...submitter, isNetwork: false }, from)) {
     throw new Reply(550, '5.7.1', 'The From field names an address that you may not send as');
   }
-}
-
-/** Whom failures are counted for: an IPv4 address, or a /64, of which a guesser has every address (RFC 6177). */
-function guesserOf(remoteAddress: string): string {
-  if (!ipaddr.isValid(remoteAddress)) return remoteAddress;
-  const address = ipaddr.process(remoteAddress);
-  return address.kind() === 'ipv4' ? address.toString() : (address as ipaddr.IPv6).parts.slice(0, 4).join(':');
 }
 
 /** Forgets the oldest: a flood of addresses must not fill the memory. */

@@ -3,6 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { TenantDb, TenantTx } from '../db/db.ts';
 import type { Commands } from './commands.ts';
+import type { LiveHub } from './live/hub.ts';
 import { createLoaders, type Loaders } from './records.ts';
 import { Snapshot } from './snapshot.ts';
 
@@ -13,12 +14,17 @@ export interface ContextDeps {
   readonly db: TenantDb;
   readonly clock: Clock;
   readonly commands: Commands;
+  readonly live: LiveHub;
+  /** What is wrong with a document, for people; null when it may be run. */
+  faultOf(document: string): string | null;
 }
 
 /** What the resolvers of one request share. */
 export class Context {
   readonly caller: ApiCaller;
   readonly commands: Commands;
+  readonly live: LiveHub;
+  readonly faultOf: (document: string) => string | null;
   readonly #db: TenantDb;
   readonly #snapshot: Snapshot;
   #loaders: Loaders;
@@ -26,6 +32,8 @@ export class Context {
   constructor(deps: ContextDeps, caller: ApiCaller) {
     this.caller = caller;
     this.commands = deps.commands;
+    this.live = deps.live;
+    this.faultOf = (document) => deps.faultOf(document);
     this.#db = deps.db;
     const deadline = deps.clock.now().getTime() + REQUEST_MS;
     this.#snapshot = new Snapshot(deps.db, caller.partnerId, () => deps.clock.now().getTime() > deadline);

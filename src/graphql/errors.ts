@@ -12,14 +12,19 @@ export interface PublicError {
 
 /** A refusal of the document itself, with the code that callers see. */
 export function documentError(
-  code: 'LIMIT_EXCEEDED' | 'BAD_REQUEST',
+  code: 'LIMIT_EXCEEDED' | 'BAD_REQUEST' | 'PERSISTED_QUERY_NOT_FOUND',
   message: string,
   extensions: Readonly<Record<string, unknown>> = {},
 ): GraphQLError {
   return new GraphQLError(message, { extensions: { ...extensions, code } });
 }
 
-const DOCUMENT_CODES = new Set(['LIMIT_EXCEEDED', 'BAD_REQUEST', 'GRAPHQL_VALIDATION_FAILED']);
+const DOCUMENT_CODES = new Set([
+  'LIMIT_EXCEEDED',
+  'BAD_REQUEST',
+  'PERSISTED_QUERY_NOT_FOUND',
+  'GRAPHQL_VALIDATION_FAILED',
+]);
 
 /**
  * What the caller may see of an error. Errors of GraphQL itself (syntax, validation, coercion) and AppErrors speak for

@@ -1,9 +1,6 @@
 import { GraphQLError, type GraphQLScalarType, Kind, type ValueNode } from 'graphql';
 import { AppError } from '../core/errors.ts';
-import { parseDate, requireTimeZone } from '../core/period.ts';
-
-// RFC 3339 with an offset: a moment without one would mean another thing in every zone.
-const MOMENT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:\d{2})$/i;
+import { parseDate, parseMoment, requireTimeZone } from '../core/period.ts';
 
 interface Scalar {
   parse(value: unknown): unknown;
@@ -31,14 +28,7 @@ const SCALARS: Readonly<Record<string, Scalar>> = {
     serialize: (value) => requireText(value, 'a Date'),
   },
   DateTime: {
-    parse(value) {
-      const text = requireText(value, 'a DateTime');
-      const at = new Date(text);
-      if (!MOMENT.test(text) || Number.isNaN(at.getTime())) {
-        throw new GraphQLError('a DateTime is a moment with an offset, such as 2026-10-14T09:30:00Z');
-      }
-      return at;
-    },
+    parse: (value) => checked(() => parseMoment(requireText(value, 'a DateTime'), 'dateTime')),
     serialize(value) {
       if (!(value instanceof Date)) throw new TypeError('a DateTime is written from a Date');
       return value.toISOString();
@@ -48,8 +38,17 @@ const SCALARS: Readonly<Record<string, Scalar>> = {
     parse: (value) => checked(() => requireTimeZone(requireText(value, 'a TimeZone'), 'timeZone')),
     serialize: (value) => requireText(value, 'a TimeZone'),
   },
+  Money: { parse: requireMoney, serialize: requireMoney },
   BigInt: { parse: requireInteger, serialize: requireInteger },
 };
+
+function requireMoney(value: unknown): string {
+  const text = requireText(value, 'Money');
+  if (!/^-?\d{1,15}(?:\.\d{1,9})? [A-Z]{3}$/.test(text)) {
+    throw new GraphQLError('Money is a decimal amount and a currency, such as 12.30 USD');
+  }
+  return text;
+}
 
 function requireInteger(value: unknown): number {
   if (typeof value !== 'number' || !Number.isSafeInteger(value)) {

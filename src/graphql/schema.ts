@@ -21,6 +21,7 @@ import { packageRoot } from '../config/root.ts';
 import type { Context } from './context.ts';
 import type { OwnCosts } from './cost.ts';
 import { resolvers } from './resolvers/index.ts';
+import { subscribers } from './resolvers/live.ts';
 import { defineScalar } from './scalars.ts';
 
 export interface LoadedSchema {
@@ -82,6 +83,10 @@ function directive(
 
 /** Ties a field to its resolver, behind the check of the scope that it needs. */
 function attach(schema: GraphQLSchema, type: GraphQLObjectType, field: GraphQLField<unknown, unknown>): void {
+  if (type === schema.getSubscriptionType()) {
+    attachSubscription(field, neededScope(schema, type, field) ?? 'read');
+    return;
+  }
   const resolve = resolvers[type.name]?.[field.name];
   const scope = neededScope(schema, type, field);
   if (scope === null) {
@@ -95,6 +100,17 @@ function attach(schema: GraphQLSchema, type: GraphQLObjectType, field: GraphQLFi
     (context as Context).require(scope);
     return resolve(parent as never, args as never, context as Context);
   };
+}
+
+/** The value of a field of Subscription is read before execution (live/answers.ts): it is the root of the event. */
+function attachSubscription(field: GraphQLField<unknown, unknown>, scope: Scope): void {
+  const subscriber = subscribers[field.name];
+  if (subscriber === undefined) throw new Error(`Subscription.${field.name} has no subscriber`);
+  field.subscribe = (_root, args, context) => {
+    (context as Context).require(scope);
+    return subscriber(args as never, context as Context);
+  };
+  field.resolve = (root) => root;
 }
 
 function neededScope(

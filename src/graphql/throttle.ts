@@ -17,16 +17,26 @@ export interface ThrottleStatus {
   readonly restoreRate: number;
 }
 
-// Buckets of keys that have been quiet long enough to be full again hold nothing worth keeping.
-const SWEEP_AT = 10_000;
+/** The most buckets that are kept; beyond them the one that was quiet longest is forgotten. */
+const KEPT_MAX = 100_000;
+/** Buckets that are looked at with each one taken: more than one, so that what is full again goes faster than new ones come. */
+const SWEPT_AT_ONCE = 4;
 
 /** Per key and node: N nodes let a key spend N times as much. */
 export class Throttle {
   readonly #rate: Rate;
+  /** In the order of their last use, the longest quiet first. */
   readonly #buckets = new Map<string, { level: number; at: number }>();
+  readonly #max: number;
 
-  constructor(rate: Rate) {
+  constructor(rate: Rate, max: number = KEPT_MAX) {
     this.#rate = rate;
+    this.#max = max;
+  }
+
+  /** How many buckets are kept. */
+  get size(): number {
+    return this.#buckets.size;
   }
 
   /** Takes points for a query. Throws `limit_exceeded` with `retryAfter` in seconds when there are not enough. */
@@ -41,13 +51,27 @@ export class Throttle {
         retryAfter: Math.ceil((points - level) / perSecond),
       });
     }
-    if (this.#buckets.size >= SWEEP_AT) this.#sweep(at);
+    this.#buckets.delete(key);
     this.#buckets.set(key, { level: level - points, at });
+    this.#sweep(at);
     return { maximumAvailable: capacity, currentlyAvailable: Math.floor(level - points), restoreRate: perSecond };
   }
 
+  /** Gives points back that were taken for what turned out to cost none. */
+  give(key: string, points: number): void {
+    const bucket = this.#buckets.get(key);
+    if (bucket !== undefined) bucket.level = Math.min(this.#rate.capacity, bucket.level + points);
+  }
+
+  /** A few of the longest quiet at a time: a bucket that is full again holds nothing worth keeping. */
   #sweep(at: number): void {
     const full = (this.#rate.capacity / this.#rate.perSecond) * 1000;
-    for (const [key, bucket] of this.#buckets) if (at - bucket.at > full) this.#buckets.delete(key);
+    let looked = 0;
+    for (const [key, bucket] of this.#buckets) {
+      const surplus = this.#buckets.size > this.#max;
+      if (!surplus && (looked === SWEPT_AT_ONCE || at - bucket.at <= full)) return;
+      this.#buckets.delete(key);
+      looked += 1;
+    }
   }
 }

@@ -4,9 +4,12 @@ import { type ApiCaller, authenticateKey } from '../accounts/keys.ts';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { SystemDb } from '../db/db.ts';
-import type { Engine, GraphqlRequest, Outcome } from '../graphql/engine.ts';
+import type { Engine, GraphqlRequest, Outcome, QueryCost } from '../graphql/engine.ts';
+import { LiveAnswers } from '../graphql/live/answers.ts';
 import { HttpError } from './errors.ts';
-import { type AnswerType, GRAPHQL_TYPE, isJson, JSON_TYPE, negotiate } from './negotiate.ts';
+import { type AnswerType, GRAPHQL_TYPE, isJson, JSON_TYPE, negotiate, takesStream } from './negotiate.ts';
+import { sendOnce, sendStream } from './sse.ts';
+import type { Streams } from './streams.ts';
 
 /** Bytes of a request; a document has a limit of its own, variables carry the rest. */
 const BODY_MAX = 100 * 1024;
@@ -15,6 +18,7 @@ export interface GraphqlRouteDeps {
   readonly db: SystemDb;
   readonly clock: Clock;
   readonly engine: Engine;
+  readonly streams: Streams;
 }
 
 /**
@@ -42,8 +46,17 @@ export async function graphqlRoutes(app: FastifyInstance, deps: GraphqlRouteDeps
   });
 }
 
-async function authenticate(deps: GraphqlRouteDeps, request: FastifyRequest): Promise<ApiCaller> {
-  const token = /^Bearer +(\S+) *$/i.exec(request.headers.authorization ?? '')?.[1];
+/** The key in an Authorization header. */
+export function bearerOf(header: string | undefined): string | undefined {
+  return /^Bearer +(\S+) *$/i.exec(header ?? '')?.[1];
+}
+
+/** Whose key a request carries. Throws `unauthenticated`. */
+export async function authenticate(
+  deps: Pick<GraphqlRouteDeps, 'db' | 'clock'>,
+  request: FastifyRequest,
+): Promise<ApiCaller> {
+  const token = bearerOf(request.headers.authorization);
   const caller = token === undefined ? null : await authenticateKey(deps.db, token, deps.clock.now());
   if (caller === null)
     throw new AppError('unauthenticated', 'a live API key is needed: Authorization: Bearer tg_live_...');
@@ -57,12 +70,33 @@ async function answer(
   caller: ApiCaller,
   asked: GraphqlRequest,
 ): Promise<FastifyReply> {
-  const type = negotiate(request.headers.accept);
-  if (type === null) throw new HttpError(406, `answers are ${GRAPHQL_TYPE} or ${JSON_TYPE}`);
-  const outcome = await deps.engine.execute(caller, asked, { requestId: request.id, key: caller.keyId });
+  const { accept } = request.headers;
+  const type = negotiate(accept);
+  const isStreamTaken = asked.method === 'POST' && takesStream(accept);
+  if (type === null && !isStreamTaken) {
+    throw new HttpError(406, `answers are ${GRAPHQL_TYPE} or ${JSON_TYPE}, and text/event-stream for POST`);
+  }
+  const log = { requestId: request.id, key: caller.keyId };
+  const outcome = isStreamTaken
+    ? await deps.engine.follow(caller, asked, log)
+    : await deps.engine.execute(caller, asked, log);
+  if (outcome instanceof LiveAnswers) return sendStream(reply, deps.streams, caller, outcome);
   if (outcome.status === 405) reply.header('allow', 'POST');
   if (outcome.retryAfter !== null) reply.header('retry-after', String(outcome.retryAfter));
+  if (outcome.cost !== null) reply.headers(costHeaders(outcome.cost));
+  if (type === null) return sendOnce(reply, outcome);
   return reply.code(statusOf(outcome, type)).type(`${type}; charset=utf-8`).send(JSON.stringify(outcome.body));
+}
+
+/** What the query cost and what is left, for those who look at headers only. `reset`: seconds until the bucket is full. */
+function costHeaders({ requestedQueryCost, throttleStatus }: QueryCost): Record<string, string> {
+  const { maximumAvailable, currentlyAvailable, restoreRate } = throttleStatus;
+  return {
+    'x-query-cost': String(requestedQueryCost),
+    'ratelimit-limit': String(maximumAvailable),
+    'ratelimit-remaining': String(currentlyAvailable),
+    'ratelimit-reset': String(Math.ceil((maximumAvailable - currentlyAvailable) / restoreRate)),
+  };
 }
 
 /** Section 6.4: the older media type answers 200 to every well-formed request, the newer one 400 to what was not executed. */
@@ -86,20 +120,45 @@ function readQuery(query: unknown): GraphqlRequest {
 }
 
 /** Section 5.1: the parts of a request and their types. */
-function readParts(
+export function readParts(
   method: 'GET' | 'POST',
   parts: Readonly<Record<string, unknown>>,
   variables: unknown,
   extensions: unknown,
 ): GraphqlRequest {
-  const query = parts['query'];
-  if (typeof query !== 'string' || query === '') throw new HttpError(400, 'query is missing or not text');
+  if (!isRecordOrAbsent(extensions)) throw new HttpError(400, 'extensions is not a JSON object');
+  const documentId = documentIdOf(parts['documentId'], extensions);
+  const query = parts['query'] ?? null;
+  if (query !== null && typeof query !== 'string') throw new HttpError(400, 'query is not text');
+  if ((query === null || query === '') && documentId === null) throw new HttpError(400, 'query is missing');
   const operationName = parts['operationName'] ?? null;
   if (operationName !== null && typeof operationName !== 'string')
     throw new HttpError(400, 'operationName is not text');
   if (!isRecordOrAbsent(variables)) throw new HttpError(400, 'variables is not a JSON object');
-  if (!isRecordOrAbsent(extensions)) throw new HttpError(400, 'extensions is not a JSON object');
-  return { method, query, operationName: operationName === '' ? null : operationName, variables: variables ?? null };
+  return {
+    method,
+    query: query === '' ? null : query,
+    documentId,
+    operationName: operationName === '' ? null : operationName,
+    variables: variables ?? null,
+  };
+}
+
+/** The checksum that names a document: `documentId`, or `extensions.persistedQuery` as Apollo's clients send it. */
+function documentIdOf(
+  documentId: unknown,
+  extensions: Readonly<Record<string, unknown>> | null | undefined,
+): string | null {
+  const persisted = extensions?.['persistedQuery'] ?? null;
+  if (documentId !== undefined && documentId !== null) {
+    if (typeof documentId !== 'string' || documentId === '') throw new HttpError(400, 'documentId is not text');
+    return documentId;
+  }
+  if (persisted === null) return null;
+  if (!isRecord(persisted) || persisted['version'] !== 1 || typeof persisted['sha256Hash'] !== 'string') {
+    throw new HttpError(400, 'persistedQuery is {"version":1,"sha256Hash":"..."}');
+  }
+  return persisted['sha256Hash'];
 }
 
 function decode(body: Buffer): string {

@@ -1,6 +1,7 @@
 /** The two media types of answers (GraphQL over HTTP, section 4.2). */
 export const JSON_TYPE = 'application/json';
 export const GRAPHQL_TYPE = 'application/graphql-response+json';
+export const STREAM_TYPE = 'text/event-stream';
 export type AnswerType = typeof JSON_TYPE | typeof GRAPHQL_TYPE;
 
 /**
@@ -19,6 +20,17 @@ export function negotiate(accept: string | undefined): AnswerType | null {
     if (best === null || quality > best.quality) best = { type, quality };
   }
   return best?.type ?? null;
+}
+
+/** Whether a caller names server-sent events among what it takes; a wildcard does not mean them. */
+export function takesStream(accept: string | undefined): boolean {
+  return (accept ?? '')
+    .split(',')
+    .slice(0, 20)
+    .some((part) => {
+      const [range = '', ...parameters] = part.split(';').map((one) => one.trim().toLowerCase());
+      return range === STREAM_TYPE && !parameters.some((one) => /^q=0(?:\.0*)?$/.test(one));
+    });
 }
 
 function typeOf(range: string): AnswerType | null {

@@ -3,23 +3,27 @@ import { type FastifyInstance, type FastifyReply, fastify } from 'fastify';
 import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
-import type { SystemDb, TenantDb } from '../db/db.ts';
 import type { Commands } from '../graphql/commands.ts';
 import { Engine } from '../graphql/engine.ts';
+import type { LiveDb, LivePace } from '../graphql/live/hub.ts';
 import { DEFAULT_RATE, type Rate } from '../graphql/throttle.ts';
 import { consoleRoutes } from './console.ts';
 import { errorAnswer, HttpError } from './errors.ts';
+import { exportRoute } from './export/route.ts';
 import { graphqlRoutes } from './graphql.ts';
 import { type Check, readiness } from './health.ts';
 import { type HookPort, hookRoutes } from './hooks.ts';
 import { type Metric, RequestCounter, writeMetrics } from './metrics.ts';
 import { type PagesDeps, pageRoutes } from './pages/routes.ts';
+import { Streams } from './streams.ts';
+import { acceptSockets } from './websocket.ts';
+import { welcomeRoute } from './welcome.ts';
 
 export interface HttpDeps {
   readonly host: string;
   /** 0: any free one. */
   readonly port: number;
-  readonly db: TenantDb & SystemDb;
+  readonly db: LiveDb;
   readonly clock: Clock;
   readonly logger: Logger;
   readonly commands: Commands;
@@ -32,12 +36,23 @@ export interface HttpDeps {
   readonly metrics: () => Promise<readonly Metric[]>;
   /** Points per API key. */
   readonly rate?: Rate;
+  /** Where browsers find this server; null or absent: where they say they do. */
+  publicUrl?(): string;
+  /** How often what is watched is looked at. */
+  readonly pace?: LivePace & {
+    readonly recheckMs?: number;
+    readonly pingMs?: number;
+    readonly initMs?: number;
+    readonly pageRows?: number;
+  };
 }
 
 export interface Http {
   readonly app: FastifyInstance;
   /** Answers with the address, `http://127.0.0.1:8080`. Throws `config_invalid` when the port can't be had. */
   listen(): Promise<string>;
+  /** Streams that are open, and subscriptions that wait for changes. */
+  live(): { readonly streams: number; readonly watching: number };
   /** Answers what is under way, for at most `graceMs` milliseconds, and takes nothing new. */
   close(graceMs?: number): Promise<void>;
 }
@@ -104,7 +119,12 @@ export async function createHttp(deps: HttpDeps): Promise<Http> {
   });
 
   const engine = new Engine({ ...deps, rate: deps.rate ?? DEFAULT_RATE });
-  await graphqlRoutes(app, { db: deps.db, clock: deps.clock, engine });
+  const streams = new Streams({ ...deps, ...deps.pace });
+  engine.live.onKeys(() => void streams.check());
+  await graphqlRoutes(app, { db: deps.db, clock: deps.clock, engine, streams });
+  acceptSockets(app, { ...deps, ...deps.pace, engine, streams });
+  exportRoute(app, { ...deps, ...deps.pace, engine, streams });
+  welcomeRoute(app);
   await app.register(async (scope) => hookRoutes(scope, deps.hooks));
   await app.register(async (scope) => consoleRoutes(scope));
   const { db, clock, logger } = deps;
@@ -120,15 +140,26 @@ export async function createHttp(deps: HttpDeps): Promise<Http> {
       .send({ status: state.ready ? 'ready' : 'not ready', checks: state.checks });
   });
   app.get('/metrics', async (_request, reply) => {
-    const metrics = [...(await deps.metrics()), ...counter.metrics()];
+    const open: Metric = {
+      name: 'tollgate_streams_open',
+      help: 'Sockets, streams of events and exports that are open on this node.',
+      type: 'gauge',
+      samples: [{ value: streams.size }],
+    };
+    const metrics = [...(await deps.metrics()), ...counter.metrics(), open];
     return reply.type('text/plain; version=0.0.4; charset=utf-8').send(writeMetrics(metrics));
   });
   await app.ready();
 
   return {
     app,
+    live: () => ({ streams: streams.size, watching: engine.live.watching }),
     listen: () => listen(app, deps.host, deps.port),
-    close: (graceMs = 3_000) => close(app, graceMs),
+    async close(graceMs = 3_000) {
+      await streams.close(graceMs / 2);
+      await engine.stop();
+      await close(app, graceMs / 2);
+    },
   };
 }
 

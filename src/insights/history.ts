@@ -137,9 +137,9 @@ export async function readCauses(tx: TenantTx, scope: Scope, judged: JudgedDay, 
   const pick = (row: { readonly deliveries: number; readonly unwanted: number }) => row[metric];
   const ranked = async (
     kind: 'sender' | 'mailbox',
-    read: (range: Interval, limit: number) => ReturnType<typeof topSenders>,
+    read: (range: Interval, limit: number) => ReturnType<typeof topMailboxes>,
   ) => {
-    const rows = (list: Awaited<ReturnType<typeof topSenders>>) => new Map(list.map((row) => [row.key, pick(row)]));
+    const rows = (list: Awaited<ReturnType<typeof topMailboxes>>) => new Map(list.map((row) => [row.key, pick(row)]));
     return contribution(kind, rows(await read(day, DAY_TOP)), rows(await read(before, BEFORE_TOP)));
   };
   const contributions = [

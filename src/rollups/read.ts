@@ -1,6 +1,7 @@
 import type { Completeness, Totals } from '../core/counts.ts';
 import {
   addDays,
+  BUCKET_MS,
   buckets,
   type Granularity,
   type Interval,
@@ -115,15 +116,32 @@ export async function readStatisticsOf(
   tx: TenantTx,
   query: Omit<StatisticsQuery, 'clientId'> & { readonly clientIds: readonly string[] },
 ): Promise<Map<string, Statistics>> {
-  const parts = cut(query.period, query.granularity);
+  return readClients(tx, query.clientIds, cut(query.period, query.granularity), query.period.zone);
+}
+
+/** Counts of one quarter hour, which is no piece of a local period; `clientId` null: of all clients. */
+export async function readQuarterHour(tx: TenantTx, clientId: string | null, start: Date): Promise<Statistics> {
+  const whole = { start, end: new Date(start.getTime() + BUCKET_MS) };
+  const parts: Cut = { whole, pieces: [whole], starts: [start], dates: [], tier: null };
+  if (clientId === null) return readPartner(tx, parts, 'UTC');
+  const read = await readClients(tx, [clientId], parts, 'UTC');
+  return read.get(clientId) ?? assemble({ completeThrough: null }, parts, []);
+}
+
+async function readClients(
+  tx: TenantTx,
+  clientIds: readonly string[],
+  parts: Cut,
+  zone: string,
+): Promise<Map<string, Statistics>> {
   const { whole, starts, dates, tier } = parts;
-  const clients = [...new Set(query.clientIds)];
+  const clients = [...new Set(clientIds)];
   // Before the numbers: a round of the roller between the two then makes them newer than what is said of them, never older.
   const reach = await readReach(tx);
   const rows = await tx.rows<Row & { client_id: string }>(sql`
     with tiered as materialized (
       select z.client_id from rollup_zones z
-      where z.partner_id = ${tx.partnerId} and z.client_id = any(${clients}::uuid[]) and z.time_zone = ${query.period.zone}
+      where z.partner_id = ${tx.partnerId} and z.client_id = any(${clients}::uuid[]) and z.time_zone = ${zone}
         and ${tier !== null}::boolean),
     days as (
       select d.* from rollup_days d

@@ -21,6 +21,7 @@ import { loadSchema } from '../../src/graphql/schema.ts';
 import { openDatabase } from '../support/db.ts';
 import { seedHistory } from '../support/history.ts';
 import { openServer } from '../support/http.ts';
+import { openEvents } from '../support/live.ts';
 import { rollAll } from '../support/roll.ts';
 import { seedWorld } from '../support/world.ts';
 
@@ -100,7 +101,9 @@ test("rule 10: every field and mutation that takes an id answers another tenant'
   const mine = await seedWorld(db, owner, 'mine', clock.now());
   const server = await openServer(t, { db, clock, rate: GENEROUS });
   const ask = async (text: string) => {
-    const answer = await server.ask(mine.apiKey, text);
+    // What may be watched would be answered with a stream; what may not is refused as for an unknown id.
+    const accept = text.startsWith('subscription') ? { accept: 'application/json, text/event-stream' } : {};
+    const answer = await server.ask(mine.apiKey, text, undefined, accept);
     return JSON.stringify({ status: answer.status, data: answer.body.data, errors: answer.body.errors });
   };
   const dump = async () => {
@@ -121,6 +124,7 @@ test("rule 10: every field and mutation that takes an id answers another tenant'
   const roots: [string, GraphQLObjectType][] = [
     ['query', schema.getQueryType() as GraphQLObjectType],
     ['mutation', schema.getMutationType() as GraphQLObjectType],
+    ['subscription', schema.getSubscriptionType() as GraphQLObjectType],
   ];
   let probed = 0;
   for (const [operation, root] of roots) {
@@ -167,13 +171,14 @@ test("rule 10: every field and mutation that takes an id answers another tenant'
 });
 
 test('rule 10: whatever a tenant asks for, no text of another tenant comes along', async (t) => {
-  const { db, clock, owner } = await openDatabase(t);
+  const { db, clock, owner, before } = await openDatabase(t);
   const theirs = await seedWorld(db, owner, 'theirs', clock.now());
   const mine = await seedWorld(db, owner, 'mine', clock.now());
   await rollAll(db);
   await seedHistory(owner, theirs, 'theirs');
   await seedHistory(owner, mine, 'mine');
   const server = await openServer(t, { db, clock, rate: GENEROUS });
+  before(() => server.http.close(0));
   const foreign = Object.entries(theirs.ids).flatMap(([type, id]) => [
     id,
     globalId(type as (typeof NODE_TYPES)[number], id),
@@ -225,10 +230,34 @@ test('rule 10: whatever a tenant asks for, no text of another tenant comes along
     for (const id of foreign) assert.ok(!written.includes(id));
     note(answer.body.data);
   }
+  // What is watched: both partners' things change, and each hears of its own.
+  const subscription = schema.getSubscriptionType() as GraphQLObjectType;
+  const streams = await Promise.all(
+    Object.values(subscription.getFields()).map((field) =>
+      openEvents(
+        t,
+        server,
+        mine.apiKey,
+        `subscription { ${field.name} ${everything(field, 2, mine.ids.Client, 'Client')} }`,
+      ),
+    ),
+  );
+  await owner.query("update incidents set title = title || ' again'");
+  await owner.query("update report_runs set error = 'x'");
+  await owner.query("update release_requests set state = 'denied'");
+  await owner.query("update incidents set title = title || ' and again'");
+  for (const stream of streams) {
+    const told = await stream.next();
+    const written = JSON.stringify(told);
+    assert.equal(told?.data?.errors, undefined, written);
+    assert.doesNotMatch(written, /theirs/);
+    for (const id of foreign) assert.ok(!written.includes(id));
+    note(told?.data?.data);
+  }
   const readable = Object.values(schema.getTypeMap())
     .filter(isObjectType)
     .map((type) => type.name)
-    .filter((name) => !/^__|^Query$|^Mutation$|Payload$|^UserError$|^ActionResult$/.test(name));
+    .filter((name) => !/^__|^Query$|^Mutation$|^Subscription$|Payload$|^UserError$|^ActionResult$/.test(name));
   assert.deepEqual(
     readable.filter((name) => !reached.has(name)),
     [],

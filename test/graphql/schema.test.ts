@@ -16,11 +16,53 @@ const write = (type: IntrospectionTypeRef): string => {
   return type.kind === 'LIST' ? `[${write(type.ofType)}]` : type.name;
 };
 
+/** What ends the lists that are no pages. */
+const BOUNDED: Readonly<Record<string, string>> = {
+  'Client.domains': 'made by createClient, at most 100 of them at a time',
+  'Client.routes': 'configured by hand, by domain',
+  'Client.regionStrategies': 'configured by hand, by domain',
+  'Client.servers': 'one per route',
+  'Client.usage': 'days of a bounded period',
+  'Client.subscriptions': 'one per product',
+  'RegionStrategy.regions': 'configured by hand',
+  'Statistics.buckets': 'pieces of a bounded period',
+  'Totals.byVerdict': 'one per verdict',
+  'Totals.byDisposition': 'one per disposition',
+  'StatisticsBucket.byVerdict': 'one per verdict',
+  'StatisticsBucket.byDisposition': 'one per disposition',
+  'Delivery.reasons': 'one per vote of a stage',
+  'Delivery.events': 'the kinds of events, a few each',
+  'Delivery.attempts': 'the first 5 and the last 20',
+  'Delivery.why': 'one per reason',
+  'DeliveryContent.headers': 'at most 500',
+  'DeliveryContent.attachments': 'at most 100',
+  'InspectedAttachment.findings': 'the checks of one file',
+  'TraceEvent.reasons': 'one per vote of a stage',
+  'Message.attachments': 'cut by the parser',
+  'Usage.addresses': 'the mailboxes of one client',
+  'Domain.dkimKeys': 'made by hand',
+  'RecordAdvice.problems': 'the rules for one record',
+  'DigestSettings.hours': '24',
+  'DigestSettings.days': '7',
+  'ClientDigestSettings.mailboxes': 'the mailboxes of one client that have settings of their own',
+  'ActOnDeliveriesPayload.results': 'one per id of the input',
+  'ActOnQuarantinePayload.failures': 'those of one bounded round',
+};
+
+/** Ends with the day of the removal; clients have it from the announcement until then. */
+function isDatedDeprecation(reason: string): boolean {
+  const day = /^\S.+ Removed on (\d{4}-\d{2}-\d{2})\.$/.exec(reason)?.[1];
+  return day !== undefined && !Number.isNaN(Date.parse(day));
+}
+
 async function introspect(t: Parameters<typeof openDatabase>[0]): Promise<IntrospectionQuery['__schema']> {
   const { db, clock } = await openDatabase(t);
   const partner = await seedPartner(db);
   const server = await openServer(t, { db, clock });
-  const answer = await server.ask(partner.apiKey, getIntrospectionQuery({ directiveIsRepeatable: true }));
+  const answer = await server.ask(
+    partner.apiKey,
+    getIntrospectionQuery({ directiveIsRepeatable: true, specifiedByUrl: true, inputValueDeprecation: true }),
+  );
   assert.equal(answer.body.errors, undefined, 'the whole schema fits the limits for documents');
   return (answer.body.data as unknown as IntrospectionQuery).__schema;
 }
@@ -132,6 +174,76 @@ test('the schema keeps its own rules, as a caller sees it', async (t) => {
     for (const type of types) {
       if (type.kind !== 'INPUT_OBJECT') continue;
       for (const field of type.inputFields) assert.equal(field.defaultValue, null, `${type.name}.${field.name}`);
+    }
+  });
+
+  await t.test('subscriptions: one object each, of a client or of all', () => {
+    const fields = object('Subscription')?.fields ?? [];
+    assert.ok(fields.length >= 3);
+    for (const field of fields) {
+      assert.equal(field.type.kind, 'NON_NULL', field.name);
+      assert.ok(object(write(field.type).replace('!', '')) !== undefined, `${field.name} is an object`);
+      assert.ok(argsOf(field.args).includes('clientId: ID'), field.name);
+    }
+  });
+
+  await t.test('every list has an end: it is a page, takes a number, or is bounded by what it is made of', () => {
+    const isList = (type: IntrospectionTypeRef): boolean =>
+      type.kind === 'LIST' || (type.kind === 'NON_NULL' && isList(type.ofType));
+    const open: string[] = [];
+    const used = new Set<string>();
+    for (const type of objects) {
+      const isPage = type.name.endsWith('Connection');
+      for (const field of type.fields.filter((one) => isList(one.type))) {
+        const name = `${type.name}.${field.name}`;
+        if (isPage && ['edges', 'nodes'].includes(field.name)) continue;
+        if (field.name === 'userErrors' || field.args.some((arg) => ['first', 'ids'].includes(arg.name))) continue;
+        // Of an enum each value comes once.
+        const named = types.find((one) => write(field.type).replace(/[[\]!]/g, '') === one.name);
+        if (named?.kind === 'ENUM') continue;
+        if (BOUNDED[name] === undefined) open.push(name);
+        else used.add(name);
+      }
+    }
+    assert.deepEqual(open, [], 'say here what bounds them');
+    assert.deepEqual(
+      Object.keys(BOUNDED).filter((name) => !used.has(name)),
+      [],
+    );
+  });
+
+  await t.test('a deprecation says what to use and from which day on it is gone', () => {
+    const faults: string[] = [];
+    const look = (name: string, one: Pick<IntrospectionInputValue, 'isDeprecated' | 'deprecationReason'>) => {
+      if (one.isDeprecated === true && !isDatedDeprecation(one.deprecationReason ?? '')) faults.push(name);
+    };
+    for (const type of types) {
+      if (type.kind === 'ENUM') for (const value of type.enumValues) look(`${type.name}.${value.name}`, value);
+      if (type.kind === 'INPUT_OBJECT') for (const field of type.inputFields) look(`${type.name}.${field.name}`, field);
+      if (type.kind !== 'OBJECT' && type.kind !== 'INTERFACE') continue;
+      for (const field of type.fields) {
+        look(`${type.name}.${field.name}`, field);
+        for (const arg of field.args) look(`${type.name}.${field.name}(${arg.name})`, arg);
+      }
+    }
+    assert.deepEqual(faults, []);
+    assert.ok(isDatedDeprecation('Use `regions`. Removed on 2027-01-01.'));
+    for (const reason of [
+      '',
+      'No longer supported',
+      'Use x.',
+      'Removed on 2027-13-01.',
+      'Use x. Removed on 2027-01-01. Soon.',
+    ]) {
+      assert.ok(!isDatedDeprecation(reason), reason);
+    }
+  });
+
+  await t.test('the scalars of the contract are there, and each says what it is', () => {
+    for (const name of ['Date', 'DateTime', 'TimeZone', 'BigInt', 'Money']) {
+      const scalar = types.find((type) => type.name === name);
+      assert.equal(scalar?.kind, 'SCALAR', name);
+      assert.match((scalar as { specifiedByURL?: string | null }).specifiedByURL ?? '', /^https:/, name);
     }
   });
 

@@ -7,10 +7,11 @@ import { openServer } from '../support/http.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 
 test('the console asks with a key and shows the schema, from files of ours alone', async (t) => {
-  const { db, clock } = await openDatabase(t);
+  const { db, clock, before } = await openDatabase(t);
   const partner = await seedPartner(db, 'Northwind IT');
   await seedClient(db, partner.id, { name: 'Acme' });
   const server = await openServer(t, { db, clock });
+  before(() => server.http.close(0));
   const browser = await browsers.launch({ executablePath: await chromium.executablePath(), args: chromium.args });
   t.after(() => browser.close());
   const page = await browser.newPage();
@@ -30,6 +31,15 @@ test('the console asks with a key and shows the schema, from files of ours alone
   await page.getByRole('button', { name: /Run/ }).click();
   await page.getByText(/^200 in \d+ ms$/).waitFor();
   assert.match(await page.getByLabel('Answer').inputValue(), /"name": "Acme"/);
+  // A subscription is listened to until the next run.
+  await page.getByLabel('Query').fill('subscription { traffic { day { totals { deliveries } } } }');
+  await page.getByRole('button', { name: /Run/ }).click();
+  await page.getByText('Listening, 1 answers').waitFor();
+  assert.match(await page.getByLabel('Answer').inputValue(), /"deliveries": 0/);
+  await page.getByLabel('Query').fill('subscription { nothing }');
+  await page.getByRole('button', { name: /Run/ }).click();
+  await page.getByText(/^200$/).waitFor();
+  assert.match(await page.getByLabel('Answer').inputValue(), /GRAPHQL_VALIDATION_FAILED/);
   await page.getByLabel('Variables (JSON)').fill('{');
   await page.getByRole('button', { name: /Run/ }).click();
   await page.getByText(/The variables are not JSON/).waitFor();

@@ -204,8 +204,8 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
   );
   await run(
     `insert into billing_lines (partner_id, plan_id, client_id, product, connection_id, contract_id, line_id,
-       before_quantity, target_quantity, state)
-     values ($1, $2, $3, $5, $4, $5, $5, 0, 1, 'planned')`,
+       before_quantity, target_quantity, state, unit_price, currency)
+     values ($1, $2, $3, $5, $4, $5, $5, 0, 1, 'planned', 2.5, 'USD')`,
     partner,
     id.plan,
     client,
@@ -265,6 +265,14 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     at,
     newId(),
     newId(),
+  );
+  await run(
+    `insert into persisted_documents (partner_id, sha256, document, created_at, created_by)
+     values ($1, sha256(convert_to($2::text, 'UTF8')), $2, $4, $3)`,
+    partner,
+    `{ viewer { scopes } } # ${mark}`,
+    mark,
+    at,
   );
   return {
     partner,

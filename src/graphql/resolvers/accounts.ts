@@ -44,6 +44,7 @@ export const accountResolvers: Resolvers = {
   Viewer: {
     partner: (_: unknown, __: unknown, context: Context) => context.read(getPartner),
     scopes: (_: unknown, __: unknown, context: Context) => context.caller.scopes,
+    documentsOnly: (_: unknown, __: unknown, context: Context) => context.caller.documentsOnly === true,
   },
   Partner: {
     id: (partner: Partner) => globalId('Partner', partner.id),

@@ -1,5 +1,6 @@
 import type { Client } from '../../accounts/clients.ts';
 import { type LineRow, listLines, listPlans, type PlanRow } from '../../billing/read.ts';
+import { moneyText } from '../../core/money.ts';
 import { connect, cursorPart, type PageArgs } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { globalId } from '../ids.ts';
@@ -40,6 +41,8 @@ export const billingResolvers: Resolvers = {
   },
   BillingLine: {
     client: (line: LineRow, _: unknown, context: Context) => clientOf(context, line.clientId),
+    unitPrice: ({ unitPrice, currency }: LineRow) =>
+      unitPrice === null || currency === null ? null : moneyText(unitPrice, currency),
   },
   Client: {
     usage: async (client: Client, args: PeriodArgs, context: Context) => {

@@ -3,9 +3,11 @@ import { accountResolvers } from './accounts.ts';
 import { billingResolvers } from './billing.ts';
 import { digestResolvers } from './digests.ts';
 import { dimensionResolvers } from './dimensions.ts';
+import { documentResolvers } from './documents.ts';
 import { heldResolvers } from './held.ts';
 import { incidentResolvers } from './incidents.ts';
 import { insightResolvers } from './insights.ts';
+import { liveResolvers } from './live.ts';
 import { commandMutations } from './mutations.ts';
 import { originalResolvers } from './originals.ts';
 import { outboundResolvers } from './outbound.ts';
@@ -59,4 +61,6 @@ export const resolvers: Resolvers = merge([
   commandMutations,
   routingResolvers,
   insightResolvers,
+  documentResolvers,
+  liveResolvers,
 ]);

@@ -7,6 +7,7 @@ import type { Clock } from '../../core/clock.ts';
 import { AppError } from '../../core/errors.ts';
 import { isId } from '../../core/id.ts';
 import type { Logger } from '../../core/log.ts';
+import { subscriberOf } from '../../core/networks.ts';
 import { partnerId } from '../../core/tenant.ts';
 import type { TenantDb } from '../../db/db.ts';
 import { countHeld, heldMessage, listHeld } from '../../digest/held.ts';
@@ -94,7 +95,7 @@ export async function pageRoutes(app: FastifyInstance, deps: PagesDeps): Promise
       const holder = await deps.db.tenant(partnerId(link.partnerId), (tx) => holderOf(tx, subject), { readOnly: true });
       if (holder !== null) return { link, holder, token: request.params.token, now };
     }
-    strangers.take(request.ip, 1, now);
+    strangers.take(subscriberOf(request.ip), 1, now);
     const fresh = html`<p><a href="/q/request">${en.page.request}</a></p>`;
     if (check.state === 'expired') await send(reply, 410, notice(en, en.page.expired, en.page.expiredText, fresh));
     else await send(reply, 404, notice(en, en.page.forged, en.page.forgedText, fresh));
@@ -195,7 +196,7 @@ export async function pageRoutes(app: FastifyInstance, deps: PagesDeps): Promise
 
   // Answered before the address is looked at: neither the words nor the time tell whether it is one of ours.
   app.post('/q/request', async (request, reply) => {
-    strangers.take(request.ip, 2, deps.clock.now());
+    strangers.take(subscriberOf(request.ip), 2, deps.clock.now());
     const form = request.body instanceof URLSearchParams ? request.body : new URLSearchParams();
     const address = normalizeAddress((form.get('address') ?? '').slice(0, 400));
     if (address !== null && pending.size < PENDING_MAX) {

@@ -1,0 +1,193 @@
+import { Readable } from 'node:stream';
+import { setTimeout as pause } from 'node:timers/promises';
+import { constants, createGzip } from 'node:zlib';
+import type { FastifyInstance, FastifyRequest } from 'fastify';
+import { getClients } from '../../accounts/clients.ts';
+import { type ApiCaller, liveKeys } from '../../accounts/keys.ts';
+import type { Clock } from '../../core/clock.ts';
+import { AppError } from '../../core/errors.ts';
+import type { Logger } from '../../core/log.ts';
+import { parseMoment } from '../../core/period.ts';
+import type { SystemDb, TenantDb } from '../../db/db.ts';
+import type { Engine } from '../../graphql/engine.ts';
+import { uuidOf } from '../../graphql/ids.ts';
+import { authenticate } from '../graphql.ts';
+import type { EndReason, Streams } from '../streams.ts';
+import type { ExportRange } from './cursor.ts';
+import { exportLines, startExport } from './events.ts';
+
+/** Limits of exports. docs/api.md publishes them. */
+export const EXPORT = {
+  /** Days of one export. */
+  daysMax: 400,
+  /** Exports that one key may have under way. */
+  perKey: 2,
+  /** Points for beginning one, and for each page of events. */
+  startPoints: 50,
+  pagePoints: 10,
+  /** Events in memory at once. */
+  pageRows: 1_000,
+} as const;
+
+const DAY_MS = 86_400_000;
+const PARAMETERS = ['from', 'to', 'client', 'cursor'];
+/** Milliseconds that a reader may leave what was sent unread before it is cut off. */
+const STUCK_MS = 60_000;
+
+export interface ExportRouteDeps {
+  readonly db: TenantDb & SystemDb;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly engine: Engine;
+  readonly streams: Streams;
+  /** See EXPORT.pageRows. */
+  readonly pageRows?: number;
+}
+
+/** GET /export/events: the ledger of a range as NDJSON. */
+export function exportRoute(app: FastifyInstance, deps: ExportRouteDeps): void {
+  const running = new Map<string, number>();
+
+  app.get('/export/events', { exposeHeadRoute: false }, async (request, reply) => {
+    const caller = await authenticate(deps, request);
+    requireRight(caller);
+    const { range, cursor } = await readQuery(deps.db, caller, request);
+    if ((running.get(caller.keyId) ?? 0) >= EXPORT.perKey) {
+      throw new AppError('limit_exceeded', `a key has at most ${EXPORT.perKey} exports under way`, { retryAfter: 10 });
+    }
+    deps.engine.charge(caller, EXPORT.startPoints);
+    const start = await startExport(deps.db, caller.partnerId, range, cursor);
+    const log = { requestId: request.id, key: caller.keyId };
+
+    const ended = new AbortController();
+    let reason: EndReason | null = null;
+    let blockedSince: number | null = null;
+    const lines = exportLines(
+      {
+        db: deps.db,
+        pageRows: deps.pageRows ?? EXPORT.pageRows,
+        admit: () => admit(deps, caller, ended.signal, () => reason),
+        onFault: (error) => deps.logger.error({ ...log, err: error }, 'an export failed'),
+      },
+      caller.partnerId,
+      range,
+      start,
+    );
+    const source = Readable.from(
+      handed(lines, (at) => (blockedSince = at)),
+      { objectMode: false, highWaterMark: 1 },
+    );
+    const release = deps.streams.add(caller, {
+      end(why) {
+        reason ??= why;
+        ended.abort();
+      },
+      isStuck: () => blockedSince !== null && performance.now() - blockedSince > STUCK_MS,
+      destroy: () => source.destroy(),
+    });
+    running.set(caller.keyId, (running.get(caller.keyId) ?? 0) + 1);
+    source.once('close', () => {
+      release();
+      const left = (running.get(caller.keyId) ?? 1) - 1;
+      if (left === 0) running.delete(caller.keyId);
+      else running.set(caller.keyId, left);
+    });
+    // A caller that went away wants no further page.
+    reply.raw.once('close', () => {
+      ended.abort();
+      source.destroy();
+    });
+    reply.type('application/x-ndjson; charset=utf-8').header('vary', 'accept-encoding');
+    if (!takesGzip(request.headers['accept-encoding'])) return reply.send(source);
+    // Each page leaves at once: what waits in the compressor would not be with the reader when it is interrupted.
+    const zipped = createGzip({ flush: constants.Z_SYNC_FLUSH });
+    source.once('error', (error) => zipped.destroy(error));
+    return reply.header('content-encoding', 'gzip').send(source.pipe(zipped));
+  });
+}
+
+function requireRight(caller: ApiCaller): void {
+  if (caller.documentsOnly === true) throw new AppError('forbidden', 'this key runs registered documents only');
+  if (!caller.scopes.includes('read') && !caller.scopes.includes('admin')) {
+    throw new AppError('forbidden', 'the key lacks the scope READ');
+  }
+}
+
+/** Before each page: the key is live, the node goes on, and there are points, which are waited for. */
+async function admit(
+  deps: ExportRouteDeps,
+  caller: ApiCaller,
+  signal: AbortSignal,
+  reasonOf: () => EndReason | null,
+): Promise<void> {
+  for (;;) {
+    const reason = reasonOf();
+    if (reason === 'closing') throw new AppError('unavailable', 'the server is closing');
+    const isLive = reason === null && (await liveKeys(deps.db, [caller.keyId], deps.clock.now())).has(caller.keyId);
+    if (!isLive) throw new AppError('unauthenticated', 'the key is not live any more');
+    try {
+      deps.engine.charge(caller, EXPORT.pagePoints);
+      return;
+    } catch (error) {
+      if (!(error instanceof AppError) || error.code !== 'limit_exceeded') throw error;
+      await pause((error.retryAfter ?? 1) * 1_000, undefined, { signal, ref: false }).catch(() => undefined);
+      if (signal.aborted && reasonOf() === null) throw new AppError('unavailable', 'the reader has gone');
+    }
+  }
+}
+
+async function* handed(lines: AsyncGenerator<string>, onBlocked: (at: number | null) => void): AsyncGenerator<Buffer> {
+  for await (const text of lines) {
+    onBlocked(performance.now());
+    yield Buffer.from(text);
+    onBlocked(null);
+  }
+}
+
+/** The range of a request. Throws `invalid_input`, and `not_found` for a client that is not the caller's. */
+async function readQuery(
+  db: TenantDb,
+  caller: ApiCaller,
+  request: FastifyRequest,
+): Promise<{ readonly range: ExportRange; readonly cursor: string | null }> {
+  const query = request.query as Readonly<Record<string, unknown>>;
+  for (const [name, value] of Object.entries(query)) {
+    // A misspelt `client` must not export those of all.
+    if (!PARAMETERS.includes(name) || typeof value !== 'string') {
+      throw new AppError('invalid_input', `${PARAMETERS.join(', ')} are taken, each once`, {
+        field: name.slice(0, 40),
+      });
+    }
+  }
+  const text = (name: string) => (query[name] as string | undefined) ?? null;
+  const moment = (name: string) => {
+    const given = text(name);
+    if (given === null) throw new AppError('invalid_input', `${name} is missing`, { field: name });
+    return parseMoment(given, name);
+  };
+  const [from, to] = [moment('from'), moment('to')];
+  if (from.getTime() >= to.getTime()) throw new AppError('invalid_input', 'to is not after from', { field: 'to' });
+  if (to.getTime() - from.getTime() > EXPORT.daysMax * DAY_MS) {
+    throw new AppError('invalid_input', `an export is of at most ${EXPORT.daysMax} days`, { field: 'to' });
+  }
+  const client = text('client');
+  return {
+    range: { from, to, clientId: client === null ? null : await clientOf(db, caller, client) },
+    cursor: text('cursor'),
+  };
+}
+
+async function clientOf(db: TenantDb, caller: ApiCaller, text: string): Promise<string> {
+  const id = uuidOf('Client', text);
+  const [client] =
+    id === null ? [] : await db.tenant(caller.partnerId, (tx) => getClients(tx, [id]), { readOnly: true });
+  if (client === undefined) throw new AppError('not_found', 'no such client', { field: 'client' });
+  return client.id;
+}
+
+function takesGzip(header: string | undefined): boolean {
+  return (header ?? '').split(',').some((part) => {
+    const [coding = '', weight = 'q=1'] = part.split(';').map((one) => one.trim().toLowerCase());
+    return coding === 'gzip' && !/^q=0(?:\.0*)?$/.test(weight);
+  });
+}
