@@ -7,6 +7,8 @@ import { requestRun, sweepRuns } from '../reports/runs.ts';
 import { recordAudit } from './accounts/audit.ts';
 import { mappingOf } from './accounts/connections.ts';
 import type { ApiCaller } from './accounts/keys.ts';
+import { retainAggregates } from './aggregates/retention.ts';
+import { takeMails } from './aggregates/take.ts';
 import { applyPlan, beginApply, plansBegun } from './billing/apply.ts';
 import { approvePlan, createPlan } from './billing/plan.ts';
 import { usageOf } from './billing/read.ts';
@@ -168,6 +170,12 @@ export function makeHandlers(wired: Wired): JobHandlers {
     },
     'history.prune': async () => {
       await pruneHistory(db);
+    },
+    'aggregates.take': async () => {
+      await takeMails({ db, content: spool, logger });
+    },
+    'aggregates.retention': async () => {
+      await retainAggregates(db, spool);
     },
     'edge.prune': async () => {
       await pruneEdge(db);

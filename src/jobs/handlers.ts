@@ -23,6 +23,8 @@ export const JOB_NAMES = [
   'edge.prune',
   'learning.train',
   'history.prune',
+  'aggregates.take',
+  'aggregates.retention',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

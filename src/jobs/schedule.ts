@@ -62,6 +62,13 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
   { job: 'edge.prune', cron: '0 17 * * * *', periodSeconds: 3_600, why: 'what gateways have no use for any more' },
   { job: 'learning.train', cron: '20 */10 * * * *', periodSeconds: 600, why: 'what people released and reported' },
   { job: 'history.prune', cron: '0 43 * * * *', periodSeconds: 3_600, why: 'correspondents of half a year ago' },
+  {
+    job: 'aggregates.take',
+    cron: '8,23,38,53 * * * * *',
+    periodSeconds: 15,
+    why: 'DMARC and TLS reports that came in',
+  },
+  { job: 'aggregates.retention', cron: '0 29 * * * *', periodSeconds: 3_600, why: 'reports older than they are kept' },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
   {
     job: 'ledger.retention',
