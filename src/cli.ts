@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { migrationsFolder } from './app.ts';
 import { accountCommands } from './cli/accounts.ts';
+import { aggregateCommands } from './cli/aggregate.ts';
 import type { Command, Values } from './cli/command.ts';
 import { digestCommands } from './cli/digest.ts';
 import { domainCommands } from './cli/domain.ts';
@@ -27,6 +28,7 @@ const COMMANDS: readonly Command[] = [
   ...routeCommands,
   ...domainCommands,
   ...digestCommands,
+  ...aggregateCommands,
 ];
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -84,7 +86,10 @@ function parse(command: Command, args: readonly string[]): { values: Values; pos
       strict: true,
     });
     const wanted = command.positionals ?? [];
-    if (positionals.length !== wanted.length) throw new UsageError(`usage: tollgate ${command.name} ${command.usage}`);
+    // The last may stand for several: FILE...
+    const isOpen = wanted.at(-1)?.endsWith('...') === true;
+    if (isOpen ? positionals.length < wanted.length : positionals.length !== wanted.length)
+      throw new UsageError(`usage: tollgate ${command.name} ${command.usage}`);
     return { values, positionals };
   } catch (error) {
     if (error instanceof UsageError) throw error;

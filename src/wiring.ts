@@ -39,6 +39,7 @@ import { learn } from './learning/learn.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
 import { retainDetail } from './ledger/retention.ts';
 import type { Resolver } from './mail/resolver.ts';
+import { watchAggregates } from './monitor/aggregates.ts';
 import { watchHarvest } from './monitor/harvest.ts';
 import { watchMappings } from './monitor/mappings.ts';
 import { watchOutbound } from './monitor/outbound.ts';
@@ -173,6 +174,9 @@ export function makeHandlers(wired: Wired): JobHandlers {
     },
     'aggregates.take': async () => {
       await takeMails({ db, content: spool, logger });
+    },
+    'aggregates.watch': async () => {
+      await watchAggregates(db);
     },
     'aggregates.retention': async () => {
       await retainAggregates(db, spool);

@@ -67,16 +67,20 @@ async function takeMail({ db, content }: TakeDeps, mail: Waiting): Promise<void>
         update aggregate_mails set state = ${reason === null ? 'taken' : 'refused'}, reason = ${reason}, ended_at = ${tx.now}
         where partner_id = ${tx.partnerId} and id = ${mail.id} and state = 'waiting'`);
     });
-  if (mail.tries > TRIES) return end('internal');
+  // What holds no report is in the list of reports too, so that nothing that came is missing from it.
+  const origin = { source: 'mail', mailId: mail.id, fileName: '', standing: STANDING.anybody } as const;
+  const refused = (reason: string) =>
+    end(reason, (tx) => refuseFile(tx, Buffer.from(`mail ${mail.id}`), reason, origin, mail.clientId));
+  if (mail.tries > TRIES) return refused('internal');
   const place = await content.path(mail.contentId).catch((error: unknown) => {
     if (error instanceof AppError && error.code === 'not_found') return null;
     throw error;
   });
-  if (place === null) return end('gone');
+  if (place === null) return refused('gone');
   const now = await db.system(async (tx) => tx.now, { readOnly: true });
   const files = await readMail(place, now);
-  if (files === null) return end('size');
-  if (files.length === 0) return end('none');
+  if (files === null) return refused('size');
+  if (files.length === 0) return refused('none');
   const isRead = files.some((file) => 'reports' in file.result);
   await end(isRead ? null : 'unreadable', async (tx) => {
     for (const file of files) await takeFile(tx, mail, file);

@@ -23,7 +23,7 @@ export interface Command {
   readonly usage: string;
   readonly summary: string;
   readonly options: NonNullable<ParseArgsConfig['options']>;
-  /** Names of arguments without a dash, all required. */
+  /** Names of arguments without a dash, all required; one that ends in `...` may be given several times. */
   readonly positionals?: readonly string[];
   /** Answers with what is printed: JSON with --json, lines of `name value` else. */
   run(context: CommandContext, values: Values, positionals: readonly string[]): Promise<CommandResult>;

@@ -11,6 +11,7 @@ import { type OutboundPolicy, outboundPolicies } from '../accounts/policy.ts';
 import { type Retention, retentionsOf } from '../accounts/retention.ts';
 import { type ClientRoute, listRoutes } from '../accounts/routes.ts';
 import { type ClientStrategy, listStrategies } from '../accounts/routing.ts';
+import { getReports, type ReportRow } from '../aggregates/read.ts';
 import {
   getPlans,
   type PlanRow,
@@ -70,6 +71,7 @@ export interface Loaders {
   readonly strategies: Loader<string, ClientStrategy[]>;
   readonly statistics: Loader<StatisticsKey, Statistics>;
   readonly incident: Loader<string, IncidentRow>;
+  readonly aggregateReport: Loader<string, ReportRow>;
   readonly reportRun: Loader<string, RunRow>;
   readonly billingPlan: Loader<string, PlanRow>;
   readonly releaseRequest: Loader<string, ReleaseRequest>;
@@ -106,6 +108,7 @@ export function createLoaders(read: Read): Loaders {
     strategies: new Loader(async (ids) => groupBy(await read((tx) => listStrategies(tx, ids)), (row) => row.clientId)),
     statistics: new Loader((keys) => read((tx) => statistics(tx, keys)), statisticsKey),
     incident: new Loader(async (ids) => byKey(await read((tx) => getIncidents(tx, ids)), (row) => row.id)),
+    aggregateReport: new Loader(async (ids) => byKey(await read((tx) => getReports(tx, ids)), (row) => row.id)),
     reportRun: new Loader(async (ids) => byKey(await read((tx) => getRuns(tx, ids)), (row) => row.id)),
     billingPlan: new Loader(async (ids) => byKey(await read((tx) => getPlans(tx, ids)), (row) => row.id)),
     releaseRequest: new Loader(async (ids) => byKey(await read((tx) => getRequests(tx, ids)), (row) => row.id)),

@@ -24,6 +24,7 @@ export const JOB_NAMES = [
   'learning.train',
   'history.prune',
   'aggregates.take',
+  'aggregates.watch',
   'aggregates.retention',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];

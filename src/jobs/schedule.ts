@@ -63,6 +63,12 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
   { job: 'learning.train', cron: '20 */10 * * * *', periodSeconds: 600, why: 'what people released and reported' },
   { job: 'history.prune', cron: '0 43 * * * *', periodSeconds: 3_600, why: 'correspondents of half a year ago' },
   {
+    job: 'aggregates.watch',
+    cron: '0 13,43 * * * *',
+    periodSeconds: 1_800,
+    why: 'mail that fails DMARC, TLS that fails',
+  },
+  {
     job: 'aggregates.take',
     cron: '8,23,38,53 * * * * *',
     periodSeconds: 15,

@@ -181,12 +181,18 @@ test('rule 10: whatever a tenant asks for, no text of another tenant comes along
     ...NODE_TYPES.map((type) => {
       const node = query.getFields()['node'] ?? assert.fail();
       const id = globalId(type, mine.ids[type]);
-      return `{ ${call(node, id)} ${everything(node, type === 'Client' ? 2 : 3, mine.ids.Client, type)} }`;
+      return `{ ${call(node, id)} ${everything(node, type === 'Client' || type === 'DkimKey' ? 2 : 3, mine.ids.Client, type)} }`;
     }),
     ...Object.values(query.getFields())
       .filter((field) => !field.name.startsWith('node'))
       .map((field) => `{ ${call(field, mine.ids.Client)} ${everything(field, 2, mine.ids.Client, 'Client')} }`),
   ];
+  // A domain is reached by its name, and has more around it than fits in one document.
+  const domain = schema.getType('Domain') as GraphQLObjectType;
+  for (const name of ['dmarc', 'tlsReports', 'reportAddress', 'dmarcReadiness']) {
+    const field = domain.getFields()[name] ?? assert.fail();
+    queries.push(`{ domain(name: "mine.example") { ${call(field, '')} ${everything(field, 4, '', 'Client')} } }`);
+  }
   for (const text of queries) {
     const answer = await server.ask(mine.apiKey, text);
     const written = JSON.stringify(answer.body);
