@@ -89,7 +89,7 @@ test('reports by mail, from SMTP to rows: no client mail, nothing lost, nothing 
     ],
   );
   const { rows: reports } = await rig.owner.query(
-    `select kind, state, reason, standing, messages from aggregate_reports order by kind nulls last, standing desc`,
+    `select kind, state, reason, standing, messages from aggregate_reports order by kind nulls last, standing desc, reason`,
   );
   assert.deepEqual(
     reports.map((row) => [row.kind, row.state, row.reason, row.standing, row.messages]),
@@ -98,6 +98,7 @@ test('reports by mail, from SMTP to rows: no client mail, nothing lost, nothing 
       ['dmarc', 'taken', null, 0, '3'],
       ['tls', 'taken', null, 0, '100'],
       [null, 'refused', 'archive.damaged', 0, '0'],
+      [null, 'refused', 'none', 0, '0'],
     ],
   );
   const { rows: counts } = await rig.owner.query(

@@ -49,7 +49,7 @@ export const NO_COMMANDS: HttpDeps['commands'] = {
   spfAdvice: async () => ({ record: null, problems: [{ code: 'none', message: 'There is none.' }], suggestion: null }),
   dmarcAdvice: async () => ({ record: 'v=DMARC1; p=reject', problems: [], suggestion: null }),
   reportRecords: async (domain, token) => {
-    const advice = { record: null, problems: [], suggestion: null };
+    const advice = { record: null, problems: [{ code: 'none', message: 'There is none.' }], suggestion: null };
     const address = `${token}@reports.example`;
     const names = { dmarcName: `_dmarc.${domain}`, tlsName: `_smtp._tls.${domain}`, permissionName: domain };
     return { address, ...names, dmarc: advice, tls: advice, permission: advice };
