@@ -10,7 +10,7 @@ import {
   type SMTPServerSession,
 } from 'smtp-server';
 import type { Clock } from '../core/clock.ts';
-import type { StoredContent } from '../core/content.ts';
+import type { ArrivingContent } from '../core/content.ts';
 import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Envelope } from '../core/message.ts';
@@ -42,7 +42,7 @@ export interface Port {
   /** Absent: the port knows no ETRN. */
   readonly etrn?: Etrn | undefined;
   /** Decides and commits; answers the text after 250. */
-  accept(content: StoredContent, envelope: Envelope, transaction: object, signal: AbortSignal): Promise<string>;
+  accept(content: ArrivingContent, envelope: Envelope, transaction: object, signal: AbortSignal): Promise<string>;
 }
 
 export interface ServerSettings {
@@ -261,15 +261,17 @@ export class GatewayServer {
       smtpUtf8: session.envelope.smtpUtf8 === true,
       dsn: dsnOf(session),
     };
-    const content = await spool.write(intake(stream), { hostName: settings.hostName });
+    const content = await spool.take(intake(stream), { hostName: settings.hostName });
     try {
       if (stream.sizeExceeded) throw new Reply(552, '5.3.4', 'The message is too large');
       signal.throwIfAborted();
       return await this.#port.accept(content, envelope, transaction, signal);
     } catch (error) {
       // What is not committed has no owner. After an unclear commit the file stays: the sweep removes it if no row knows it.
-      if (error instanceof Reply && !(error instanceof RejectedReply))
+      if (error instanceof Reply && !(error instanceof RejectedReply)) {
+        await content.stored.catch(() => undefined);
         await spool.remove(content.id).catch(() => undefined);
+      }
       throw error;
     }
   }

@@ -6,6 +6,7 @@ import { benchFlood } from './flood.ts';
 import { benchMemory } from './memory.ts';
 import { benchPath } from './path.ts';
 import { benchQueue } from './queue.ts';
+import { benchRollup } from './rollup.ts';
 import type { Bench, Row } from './row.ts';
 
 /**
@@ -18,6 +19,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   memory: benchMemory,
   queue: benchQueue,
   flood: benchFlood,
+  rollup: benchRollup,
 };
 
 const { values } = parseArgs({
