@@ -1,5 +1,5 @@
 import { createReadStream } from 'node:fs';
-import type { StoredContent } from '../core/content.ts';
+import type { ArrivingContent } from '../core/content.ts';
 import { AppError } from '../core/errors.ts';
 import type { Envelope } from '../core/message.ts';
 import { authenticate } from '../mail/authentication.ts';
@@ -42,13 +42,13 @@ export interface ReportPort {
 export async function storeReport(
   deps: ReportPort & { readonly spool: Spool; readonly hostName: string },
   box: ReportBox,
-  content: StoredContent,
+  content: ArrivingContent,
   envelope: Envelope,
   signal: AbortSignal,
 ): Promise<string> {
   const { sender, remoteAddress, helo } = envelope;
   const found = await authenticate(
-    createReadStream(deps.spool.placeOf(content.id)),
+    content.message === null ? createReadStream(deps.spool.placeOf(content.id)) : Buffer.from(content.message),
     { ip: remoteAddress, helo, sender, mta: deps.hostName },
     deps.resolver,
   );
@@ -56,6 +56,8 @@ export async function storeReport(
   const { spf, dkim, dmarc } = found;
   const isAuthenticated =
     (spf.result === 'pass' && spf.aligned) || dkim.some((one) => one.result === 'pass' && one.aligned);
+  // Rule 1: no row before its body is safe.
+  await content.stored;
   signal.throwIfAborted();
   await deps.intake.store({
     ...box,
