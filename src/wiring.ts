@@ -89,6 +89,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
   const { db } = store;
   const files = reportFiles(wired.reportFolder);
   let isProbing = false;
+  let isTaking = false;
   return {
     'monitor.watch': async () => {
       await watchServers(db, clock, config.serverDownSeconds);
@@ -172,8 +173,15 @@ export function makeHandlers(wired: Wired): JobHandlers {
     'history.prune': async () => {
       await pruneHistory(db);
     },
+    // One at a time: reports that are hard to read must not take the places of other jobs.
     'aggregates.take': async () => {
-      await takeMails({ db, content: spool, logger });
+      if (isTaking) return;
+      isTaking = true;
+      try {
+        await takeMails({ db, content: spool, logger });
+      } finally {
+        isTaking = false;
+      }
     },
     'aggregates.watch': async () => {
       await watchAggregates(db);
