@@ -27,6 +27,49 @@ create table addresses (
   kind text not null,
   created_at timestamp with time zone not null
 );
+create table aggregate_mails (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid not null,
+  domain text not null,
+  content_id text not null,
+  bytes bigint not null,
+  sender text not null,
+  remote_address text not null,
+  authenticated_domain text,
+  received_at timestamp with time zone not null,
+  state text not null,
+  reason text,
+  tries integer not null default 0,
+  due_at timestamp with time zone not null,
+  ended_at timestamp with time zone,
+  content_removed_at timestamp with time zone
+);
+create table aggregate_reports (
+  partner_id uuid not null,
+  id uuid not null,
+  client_id uuid,
+  kind text,
+  state text not null,
+  reason text,
+  source text not null,
+  mail_id uuid,
+  file_name text not null,
+  standing smallint not null,
+  org text not null,
+  contact text not null,
+  report_id text not null,
+  domain text,
+  policy_domain text not null,
+  period_from timestamp with time zone,
+  period_to timestamp with time zone,
+  day date,
+  digest bytea not null,
+  records integer not null,
+  messages bigint not null,
+  policy text,
+  received_at timestamp with time zone not null
+);
 create table api_keys (
   partner_id uuid not null,
   id uuid not null,
@@ -221,11 +264,33 @@ create table dkim_keys (
   activated_at timestamp with time zone,
   retired_at timestamp with time zone
 );
+create table dmarc_records (
+  partner_id uuid not null,
+  report_id uuid not null,
+  position integer not null,
+  client_id uuid not null,
+  domain text not null,
+  day date not null,
+  source_ip inet not null,
+  disposition text not null,
+  dkim_aligned boolean not null,
+  spf_aligned boolean not null,
+  header_from text not null,
+  envelope_from text not null,
+  dkim_domain text not null,
+  dkim_selector text not null,
+  dkim_result text not null,
+  spf_domain text not null,
+  spf_result text not null,
+  overrides text[] not null,
+  messages bigint not null
+);
 create table domains (
   partner_id uuid not null,
   client_id uuid not null,
   name text not null,
-  created_at timestamp with time zone not null
+  created_at timestamp with time zone not null,
+  report_token text not null default replace((gen_random_uuid())::text, '-'::text, ''::text)
 );
 create table greylist (
   partner_id uuid not null,
@@ -860,6 +925,29 @@ create table threat_traits (
   digest bytea not null,
   label text not null,
   occurred_at timestamp with time zone not null
+create table tls_policies (
+  partner_id uuid not null,
+  report_id uuid not null,
+  position integer not null,
+  client_id uuid not null,
+  domain text not null,
+  day date not null,
+  policy_type text not null,
+  successful bigint not null,
+  failed bigint not null
+);
+create table tls_results (
+  partner_id uuid not null,
+  report_id uuid not null,
+  position integer not null,
+  client_id uuid not null,
+  domain text not null,
+  day date not null,
+  policy_type text not null,
+  result_type text not null,
+  sending_mta inet,
+  receiving_mx text not null,
+  sessions bigint not null
 );
 create table usage_snapshots (
   partner_id uuid not null,
@@ -878,6 +966,20 @@ alter table addresses add constraint addresses_kind_check CHECK ((kind = ANY (AR
 alter table addresses add constraint addresses_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table addresses add constraint addresses_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table addresses add constraint addresses_pkey PRIMARY KEY (partner_id, address);
+alter table aggregate_mails add constraint aggregate_mails_check CHECK (((state = 'waiting'::text) = (ended_at IS NULL)));
+alter table aggregate_mails add constraint aggregate_mails_check1 CHECK (((state = 'refused'::text) = (reason IS NOT NULL)));
+alter table aggregate_mails add constraint aggregate_mails_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table aggregate_mails add constraint aggregate_mails_pkey PRIMARY KEY (partner_id, id);
+alter table aggregate_mails add constraint aggregate_mails_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'taken'::text, 'refused'::text])));
+alter table aggregate_reports add constraint aggregate_reports_check CHECK (((state = 'taken'::text) = (reason IS NULL)));
+alter table aggregate_reports add constraint aggregate_reports_check1 CHECK (((state = 'refused'::text) OR ((kind IS NOT NULL) AND (client_id IS NOT NULL) AND (domain IS NOT NULL) AND (day IS NOT NULL))));
+alter table aggregate_reports add constraint aggregate_reports_digest_check CHECK ((length(digest) = 32));
+alter table aggregate_reports add constraint aggregate_reports_kind_check CHECK ((kind = ANY (ARRAY['dmarc'::text, 'tls'::text])));
+alter table aggregate_reports add constraint aggregate_reports_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table aggregate_reports add constraint aggregate_reports_pkey PRIMARY KEY (partner_id, id);
+alter table aggregate_reports add constraint aggregate_reports_source_check CHECK ((source = ANY (ARRAY['mail'::text, 'file'::text])));
+alter table aggregate_reports add constraint aggregate_reports_standing_check CHECK (((standing >= 0) AND (standing <= 2)));
+alter table aggregate_reports add constraint aggregate_reports_state_check CHECK ((state = ANY (ARRAY['taken'::text, 'conflict'::text, 'refused'::text])));
 alter table api_keys add constraint api_keys_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table api_keys add constraint api_keys_pkey PRIMARY KEY (partner_id, id);
 alter table api_keys add constraint api_keys_secret_hash_check CHECK ((length(secret_hash) = 32));
@@ -943,9 +1045,14 @@ alter table dkim_keys add constraint dkim_keys_partner_id_client_id_fkey FOREIGN
 alter table dkim_keys add constraint dkim_keys_partner_id_domain_fkey FOREIGN KEY (partner_id, domain) REFERENCES domains(partner_id, name) ON DELETE CASCADE;
 alter table dkim_keys add constraint dkim_keys_partner_id_domain_selector_key UNIQUE (partner_id, domain, selector);
 alter table dkim_keys add constraint dkim_keys_pkey PRIMARY KEY (partner_id, id);
+alter table dmarc_records add constraint dmarc_records_disposition_check CHECK ((disposition = ANY (ARRAY['none'::text, 'quarantine'::text, 'reject'::text, 'pass'::text, 'other'::text])));
+alter table dmarc_records add constraint dmarc_records_messages_check CHECK ((messages > 0));
+alter table dmarc_records add constraint dmarc_records_partner_id_report_id_fkey FOREIGN KEY (partner_id, report_id) REFERENCES aggregate_reports(partner_id, id) ON DELETE CASCADE;
+alter table dmarc_records add constraint dmarc_records_pkey PRIMARY KEY (partner_id, report_id, "position");
 alter table domains add constraint domains_name_check CHECK ((name = lower(name)));
 alter table domains add constraint domains_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table domains add constraint domains_pkey PRIMARY KEY (partner_id, name);
+alter table domains add constraint domains_report_token_check CHECK ((report_token ~ '^[0-9a-f]{32}$'::text));
 alter table greylist add constraint greylist_key_check CHECK ((length(key) = 32));
 alter table greylist add constraint greylist_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table greylist add constraint greylist_pkey PRIMARY KEY (partner_id, key);
@@ -1116,6 +1223,13 @@ alter table threat_traits add constraint threat_traits_kind_check CHECK ((kind =
 alter table threat_traits add constraint threat_traits_label_check CHECK ((length(label) <= 200));
 alter table threat_traits add constraint threat_traits_partner_id_message_id_fkey FOREIGN KEY (partner_id, message_id) REFERENCES messages(partner_id, id) ON DELETE CASCADE;
 alter table threat_traits add constraint threat_traits_pkey PRIMARY KEY (partner_id, message_id, kind, digest);
+alter table tls_policies add constraint tls_policies_failed_check CHECK ((failed >= 0));
+alter table tls_policies add constraint tls_policies_partner_id_report_id_fkey FOREIGN KEY (partner_id, report_id) REFERENCES aggregate_reports(partner_id, id) ON DELETE CASCADE;
+alter table tls_policies add constraint tls_policies_pkey PRIMARY KEY (partner_id, report_id, "position");
+alter table tls_policies add constraint tls_policies_successful_check CHECK ((successful >= 0));
+alter table tls_results add constraint tls_results_partner_id_report_id_fkey FOREIGN KEY (partner_id, report_id) REFERENCES aggregate_reports(partner_id, id) ON DELETE CASCADE;
+alter table tls_results add constraint tls_results_pkey PRIMARY KEY (partner_id, report_id, "position");
+alter table tls_results add constraint tls_results_sessions_check CHECK ((sessions > 0));
 alter table usage_snapshots add constraint usage_snapshots_check CHECK ((quantity = cardinality(addresses)));
 alter table usage_snapshots add constraint usage_snapshots_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table usage_snapshots add constraint usage_snapshots_pkey PRIMARY KEY (partner_id, client_id, product, day);
@@ -1124,6 +1238,15 @@ alter table usage_snapshots add constraint usage_snapshots_quantity_check CHECK 
 CREATE INDEX accepted_digests_age ON public.accepted_digests USING btree (accepted_at);
 CREATE INDEX addresses_address ON public.addresses USING btree (address);
 CREATE INDEX addresses_mailbox ON public.addresses USING btree (partner_id, mailbox_id);
+CREATE INDEX aggregate_mails_age ON public.aggregate_mails USING btree (received_at);
+CREATE INDEX aggregate_mails_content ON public.aggregate_mails USING btree (content_id);
+CREATE INDEX aggregate_mails_domain ON public.aggregate_mails USING btree (partner_id, domain, received_at);
+CREATE INDEX aggregate_mails_due ON public.aggregate_mails USING btree (due_at) WHERE (state = 'waiting'::text);
+CREATE INDEX aggregate_reports_age ON public.aggregate_reports USING btree (received_at);
+CREATE UNIQUE INDEX aggregate_reports_digest ON public.aggregate_reports USING btree (partner_id, digest);
+CREATE INDEX aggregate_reports_domain ON public.aggregate_reports USING btree (partner_id, domain, day);
+CREATE INDEX aggregate_reports_list ON public.aggregate_reports USING btree (partner_id, received_at DESC, id DESC);
+CREATE UNIQUE INDEX aggregate_reports_once ON public.aggregate_reports USING btree (partner_id, kind, org, report_id, policy_domain, period_from, period_to) WHERE (state = 'taken'::text);
 CREATE UNIQUE INDEX api_keys_id ON public.api_keys USING btree (id);
 CREATE INDEX audit_at ON public.audit USING btree (partner_id, at DESC);
 CREATE UNIQUE INDEX billing_plans_applying ON public.billing_plans USING btree (partner_id) WHERE (state = 'applying'::text);
@@ -1147,8 +1270,10 @@ CREATE INDEX digest_items_run ON public.digest_items USING btree (partner_id, sc
 CREATE INDEX directory_changes_xid ON public.directory_changes USING btree (xid);
 CREATE UNIQUE INDEX dkim_keys_active ON public.dkim_keys USING btree (partner_id, domain, algorithm) WHERE ((activated_at IS NOT NULL) AND (retired_at IS NULL));
 CREATE INDEX dkim_keys_client ON public.dkim_keys USING btree (partner_id, client_id);
+CREATE INDEX dmarc_records_domain ON public.dmarc_records USING btree (partner_id, domain, day);
 CREATE INDEX domains_client ON public.domains USING btree (partner_id, client_id);
 CREATE UNIQUE INDEX domains_name ON public.domains USING btree (name);
+CREATE UNIQUE INDEX domains_report_token ON public.domains USING btree (report_token);
 CREATE INDEX greylist_age ON public.greylist USING btree (last_seen_at);
 CREATE INDEX group_members_mailbox ON public.group_members USING btree (partner_id, mailbox_id);
 CREATE INDEX harvest_windows_age ON public.harvest_windows USING btree (window_at);
@@ -1214,9 +1339,15 @@ CREATE INDEX submission_networks_client ON public.submission_networks USING btre
 CREATE INDEX subscriptions_connection ON public.subscriptions USING btree (partner_id, connection_id);
 CREATE UNIQUE INDEX subscriptions_line ON public.subscriptions USING btree (partner_id, connection_id, contract_id, line_id);
 CREATE INDEX threat_traits_time ON public.threat_traits USING btree (partner_id, occurred_at);
+CREATE INDEX tls_policies_domain ON public.tls_policies USING btree (partner_id, domain, day);
+CREATE INDEX tls_results_domain ON public.tls_results USING btree (partner_id, domain, day);
 
 create policy system on addresses for ALL to tollgate_system using (true) with check (true);
 create policy tenant on addresses for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on aggregate_mails for ALL to tollgate_system using (true) with check (true);
+create policy tenant on aggregate_mails for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on aggregate_reports for ALL to tollgate_system using (true) with check (true);
+create policy tenant on aggregate_reports for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on api_keys for ALL to tollgate_system using (true) with check (true);
 create policy tenant on api_keys for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on audit for ALL to tollgate_system using (true) with check (true);
@@ -1245,6 +1376,8 @@ create policy system on digest_settings for ALL to tollgate_system using (true) 
 create policy tenant on digest_settings for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on dkim_keys for ALL to tollgate_system using (true) with check (true);
 create policy tenant on dkim_keys for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on dmarc_records for ALL to tollgate_system using (true) with check (true);
+create policy tenant on dmarc_records for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on domains for ALL to tollgate_system using (true) with check (true);
 create policy tenant on domains for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on greylist for ALL to tollgate_system using (true) with check (true);
@@ -1337,10 +1470,16 @@ create policy system on subscriptions for ALL to tollgate_system using (true) wi
 create policy tenant on subscriptions for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on threat_traits for ALL to tollgate_system using (true) with check (true);
 create policy tenant on threat_traits for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on tls_policies for ALL to tollgate_system using (true) with check (true);
+create policy tenant on tls_policies for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on tls_results for ALL to tollgate_system using (true) with check (true);
+create policy tenant on tls_results for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on usage_snapshots for ALL to tollgate_system using (true) with check (true);
 create policy tenant on usage_snapshots for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 
 alter table addresses force row level security;
+alter table aggregate_mails force row level security;
+alter table aggregate_reports force row level security;
 alter table api_keys force row level security;
 alter table audit force row level security;
 alter table billing_lines force row level security;
@@ -1355,6 +1494,7 @@ alter table digest_items force row level security;
 alter table digest_runs force row level security;
 alter table digest_settings force row level security;
 alter table dkim_keys force row level security;
+alter table dmarc_records force row level security;
 alter table domains force row level security;
 alter table greylist force row level security;
 alter table group_members force row level security;
@@ -1402,11 +1542,17 @@ alter table submission_credentials force row level security;
 alter table submission_networks force row level security;
 alter table subscriptions force row level security;
 alter table threat_traits force row level security;
+alter table tls_policies force row level security;
+alter table tls_results force row level security;
 alter table usage_snapshots force row level security;
 
 grant delete, insert, select, update on accepted_digests to tollgate_system;
 grant delete, insert, select, update on addresses to tollgate_app;
 grant delete, insert, select, update on addresses to tollgate_system;
+grant delete, insert, select, update on aggregate_mails to tollgate_app;
+grant delete, insert, select, update on aggregate_mails to tollgate_system;
+grant delete, insert, select, update on aggregate_reports to tollgate_app;
+grant delete, insert, select, update on aggregate_reports to tollgate_system;
 grant delete, insert, select, update on api_keys to tollgate_app;
 grant delete, insert, select, update on api_keys to tollgate_system;
 grant delete, insert, select, update on audit to tollgate_app;
@@ -1439,6 +1585,8 @@ grant insert on directory_changes to tollgate_app;
 grant delete, insert, select on directory_changes to tollgate_system;
 grant delete, insert, select, update on dkim_keys to tollgate_app;
 grant delete, insert, select, update on dkim_keys to tollgate_system;
+grant delete, insert, select, update on dmarc_records to tollgate_app;
+grant delete, insert, select, update on dmarc_records to tollgate_system;
 grant delete, insert, select, update on domains to tollgate_app;
 grant delete, insert, select, update on domains to tollgate_system;
 grant delete, insert, select, update on greylist to tollgate_app;
@@ -1546,5 +1694,9 @@ grant delete, insert, select, update on subscriptions to tollgate_app;
 grant delete, insert, select, update on subscriptions to tollgate_system;
 grant delete, insert, select, update on threat_traits to tollgate_app;
 grant delete, insert, select, update on threat_traits to tollgate_system;
+grant delete, insert, select, update on tls_policies to tollgate_app;
+grant delete, insert, select, update on tls_policies to tollgate_system;
+grant delete, insert, select, update on tls_results to tollgate_app;
+grant delete, insert, select, update on tls_results to tollgate_system;
 grant select on usage_snapshots to tollgate_app;
 grant delete, insert, select, update on usage_snapshots to tollgate_system;

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { createPsaFactory } from '../integrations/index.ts';
 import { getConnection } from './accounts/connections.ts';
+import { createIntake } from './aggregates/mails.ts';
 import { readCertificate } from './config/certificate.ts';
 import type { Config } from './config/config.ts';
 import { packageRoot } from './config/root.ts';
@@ -184,6 +185,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
         resolver,
         config: { ...config, tls },
         srs,
+        reports: config.reportDomain === null ? null : createIntake(db, config.reportDomain),
       });
       Object.assign(ready, await gateway.start());
       parts.add(() => gateway.stop(GRACE_MS));

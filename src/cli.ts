@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { migrationsFolder } from './app.ts';
 import { accountCommands } from './cli/accounts.ts';
+import { aggregateCommands } from './cli/aggregate.ts';
 import { runChecked } from './cli/check.ts';
 import type { Command, Values } from './cli/command.ts';
 import { digestCommands } from './cli/digest.ts';
@@ -34,6 +35,7 @@ export const COMMANDS: readonly Command[] = [
   ...digestCommands,
   ...showCommands,
   ...heldMailCommands,
+  ...aggregateCommands,
 ].toSorted((a, b) => Number(a.name > b.name) - Number(a.name < b.name));
 
 type Env = Readonly<Record<string, string | undefined>>;
@@ -154,7 +156,9 @@ function parse(command: Command, args: readonly string[]): { values: Values; pos
       strict: true,
     });
     const wanted = command.positionals ?? [];
-    if (positionals.length !== wanted.length)
+    // The last may stand for several: FILE...
+    const isOpen = wanted.at(-1)?.endsWith('...') === true;
+    if (isOpen ? positionals.length < wanted.length : positionals.length !== wanted.length)
       throw new UsageError(`usage: tollgate ${command.name} ${command.usage}`.trimEnd());
     return { values, positionals };
   } catch (error) {

@@ -10,12 +10,16 @@ import type { Signing } from './gateway/index.ts';
 import type { OutboundCommands } from './graphql/commands.ts';
 import { dkimState, dmarcAdvice, spfAdvice } from './mail/advice.ts';
 import type { ArcKey } from './mail/arc.ts';
+import { spfResult } from './mail/authentication.ts';
 import { dkimRecord, makeDkimKey } from './mail/dkim.ts';
+import { reportRecords } from './mail/report-advice.ts';
 import type { Resolver } from './mail/resolver.ts';
+
+const SPF_MS = 5_000;
 
 /** What signing and advice are made of; part of what wiring.ts joins, and of what commands of the operator have. */
 export interface OutboundParts {
-  readonly config: Pick<Config, 'spfInclude' | 'arc'>;
+  readonly config: Pick<Config, 'spfInclude' | 'reportDomain' | 'hostName' | 'arc'>;
   readonly secrets: Pick<Secrets, 'sealKey'>;
   readonly store: { readonly db: TenantDb & SystemDb };
   readonly resolver: Resolver;
@@ -52,6 +56,15 @@ export function outboundCommands({ config, secrets, store, resolver }: OutboundP
   return {
     spfAdvice: (domain) => spfAdvice(resolver, domain, config.spfInclude),
     dmarcAdvice: (domain) => dmarcAdvice(resolver, domain),
+    reportRecords: async (domain, token) =>
+      config.reportDomain === null ? null : reportRecords(resolver, domain, `${token}@${config.reportDomain}`),
+    async spfAllows(domain, ip) {
+      const of = domain ?? config.spfInclude;
+      if (of === null) return null;
+      const who = { ip, helo: of, sender: `postmaster@${of}`, mta: config.hostName };
+      const result = await spfResult(who, resolver, SPF_MS);
+      return result === 'temperror' ? null : result === 'pass';
+    },
     dkimState: (key) => dkimState(resolver, key),
     dkimRecord: (key) => dkimRecord(key.algorithm, key.publicKey),
     async createDkimKey(tx, wanted, actor) {

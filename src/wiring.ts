@@ -7,6 +7,8 @@ import { requestRun, sweepRuns } from '../reports/runs.ts';
 import { recordAudit } from './accounts/audit.ts';
 import { mappingOf } from './accounts/connections.ts';
 import type { ApiCaller } from './accounts/keys.ts';
+import { retainAggregates } from './aggregates/retention.ts';
+import { takeMails } from './aggregates/take.ts';
 import { applyPlan, beginApply, plansBegun } from './billing/apply.ts';
 import { approvePlan, createPlan } from './billing/plan.ts';
 import { usageOf } from './billing/read.ts';
@@ -39,6 +41,7 @@ import { learn } from './learning/learn.ts';
 import { ensurePartitions } from './ledger/partitions.ts';
 import { retainDetail } from './ledger/retention.ts';
 import type { Resolver } from './mail/resolver.ts';
+import { watchAggregates } from './monitor/aggregates.ts';
 import { clientsWithDrift, watchDrift } from './monitor/drift.ts';
 import { watchHarvest } from './monitor/harvest.ts';
 import { watchMappings } from './monitor/mappings.ts';
@@ -95,6 +98,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
   const { db } = store;
   const files = reportFiles(wired.reportFolder);
   let isProbing = false;
+  let isTaking = false;
   return {
     'monitor.watch': async () => {
       await watchServers(db, clock, config.serverDownSeconds);
@@ -191,6 +195,22 @@ export function makeHandlers(wired: Wired): JobHandlers {
     'traffic.watch': async () => {
       await watchTraffic(db);
       await pruneStates(db);
+    },
+    // One at a time: reports that are hard to read must not take the places of other jobs.
+    'aggregates.take': async () => {
+      if (isTaking) return;
+      isTaking = true;
+      try {
+        await takeMails({ db, content: spool, logger });
+      } finally {
+        isTaking = false;
+      }
+    },
+    'aggregates.watch': async () => {
+      await watchAggregates(db);
+    },
+    'aggregates.retention': async () => {
+      await retainAggregates(db, spool);
     },
     'edge.prune': async () => {
       await pruneEdge(db);

@@ -27,7 +27,7 @@ export interface Command {
   readonly notes?: string;
   /** What stands behind the name in the example of help. */
   readonly example?: string;
-  /** Names of arguments without a dash, all required. */
+  /** Names of arguments without a dash, all required; one that ends in `...` may be given several times. */
   readonly positionals?: readonly string[];
   /** Answers with what is printed: JSON with --json, lines of `name value` else. */
   run(context: CommandContext, values: Values, positionals: readonly string[]): Promise<CommandResult>;

@@ -58,6 +58,8 @@ export interface Config {
   readonly srsDomain: string;
   /** The domain whose SPF record names this gateway's addresses, for advice; null: none. */
   readonly spfInclude: string | null;
+  /** The domain of the addresses that take DMARC and TLS reports; null: there are none. */
+  readonly reportDomain: string | null;
   /** The gateway's own ARC key; null: changed mail is not sealed. */
   readonly arc: { readonly domain: string; readonly selector: string; readonly keyFile: string } | null;
   /** Where this node stands, for clients whose mail must stay in certain regions; null: it is in none. */
@@ -154,6 +156,7 @@ const schema = z.object({
   TOLLGATE_SCAN_THREADS: count.max(64).default(2),
   TOLLGATE_SRS_DOMAIN: z.string().optional(),
   TOLLGATE_SPF_INCLUDE: z.string().optional(),
+  TOLLGATE_REPORT_DOMAIN: z.string().optional(),
   TOLLGATE_ARC_DOMAIN: z.string().optional(),
   TOLLGATE_ARC_SELECTOR: z
     .string()
@@ -200,6 +203,9 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   const certificate = parseCertificate(given['TOLLGATE_TLS_CERT'], given['TOLLGATE_TLS_KEY'], faults);
   const srsDomain = parseDomain('TOLLGATE_SRS_DOMAIN', given, faults);
   const spfInclude = parseDomain('TOLLGATE_SPF_INCLUDE', given, faults);
+  const reportDomain = parseDomain('TOLLGATE_REPORT_DOMAIN', given, faults);
+  if (reportDomain !== null && reportDomain === (srsDomain ?? hostName))
+    faults.push('TOLLGATE_REPORT_DOMAIN is the domain of rewritten senders too: it needs one of its own');
   const arc = parseArc(given, faults);
   const ports = ['HTTP_PORT', 'SMTP_PORT', 'SUBMISSION_PORT'] as const;
   if (parsed.success) {
@@ -249,6 +255,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
     scanThreads: data.TOLLGATE_SCAN_THREADS,
     srsDomain: srsDomain ?? name,
     spfInclude,
+    reportDomain,
     arc,
     region: data.TOLLGATE_REGION ?? null,
     dnsLists,

@@ -13,6 +13,7 @@ import type { Edge, Refused } from './edge.ts';
 import { withForwards } from './forward.ts';
 import type { Refusal } from './refusals.ts';
 import { Reply } from './replies.ts';
+import { type ReportBox, type ReportPort, storeReport } from './report-mail.ts';
 import type { Reputation } from './reputation.ts';
 import type { Port } from './server.ts';
 import type { Spool } from './spool.ts';
@@ -32,6 +33,8 @@ export interface InboundDeps {
   readonly clock: Clock;
   readonly hostName: string;
   readonly srs: SrsSettings;
+  /** Addresses that take reports of other receivers; null: there are none. */
+  readonly reports: ReportPort | null;
 }
 
 /** A notification about forwarded mail, on its way back to the sender of that mail. */
@@ -50,6 +53,7 @@ export function inboundPort(deps: InboundDeps): Port {
   const { directory, edge, reputation } = deps;
   const recipients = new WeakMap<object, Map<string, KnownRecipient>>();
   const returns = new WeakMap<object, Return>();
+  const boxes = new WeakMap<object, ReportBox>();
 
   const refuse = async (owner: Owner, recipient: string, sender: string, reason: Refusal, reply: Reply) => {
     const { partnerId, clientId, domain } = owner;
@@ -70,14 +74,25 @@ export function inboundPort(deps: InboundDeps): Port {
       const { remoteAddress } = session;
       if (domainOf(recipient) === deps.srs.domain && isSrs(recipient)) {
         if (sender !== '') throw new Reply(550, '5.7.1', 'Only notifications are returned through this address');
-        if (recipients.has(transaction) || returns.has(transaction)) throw new Reply(452, '4.5.3', 'One at a time');
+        if (recipients.has(transaction) || returns.has(transaction) || boxes.has(transaction))
+          throw new Reply(452, '4.5.3', 'One at a time');
         const back = await returnFor(deps, recipient);
         signal.throwIfAborted();
         returns.set(transaction, back);
         return;
       }
-      if (returns.has(transaction)) throw new Reply(452, '4.5.3', 'One at a time');
+      if (returns.has(transaction) || boxes.has(transaction)) throw new Reply(452, '4.5.3', 'One at a time');
       await edge.beforeRecipient(remoteAddress);
+      if (deps.reports !== null && domainOf(recipient) === deps.reports.intake.domain) {
+        // A report is counted by no client, other mail is: they are not one transaction.
+        if (recipients.has(transaction)) throw new Reply(452, '4.5.3', 'One at a time');
+        const box = await deps.reports.intake.find(recipient);
+        if (box === null) throw new Reply(550, '5.1.1', 'No such mailbox here');
+        if (box === 'full') throw new Reply(452, '4.2.2', 'Too many reports for this address today');
+        signal.throwIfAborted();
+        boxes.set(transaction, box);
+        return;
+      }
       const found = await directory.recipient(recipient, deps.graceSeconds);
       if (found.kind === 'not_local') throw new Reply(550, '5.7.1', 'Relaying denied');
       const owner: Owner = found.kind === 'known' ? found.recipient : found;
@@ -105,6 +120,16 @@ export function inboundPort(deps: InboundDeps): Port {
     },
 
     async accept(content, envelope, transaction, signal) {
+      const box = boxes.get(transaction);
+      if (box !== undefined && deps.reports !== null) {
+        return storeReport(
+          { ...deps.reports, spool: deps.spool, hostName: deps.hostName },
+          box,
+          content,
+          envelope,
+          signal,
+        );
+      }
       const back = returns.get(transaction);
       if (back !== undefined) {
         const to = [{ recipient: back.sender, domain: back.domain }];

@@ -9,6 +9,7 @@ import type { SrsSettings } from '../mail/srs.ts';
 import { Committer } from './commit.ts';
 import { Edge } from './edge.ts';
 import { inboundPort } from './inbound.ts';
+import type { ReportIntake } from './report-mail.ts';
 import { Reputation } from './reputation.ts';
 import { GatewayServer, type ServerSettings } from './server.ts';
 import type { Spool } from './spool.ts';
@@ -49,6 +50,8 @@ export interface GatewayDeps {
   readonly srs?: SrsSettings;
   /** For SPF before greylisting and for DNS lists (absent: without both), and for relays that say ETRN (absent: the system's). */
   readonly resolver?: Resolver;
+  /** Addresses that take reports; absent, or without `resolver`: there are none. */
+  readonly reports?: ReportIntake | null;
   /** How slow answers wait, milliseconds. */
   readonly delay?: (ms: number) => Promise<void>;
 }
@@ -79,11 +82,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
     ...{ db, clock, directory, reputation, dnsLists, resolver, hostName },
     ...(deps.delay === undefined ? {} : { delay: deps.delay }),
   });
+  const intake = deps.reports ?? null;
+  const reports = intake === null || resolver === null ? null : { intake, resolver };
   const common = { db, spool, pipeline, committer, clock, directory, reputation, scanMs: config.scanMs ?? 60_000 };
   const onProtocolError = (address: string) => reputation.note(address, 'protocolErrors');
   const server = { spool, clock, logger, settings: config, onProtocolError };
   const inbound = new GatewayServer(
-    { ...inboundPort({ ...common, edge, graceSeconds, hostName, srs }), etrn: relayTurn(turn, relays) },
+    { ...inboundPort({ ...common, edge, graceSeconds, hostName, srs, reports }), etrn: relayTurn(turn, relays) },
     server,
   );
   const submission = new GatewayServer({ ...submissionPort(common), etrn: submitterTurn(turn) }, server);

@@ -170,7 +170,7 @@ export class Spool implements ContentStore {
   }
 
   /**
-   * Removes files older than `hours` of which no message row knows: what a crash between file and commit left. Answers how
+   * Removes files older than `hours` of which no row of a message or report knows: what a crash between file and commit left. Answers how
    * many went. Safe beside running sessions, whose files are younger.
    */
   async sweep(db: SystemDb, clock: Clock, hours = 36): Promise<number> {
@@ -231,7 +231,10 @@ function joined(pieces: readonly Buffer[]): Uint8Array {
 async function knownContents(db: SystemDb, ids: readonly string[]): Promise<Set<string>> {
   const rows = await db.system(
     (tx) =>
-      tx.rows<{ id: string }>(sql`select m.content_id as id from messages m where m.content_id = any(${ids}::text[])`),
+      tx.rows<{ id: string }>(sql`
+        select m.content_id as id from messages m where m.content_id = any(${ids}::text[])
+        union all
+        select a.content_id from aggregate_mails a where a.content_id = any(${ids}::text[])`),
     { readOnly: true },
   );
   return new Set(rows.map((row) => row.id));

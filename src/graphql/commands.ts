@@ -1,6 +1,6 @@
 import type { DkimAlgorithm, DkimKey } from '../accounts/dkim.ts';
 import type { ApiCaller } from '../accounts/keys.ts';
-import type { RecordAdvice } from '../core/advice.ts';
+import type { RecordAdvice, ReportRecords } from '../core/advice.ts';
 import type { TenantTx } from '../db/db.ts';
 import type { MailPreview } from '../mail/preview.ts';
 import type { QuarantineActor } from '../quarantine/rights.ts';
@@ -70,6 +70,10 @@ export type DkimRecordState = 'published' | 'missing' | 'different' | 'unavailab
 export interface OutboundCommands {
   spfAdvice(domain: string): Promise<RecordAdvice>;
   dmarcAdvice(domain: string): Promise<RecordAdvice>;
+  /** The records for a domain's address for reports, by its token; null: there are no such addresses. */
+  reportRecords(domain: string, token: string): Promise<ReportRecords | null>;
+  /** Whether the SPF record of a domain, or of this gateway (null), allows an address; null: nobody can say. */
+  spfAllows(domain: string | null, ip: string): Promise<boolean | null>;
   dkimState(key: DkimKey): Promise<DkimRecordState>;
   dkimRecord(key: DkimKey): string;
   /** Makes a key that does not sign yet. `selector` null: one of the day. */

@@ -17,6 +17,7 @@ const PREFIXES = {
   SubmissionNetwork: 'sn',
   DkimKey: 'dk',
   ReleaseRequest: 'rq',
+  AggregateReport: 'ag',
 } as const;
 
 export type NodeType = keyof typeof PREFIXES;
@@ -58,6 +59,7 @@ const NOUNS: Partial<Record<NodeType, string>> = {
   SubmissionNetwork: 'network',
   DkimKey: 'DKIM key',
   ReleaseRequest: 'release request',
+  AggregateReport: 'report',
 };
 
 /** The UUID in an id that a mutation was given. Throws `not_found`, as for an id that is not there. */

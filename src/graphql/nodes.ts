@@ -27,6 +27,7 @@ const FETCH: Readonly<Record<NodeType, Fetch>> = {
   SubmissionCredential: (context, uuid) => context.loaders.credential.load(uuid),
   SubmissionNetwork: (context, uuid) => context.loaders.network.load(uuid),
   DkimKey: (context, uuid) => context.loaders.dkimKey.load(uuid),
+  AggregateReport: (context, uuid) => context.loaders.aggregateReport.load(uuid),
 };
 
 /** The object of a global id, marked with its type for the interface `Node`. */

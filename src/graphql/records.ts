@@ -11,6 +11,7 @@ import { type OutboundPolicy, outboundPolicies } from '../accounts/policy.ts';
 import { type Retention, retentionsOf } from '../accounts/retention.ts';
 import { type ClientRoute, listRoutes } from '../accounts/routes.ts';
 import { type ClientStrategy, listStrategies } from '../accounts/routing.ts';
+import { getReports, type ReportRow } from '../aggregates/read.ts';
 import {
   getPlans,
   type PlanRow,
@@ -78,6 +79,7 @@ export interface Loaders {
   readonly statistics: Loader<StatisticsKey, Statistics>;
   readonly mailboxStatistics: Loader<MailboxStatisticsKey, MailboxStatistics>;
   readonly incident: Loader<string, IncidentRow>;
+  readonly aggregateReport: Loader<string, ReportRow>;
   readonly reportRun: Loader<string, RunRow>;
   readonly billingPlan: Loader<string, PlanRow>;
   readonly releaseRequest: Loader<string, ReleaseRequest>;
@@ -115,6 +117,7 @@ export function createLoaders(read: Read): Loaders {
     statistics: new Loader((keys) => read((tx) => statistics(tx, keys)), statisticsKey),
     mailboxStatistics: new Loader((keys) => read((tx) => mailboxStatistics(tx, keys)), mailboxStatisticsKey),
     incident: new Loader(async (ids) => byKey(await read((tx) => getIncidents(tx, ids)), (row) => row.id)),
+    aggregateReport: new Loader(async (ids) => byKey(await read((tx) => getReports(tx, ids)), (row) => row.id)),
     reportRun: new Loader(async (ids) => byKey(await read((tx) => getRuns(tx, ids)), (row) => row.id)),
     billingPlan: new Loader(async (ids) => byKey(await read((tx) => getPlans(tx, ids)), (row) => row.id)),
     releaseRequest: new Loader(async (ids) => byKey(await read((tx) => getRequests(tx, ids)), (row) => row.id)),

@@ -26,6 +26,9 @@ export const JOB_NAMES = [
   'learning.train',
   'history.prune',
   'traffic.watch',
+  'aggregates.take',
+  'aggregates.watch',
+  'aggregates.retention',
 ] as const;
 export type JobName = (typeof JOB_NAMES)[number];
 

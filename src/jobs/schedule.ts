@@ -85,6 +85,19 @@ export const SCHEDULE: readonly ScheduleEntry[] = [
     why: "each client's last day, once it is over in its zone and counted whole",
   },
   { job: 'history.prune', cron: '0 43 * * * *', periodSeconds: 3_600, why: 'correspondents of half a year ago' },
+  {
+    job: 'aggregates.watch',
+    cron: '0 13,43 * * * *',
+    periodSeconds: 1_800,
+    why: 'mail that fails DMARC, TLS that fails',
+  },
+  {
+    job: 'aggregates.take',
+    cron: '8,23,38,53 * * * * *',
+    periodSeconds: 15,
+    why: 'DMARC and TLS reports that came in',
+  },
+  { job: 'aggregates.retention', cron: '0 29 * * * *', periodSeconds: 3_600, why: 'reports older than they are kept' },
   { job: 'ledger.partitions', cron: '0 11 */6 * * *', periodSeconds: 21_600, why: 'tables for the days to come' },
   {
     job: 'ledger.retention',

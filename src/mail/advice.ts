@@ -118,7 +118,7 @@ async function spfRecords(resolver: Resolver, domain: string): Promise<string[] 
 }
 
 /** All TXT records of a name, put together from their pieces; null when nobody knows. */
-async function allTexts(resolver: Resolver, name: string): Promise<string[] | null> {
+export async function allTexts(resolver: Resolver, name: string): Promise<string[] | null> {
   try {
     const answer = (await resolver(name, 'TXT')) as readonly (string | readonly string[])[];
     return answer.map((pieces) => (typeof pieces === 'string' ? pieces : pieces.join('')));

@@ -137,6 +137,11 @@ test('the ARC settings belong together, and domains are domains', () => {
     [{ TOLLGATE_ARC_DOMAIN: 'gate.example' }, /TOLLGATE_ARC_SELECTOR is missing.*\n.*TOLLGATE_ARC_KEY is missing/],
     [{ ...arc, TOLLGATE_ARC_SELECTOR: 'a b' }, /^TOLLGATE_ARC_SELECTOR is not a selector/],
     [{ TOLLGATE_SRS_DOMAIN: 'x' }, /^TOLLGATE_SRS_DOMAIN is not a domain/],
+    [{ TOLLGATE_REPORT_DOMAIN: 'x' }, /^TOLLGATE_REPORT_DOMAIN is not a domain/],
+    [
+      { TOLLGATE_REPORT_DOMAIN: 'a.example', TOLLGATE_SRS_DOMAIN: 'A.example' },
+      /^TOLLGATE_REPORT_DOMAIN is the domain/,
+    ],
     [{ TOLLGATE_SPF_INCLUDE: 'a b' }, /^TOLLGATE_SPF_INCLUDE is not a domain/],
   ] as const) {
     assert.throws(

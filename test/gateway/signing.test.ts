@@ -50,7 +50,12 @@ async function openSigning(
   const resolver = (name: string, type: string) => zoneResolver(zone)(name, type);
   const { store, ...parts } = await lateStore();
   const signing = await makeSigning({
-    config: { spfInclude: null, arc: { domain: 'gate.example', selector: 'arc1', keyFile } },
+    config: {
+      spfInclude: null,
+      reportDomain: null,
+      hostName: 'gate.example',
+      arc: { domain: 'gate.example', selector: 'arc1', keyFile },
+    },
     secrets: { sealKey: SEAL },
     store,
     resolver,
@@ -220,7 +225,7 @@ test('keys: made sealed, activated once their record is there, and the one befor
   await seedClient(db, partner.id);
   const zone: Record<string, { TXT?: string[]; FAIL?: string[] }> = {};
   const commands = outboundCommands({
-    config: { spfInclude: null, arc: null },
+    config: { spfInclude: null, reportDomain: null, hostName: 'gate.example', arc: null },
     secrets: { sealKey: SEAL },
     store: { db },
     resolver: (name, type) => zoneResolver(zone)(name, type),
@@ -282,7 +287,12 @@ test('an ARC key that can not be used stops the start', async (t) => {
   const keyFile = path.join(folder, 'key.pem');
   const start = () =>
     makeSigning({
-      config: { spfInclude: null, arc: { domain: 'gate.example', selector: 's', keyFile } },
+      config: {
+        spfInclude: null,
+        reportDomain: null,
+        hostName: 'gate.example',
+        arc: { domain: 'gate.example', selector: 's', keyFile },
+      },
       secrets: { sealKey: SEAL },
       store: { db },
       resolver: zoneResolver({}),

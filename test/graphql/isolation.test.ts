@@ -215,6 +215,12 @@ test('rule 10: whatever a tenant asks for, no text of another tenant comes along
         }),
     ),
   ];
+  // A domain is reached by its name, and has more around it than fits in one document.
+  const domain = schema.getType('Domain') as GraphQLObjectType;
+  for (const name of ['dmarc', 'tlsReports', 'reportAddress', 'dmarcReadiness']) {
+    const field = domain.getFields()[name] ?? assert.fail();
+    queries.push(() => `{ domain(name: "mine.example") { ${call(field, '')} ${everything(field, 4, '', 'Client')} } }`);
+  }
   for (const write of queries) {
     let depth = 3;
     let text = write(depth);

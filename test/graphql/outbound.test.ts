@@ -15,7 +15,12 @@ async function openApi(t: TestContext) {
   const commands = {
     ...NO_COMMANDS,
     ...outboundCommands({
-      config: { spfInclude: 'spf.gate.example', arc: null },
+      config: {
+        spfInclude: 'spf.gate.example',
+        reportDomain: 'reports.gate.example',
+        hostName: 'gate.example',
+        arc: null,
+      },
       secrets: { sealKey: Buffer.alloc(32) },
       store: { db },
       resolver: zoneResolver({ 'acme.example': { TXT: ['v=spf1 mx -all'] } }),

@@ -48,6 +48,13 @@ export const NO_COMMANDS: HttpDeps['commands'] = {
   // What is only read answers, so that every field can be asked for.
   spfAdvice: async () => ({ record: null, problems: [{ code: 'none', message: 'There is none.' }], suggestion: null }),
   dmarcAdvice: async () => ({ record: 'v=DMARC1; p=reject', problems: [], suggestion: null }),
+  reportRecords: async (domain, token) => {
+    const advice = { record: null, problems: [{ code: 'none', message: 'There is none.' }], suggestion: null };
+    const address = `${token}@reports.example`;
+    const names = { dmarcName: `_dmarc.${domain}`, tlsName: `_smtp._tls.${domain}`, permissionName: domain };
+    return { address, ...names, dmarc: advice, tls: advice, permission: advice };
+  },
+  spfAllows: async () => true,
   dkimState: async () => 'missing',
   dkimRecord: ({ publicKey }) => `v=DKIM1; p=${publicKey}`,
   createDkimKey: refuse,

@@ -57,6 +57,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     credential: newId(),
     network: newId(),
     dkim: newId(),
+    report: newId(),
   };
   const run = (text: string, ...values: unknown[]) => owner.query(text, values);
 
@@ -274,6 +275,49 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
     mark,
     at,
   );
+  for (const [report, kind, messages, came] of [
+    [id.report, 'dmarc', 8, at],
+    [newId(), 'tls', 5, new Date(at.getTime() - 60_000)],
+  ] as const) {
+    await run(
+      `insert into aggregate_reports (partner_id, id, client_id, kind, state, source, file_name, standing, org, contact, report_id,
+         domain, policy_domain, period_from, period_to, day, digest, records, messages, policy, received_at)
+       values ($1, $2, $3, $4::text, 'taken', 'mail', $5, 2, $5, $5, $5, $6, $6, $7::timestamptz - interval '1 day', $7,
+         ($7::timestamptz at time zone 'UTC')::date, sha256(convert_to($4, 'UTF8')), 1, $8, 'none', $9)`,
+      partner,
+      report,
+      client,
+      kind,
+      `${mark} reporter`,
+      domain,
+      at,
+      messages,
+      came,
+    );
+    const belongs = [partner, report, client, domain, at];
+    if (kind === 'dmarc') {
+      await run(
+        `insert into dmarc_records (partner_id, report_id, position, client_id, domain, day, source_ip, disposition, dkim_aligned,
+           spf_aligned, header_from, envelope_from, dkim_domain, dkim_selector, dkim_result, spf_domain, spf_result, overrides,
+           messages)
+         values ($1, $2, 1, $3, $4, ($5::timestamptz at time zone 'UTC')::date, '192.0.2.1', 'none', true, false, $4, $4, $4, 's1',
+           'pass', $4, 'fail', '{}', 8)`,
+        ...belongs,
+      );
+      continue;
+    }
+    await run(
+      `insert into tls_policies (partner_id, report_id, position, client_id, domain, day, policy_type, successful, failed)
+       values ($1, $2, 1, $3, $4, ($5::timestamptz at time zone 'UTC')::date, 'sts', 4, 1)`,
+      ...belongs,
+    );
+    await run(
+      `insert into tls_results (partner_id, report_id, position, client_id, domain, day, policy_type, result_type, sending_mta,
+         receiving_mx, sessions)
+       values ($1, $2, 1, $3, $4, ($5::timestamptz at time zone 'UTC')::date, 'sts', 'certificate-expired', '192.0.2.2', $4, 1)`,
+      ...belongs,
+    );
+  }
   return {
     partner,
     apiKey: made.apiKey,
@@ -292,6 +336,7 @@ export async function seedWorld(db: Database, owner: pg.Client, mark: string, at
       SubmissionNetwork: id.network,
       DkimKey: id.dkim,
       ReleaseRequest: id.request,
+      AggregateReport: id.report,
     },
   };
 }

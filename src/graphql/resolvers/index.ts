@@ -1,5 +1,6 @@
 import { accountMutations } from './account-mutations.ts';
 import { accountResolvers } from './accounts.ts';
+import { aggregateResolvers } from './aggregates.ts';
 import { billingResolvers } from './billing.ts';
 import { digestResolvers } from './digests.ts';
 import { dimensionResolvers } from './dimensions.ts';
@@ -52,6 +53,7 @@ export const resolvers: Resolvers = merge([
   heldResolvers,
   quarantineMutations,
   incidentResolvers,
+  aggregateResolvers,
   reportResolvers,
   billingResolvers,
   serverResolvers,

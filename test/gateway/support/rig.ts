@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
+import { createIntake } from '../../../src/aggregates/mails.ts';
 import { type Logger, silentLogger } from '../../../src/core/log.ts';
 import type { Pipeline } from '../../../src/core/message.ts';
 import type { Action, Verdict } from '../../../src/core/verdict.ts';
@@ -66,6 +67,8 @@ export interface RigOptions {
   /** Of the first delivery worker. */
   readonly region?: string;
   readonly delay?: (ms: number) => Promise<void>;
+  /** Of addresses for reports. */
+  readonly reportDomain?: string;
 }
 
 /** The key of rewritten senders in tests. */
@@ -83,6 +86,7 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
   const gateway = createGateway({
     ...{ db, clock, logger, spool, pipeline, resolver, config, srs: SRS },
     ...(options.delay === undefined ? {} : { delay: options.delay }),
+    ...(options.reportDomain === undefined ? {} : { reports: createIntake(db, options.reportDomain) }),
   });
   const nodes: Delivery[] = [];
   const openNode = (nodeId: string, region: string | null, own: OwnPlace = {}) => {
