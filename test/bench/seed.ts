@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util';
-import { FULL } from './seed/parameters.ts';
+import { seedOf } from './seed/parameters.ts';
 import { openSeeded } from './seed/seeded.ts';
 
 /**
@@ -8,20 +8,19 @@ import { openSeeded } from './seed/seeded.ts';
  */
 const { values } = parseArgs({
   options: {
-    clients: { type: 'string', default: `${FULL.clients}` },
-    days: { type: 'string', default: `${FULL.days}` },
+    clients: { type: 'string', default: '1000' },
+    days: { type: 'string' },
     mailboxes: { type: 'string' },
-    events: { type: 'string', default: `${FULL.events}` },
+    events: { type: 'string' },
     home: { type: 'string' },
   },
 });
-const clients = Number(values.clients);
+const usual = seedOf(Number(values.clients));
 const parameters = {
-  clients,
-  days: Number(values.days),
-  mailboxes: Number(values.mailboxes ?? clients * 100),
-  events: Number(values.events),
-  ledgerDays: FULL.ledgerDays,
+  ...usual,
+  days: Number(values.days ?? usual.days),
+  mailboxes: Number(values.mailboxes ?? usual.mailboxes),
+  events: Number(values.events ?? usual.events),
 };
 const wrong = Object.entries(parameters).filter(([, value]) => !Number.isInteger(value) || value < 1);
 if (wrong.length > 0 || parameters.days <= parameters.ledgerDays) {

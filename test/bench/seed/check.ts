@@ -35,7 +35,9 @@ export async function checkSeed(owner: pg.Client, db: Database): Promise<number>
   const from = new Date(END.getTime() - DAY_MS / 2);
   const { groups, differences } = await verify(db, { from, to: new Date(from.getTime() + DAY_MS / 12) });
   if (groups === 0 || differences.length > 0) {
-    throw new Error(`the seeded rollups differ from the ledger: ${JSON.stringify(differences.slice(0, 3))}, ${groups} groups`);
+    throw new Error(
+      `the seeded rollups differ from the ledger: ${JSON.stringify(differences.slice(0, 3))}, ${groups} groups`,
+    );
   }
   const { rows } = await owner.query<{ orphans: string; balance: string }>(`
     select (select count(*) from deliveries d left join messages m on m.partner_id = d.partner_id and m.id = d.message_id

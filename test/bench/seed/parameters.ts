@@ -20,7 +20,10 @@ export const END = new Date('2026-11-01T00:00:00Z');
 
 export const DAY_MS = 86_400_000;
 
-export const FULL: SeedParameters = { clients: 1_000, days: 365, mailboxes: 100_000, events: 10_000_000, ledgerDays: 3 };
+/** A year of so many clients with a hundred mailboxes each on average, and 10,000 rows of the ledger for each. */
+export function seedOf(clients: number): SeedParameters {
+  return { clients, days: 365, mailboxes: clients * 100, events: clients * 10_000, ledgerDays: 3 };
+}
 
 /** The growth curve: as many clients, a hundred mailboxes each, the days that the questions reach, and few events. */
 export function growthParameters(clients: number): SeedParameters {

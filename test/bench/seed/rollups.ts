@@ -39,7 +39,10 @@ export async function writeState(owner: pg.Client, parameters: SeedParameters): 
     `insert into nodes (id, role, started_at, heartbeat_at, flushed_through, state) values ($1, 'gateway', $2, $3, $3, 'alive')`,
     [NODE, start, END],
   );
-  await owner.query(`insert into rollup_watermarks (node, complete_through, state) values ($1, $2, 'alive')`, [NODE, END]);
+  await owner.query(`insert into rollup_watermarks (node, complete_through, state) values ($1, $2, 'alive')`, [
+    NODE,
+    END,
+  ]);
   await owner.query('insert into retention_floor (whole_from) values ($1)', [ledgerStart]);
   await owner.query(
     `insert into rollup_state (cluster, cursor, rolled_at, mark, mark_at, settled_at)

@@ -28,7 +28,7 @@ export interface Seeded {
   close(): Promise<void>;
 }
 
-const PASSWORDS = { app: 'bench-app', system: 'bench-system' };
+export const SEED_PASSWORDS = { app: 'bench-app', system: 'bench-system' };
 
 /** Opens the database of a seed: the one that an earlier run has left, else a new one. `say` hears of the steps. */
 export async function openSeeded(
@@ -43,7 +43,7 @@ export async function openSeeded(
       databaseUrl: null,
       home: folder,
       migrationsFolder: path.join(packageRoot(), 'migrations'),
-      passwords: PASSWORDS,
+      passwords: SEED_PASSWORDS,
       clock: new ManualClock(END.toISOString()),
       logger: silentLogger,
     });
@@ -57,7 +57,8 @@ export async function openSeeded(
     const known = await marker(owner);
     if (known !== null) return { folder, store, owner, close, ...known, seconds: null };
     const { rows } = await owner.query<{ n: string }>('select count(*) as n from partners');
-    if (Number(rows[0]?.n) === 0) return { folder, store, owner, close, ...(await load(store, owner, parameters, say)) };
+    if (Number(rows[0]?.n) === 0)
+      return { folder, store, owner, close, ...(await load(store, owner, parameters, say)) };
     say('what an interrupted run has left is thrown away');
     await close();
     await rm(folder, { recursive: true, force: true });
@@ -67,7 +68,9 @@ export async function openSeeded(
 async function marker(owner: pg.Client): Promise<{ apiKey: string; counts: SeedCounts } | null> {
   const { rows } = await owner.query<{ there: boolean }>(`select to_regclass('bench.done') is not null as there`);
   if (rows[0]?.there !== true) return null;
-  const done = await owner.query<{ apiKey: string; counts: SeedCounts }>('select api_key as "apiKey", counts from bench.done');
+  const done = await owner.query<{ apiKey: string; counts: SeedCounts }>(
+    'select api_key as "apiKey", counts from bench.done',
+  );
   return done.rows[0] ?? null;
 }
 
@@ -93,13 +96,13 @@ async function load(
   const rollups = ['rollup_traffic', 'rollup_mailboxes', 'rollup_senders', 'rollup_reasons'];
   const ofRollups = await dropIndexes(owner, rollups, 'dropped');
   const ofMail = await dropIndexes(owner, ['ledger', 'messages', 'deliveries'], 'kept');
-  await Promise.all([
-    step('history', () => makeHistory(second, parameters)),
-    makeMail(owner, parameters, step),
-  ]);
+  await Promise.all([step('history', () => makeHistory(second, parameters)), makeMail(owner, parameters, step)]);
   await step('counts of the mail', () => countMail(owner));
   const make = (client: pg.Client, statements: readonly string[]) =>
-    statements.reduce((last, statement) => last.then(() => client.query(statement)).then(() => undefined), Promise.resolve());
+    statements.reduce(
+      (last, statement) => last.then(() => client.query(statement)).then(() => undefined),
+      Promise.resolve(),
+    );
   await Promise.all([
     step('indexes of the rollups', () => make(second, ofRollups)),
     step('indexes of the mail', () => make(owner, ofMail)),
