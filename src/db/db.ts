@@ -44,6 +44,8 @@ export interface TxOptions {
    * sent: only for work that may be done twice.
    */
   readonly eager?: boolean;
+  /** Tenant role only: milliseconds that each statement may take; PostgreSQL then ends it with `query_canceled`. */
+  readonly statementMs?: number;
 }
 
 export interface TenantDb {
@@ -106,7 +108,9 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
   async tenant<T>(partner: PartnerId, work: (tx: TenantTx) => Promise<T>, options: TxOptions = {}): Promise<T> {
     if (!UUID.test(partner)) throw new AppError('not_found', 'no such partner');
     // The id is a checked UUID, so it may stand in the text; one round trip opens the transaction and names the tenant.
-    const open = `${begin(options)}; select set_config('app.partner', '${partner}', true)`;
+    const limit =
+      options.statementMs === undefined ? '' : `, set_config('statement_timeout', '${options.statementMs}', true)`;
+    const open = `${begin(options)}; select set_config('app.partner', '${partner}', true)${limit}`;
     return this.#observed(options, (now) =>
       transact(this.#app, open, (base) => work({ ...base, scope: 'tenant', partnerId: partner }), now, options),
     );
