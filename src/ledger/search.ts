@@ -35,9 +35,9 @@ export interface TimeCursor {
 }
 
 /** The newest deliveries that are looked through for a fragment before its index is asked. */
-const WINDOW = 4_000;
+const WINDOW = 1_000;
 /** A fragment that more messages hold is frequent: going through the mail, newest first, then finds a page sooner than the index. */
-const CANDIDATES_MAX = 20_000;
+const CANDIDATES_MAX = 5_000;
 
 /**
  * The message trace: deliveries, newest first, a page by its keys. What is matched whole is found by indexes, in the plan that the

@@ -8,6 +8,7 @@ import { benchPath } from './path.ts';
 import { benchQueue } from './queue.ts';
 import { benchRead } from './read.ts';
 import type { Bench, Row } from './row.ts';
+import { benchTrace } from './trace.ts';
 
 /**
  * `npm run bench -- [--only NAME]... [--runs N] [--seconds N] [--clients N] [--json]`: the measurements of this folder. What counts is the
@@ -20,6 +21,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   queue: benchQueue,
   flood: benchFlood,
   read: benchRead,
+  trace: benchTrace,
 };
 
 const { values } = parseArgs({

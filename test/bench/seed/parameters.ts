@@ -25,11 +25,6 @@ export function seedOf(clients: number): SeedParameters {
   return { clients, days: 365, mailboxes: clients * 100, events: clients * 10_000, ledgerDays: 3 };
 }
 
-/** The growth curve: as many clients, a hundred mailboxes each, the days that the questions reach, and few events. */
-export function growthParameters(clients: number): SeedParameters {
-  return { clients, days: 95, mailboxes: clients * 100, events: clients * 100, ledgerDays: 3 };
-}
-
 export const PARTNER_ID = '0192b0c0-0000-7000-8000-000000000001';
 /** One small client of another partner: row-level security has something to leave out. */
 export const OTHER_PARTNER_ID = '0192b0c0-0000-7000-8000-000000000002';
