@@ -542,6 +542,37 @@ create table retention_floor (
   only_row boolean not null default true,
   whole_from timestamp with time zone not null
 );
+create table rollup_days (
+  partner_id uuid not null,
+  day date not null,
+  client_id uuid not null,
+  direction text not null,
+  messages integer not null,
+  partner_messages integer not null,
+  deliveries integer not null,
+  refused integer not null,
+  bytes bigint not null,
+  partner_bytes bigint not null,
+  verdict_clean integer not null,
+  verdict_bulk integer not null,
+  verdict_spam integer not null,
+  verdict_spoof integer not null,
+  verdict_phish integer not null,
+  verdict_policy integer not null,
+  verdict_unscannable integer not null,
+  verdict_malware integer not null,
+  ended_queued integer not null,
+  ended_deferred integer not null,
+  ended_delivered integer not null,
+  ended_tagged integer not null,
+  ended_stripped integer not null,
+  ended_quarantined integer not null,
+  ended_rejected integer not null,
+  ended_bounced integer not null,
+  ended_expired integer not null,
+  ended_discarded integer not null,
+  ended_released integer not null
+);
 create table rollup_late (
   partner_id uuid not null,
   client_id uuid not null,
@@ -559,6 +590,37 @@ create table rollup_mailboxes (
   deliveries bigint not null,
   messages bigint not null,
   bytes bigint not null
+);
+create table rollup_months (
+  partner_id uuid not null,
+  day date not null,
+  client_id uuid not null,
+  direction text not null,
+  messages integer not null,
+  partner_messages integer not null,
+  deliveries integer not null,
+  refused integer not null,
+  bytes bigint not null,
+  partner_bytes bigint not null,
+  verdict_clean integer not null,
+  verdict_bulk integer not null,
+  verdict_spam integer not null,
+  verdict_spoof integer not null,
+  verdict_phish integer not null,
+  verdict_policy integer not null,
+  verdict_unscannable integer not null,
+  verdict_malware integer not null,
+  ended_queued integer not null,
+  ended_deferred integer not null,
+  ended_delivered integer not null,
+  ended_tagged integer not null,
+  ended_stripped integer not null,
+  ended_quarantined integer not null,
+  ended_rejected integer not null,
+  ended_bounced integer not null,
+  ended_expired integer not null,
+  ended_discarded integer not null,
+  ended_released integer not null
 );
 create table rollup_reasons (
   partner_id uuid not null,
@@ -586,7 +648,8 @@ create table rollup_state (
   rolled_at timestamp with time zone not null,
   mark xid8 not null,
   mark_at timestamp with time zone not null,
-  settled_at timestamp with time zone not null
+  settled_at timestamp with time zone not null,
+  pending bigint not null
 );
 create table rollup_traffic (
   partner_id uuid not null,
@@ -608,6 +671,11 @@ create table rollup_watermarks (
   node text not null,
   complete_through timestamp with time zone not null,
   state text not null
+);
+create table rollup_zones (
+  partner_id uuid not null,
+  client_id uuid not null,
+  time_zone text not null
 );
 create table route_health (
   partner_id uuid not null,
@@ -875,8 +943,10 @@ alter table report_runs add constraint report_runs_pkey PRIMARY KEY (partner_id,
 alter table report_runs add constraint report_runs_state_check CHECK ((state = ANY (ARRAY['waiting'::text, 'rendering'::text, 'issued'::text, 'failed'::text])));
 alter table retention_floor add constraint retention_floor_only_row_check CHECK (only_row);
 alter table retention_floor add constraint retention_floor_pkey PRIMARY KEY (only_row);
+alter table rollup_days add constraint rollup_days_pkey PRIMARY KEY (partner_id, day, client_id, direction);
 alter table rollup_late add constraint rollup_late_pkey PRIMARY KEY (partner_id, client_id, bucket, noticed_at);
 alter table rollup_mailboxes add constraint rollup_mailboxes_pkey PRIMARY KEY (partner_id, client_id, bucket, mailbox_id, direction, verdict);
+alter table rollup_months add constraint rollup_months_pkey PRIMARY KEY (partner_id, day, client_id, direction);
 alter table rollup_reasons add constraint rollup_reasons_pkey PRIMARY KEY (partner_id, client_id, bucket, direction, reason);
 alter table rollup_senders add constraint rollup_senders_pkey PRIMARY KEY (partner_id, client_id, bucket, sender, direction, verdict);
 alter table rollup_state add constraint rollup_state_only_row_check CHECK (only_row);
@@ -884,6 +954,7 @@ alter table rollup_state add constraint rollup_state_pkey PRIMARY KEY (only_row)
 alter table rollup_traffic add constraint rollup_traffic_pkey PRIMARY KEY (partner_id, client_id, bucket, domain, direction, kind, verdict, disposition);
 alter table rollup_watermarks add constraint rollup_watermarks_pkey PRIMARY KEY (node);
 alter table rollup_watermarks add constraint rollup_watermarks_state_check CHECK ((state = ANY (ARRAY['alive'::text, 'stopped'::text, 'retired'::text])));
+alter table rollup_zones add constraint rollup_zones_pkey PRIMARY KEY (partner_id, client_id);
 alter table route_health add constraint route_health_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
 alter table route_health add constraint route_health_pkey PRIMARY KEY (partner_id, client_id, host, port);
 alter table route_health add constraint route_health_state_check CHECK ((state = ANY (ARRAY['up'::text, 'down'::text])));
@@ -997,6 +1068,12 @@ CREATE UNIQUE INDEX release_requests_open ON public.release_requests USING btree
 CREATE INDEX release_requests_watch ON public.release_requests USING btree (id) WHERE (state = 'open'::text);
 CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (state = ANY (ARRAY['waiting'::text, 'rendering'::text]));
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
+CREATE INDEX rollup_days_client ON public.rollup_days USING btree (partner_id, client_id, day);
+CREATE INDEX rollup_mailboxes_bucket ON public.rollup_mailboxes USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX rollup_months_partner_id_client_id_day_idx ON public.rollup_months USING btree (partner_id, client_id, day);
+CREATE INDEX rollup_reasons_bucket ON public.rollup_reasons USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX rollup_senders_bucket ON public.rollup_senders USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
+CREATE INDEX rollup_traffic_bucket ON public.rollup_traffic USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX rollup_traffic_partner ON public.rollup_traffic USING btree (partner_id, bucket);
 CREATE INDEX routes_client ON public.routes USING btree (partner_id, client_id);
 CREATE INDEX sent_message_ids_age ON public.sent_message_ids USING btree (sent_at);
@@ -1080,16 +1157,22 @@ create policy system on release_requests for ALL to tollgate_system using (true)
 create policy tenant on release_requests for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on report_runs for ALL to tollgate_system using (true) with check (true);
 create policy tenant on report_runs for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_days for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_days for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_late for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_late for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_mailboxes for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_mailboxes for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_months for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_months for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_reasons for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_reasons for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_senders for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_senders for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on rollup_traffic for ALL to tollgate_system using (true) with check (true);
 create policy tenant on rollup_traffic for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on rollup_zones for ALL to tollgate_system using (true) with check (true);
+create policy tenant on rollup_zones for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on route_health for ALL to tollgate_system using (true) with check (true);
 create policy tenant on route_health for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on routes for ALL to tollgate_system using (true) with check (true);
@@ -1144,11 +1227,14 @@ alter table queue force row level security;
 alter table region_strategies force row level security;
 alter table release_requests force row level security;
 alter table report_runs force row level security;
+alter table rollup_days force row level security;
 alter table rollup_late force row level security;
 alter table rollup_mailboxes force row level security;
+alter table rollup_months force row level security;
 alter table rollup_reasons force row level security;
 alter table rollup_senders force row level security;
 alter table rollup_traffic force row level security;
+alter table rollup_zones force row level security;
 alter table route_health force row level security;
 alter table routes force row level security;
 alter table sent_message_ids force row level security;
@@ -1246,10 +1332,14 @@ grant delete, insert, select, update on report_runs to tollgate_app;
 grant delete, insert, select, update on report_runs to tollgate_system;
 grant select on retention_floor to tollgate_app;
 grant select on retention_floor to tollgate_system;
+grant select on rollup_days to tollgate_app;
+grant delete, insert, select, update on rollup_days to tollgate_system;
 grant select on rollup_late to tollgate_app;
 grant delete, insert, select, update on rollup_late to tollgate_system;
 grant select on rollup_mailboxes to tollgate_app;
 grant delete, insert, select, update on rollup_mailboxes to tollgate_system;
+grant select on rollup_months to tollgate_app;
+grant delete, insert, select, update on rollup_months to tollgate_system;
 grant select on rollup_reasons to tollgate_app;
 grant delete, insert, select, update on rollup_reasons to tollgate_system;
 grant select on rollup_senders to tollgate_app;
@@ -1260,6 +1350,8 @@ grant select on rollup_traffic to tollgate_app;
 grant delete, insert, select, update on rollup_traffic to tollgate_system;
 grant select on rollup_watermarks to tollgate_app;
 grant delete, insert, select, update on rollup_watermarks to tollgate_system;
+grant select on rollup_zones to tollgate_app;
+grant delete, insert, select, update on rollup_zones to tollgate_system;
 grant delete, insert, select, update on route_health to tollgate_app;
 grant delete, insert, select, update on route_health to tollgate_system;
 grant delete, insert, select, update on routes to tollgate_app;

@@ -196,7 +196,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     if (config.roles.includes('worker')) {
       const run = handlers;
       await queue.work((name, data) => runJob(run, name, data), JOB_CONCURRENCY);
-      parts.loop('rollups', ROLL_MS, () => rollOnce(db), logger);
+      parts.loop('rollups', ROLL_MS, async () => (await rollOnce(db)).behind, logger);
       parts.add(startSchedule({ queue, logger }));
     }
     if (config.roles.includes('api')) {

@@ -1,12 +1,13 @@
-import type { SystemDb } from '../db/db.ts';
+import type { SystemDb, SystemTx } from '../db/db.ts';
+import { absorb, nextSlice, SLICE_EVENTS } from './absorb.ts';
+import { syncZones } from './days.ts';
 import { recordLate } from './late.ts';
 import { completeThrough } from './read.ts';
 import { recountAll } from './rebuild.ts';
-import { countBuckets, touchedBuckets } from './recompute.ts';
 import {
+  type Horizon,
   lockRoller,
   readCursor,
-  readFloor,
   readHorizon,
   requireOwnCluster,
   takeWatermarks,
@@ -17,45 +18,53 @@ import {
 export interface RollResult {
   /** Events that this round took in. */
   readonly events: number;
-  /** Buckets that were counted anew. */
+  /** Buckets that they changed. */
   readonly buckets: number;
+  /** Whether there is more below the horizon: the next round is due at once. */
+  readonly behind: boolean;
 }
 
-const NOTHING: RollResult = { events: 0, buckets: 0 };
+const NOTHING: RollResult = { events: 0, buckets: 0, behind: false };
+/** Clients whose days are counted anew in one round, after their zone changed. */
+const ZONES_MAX = 50;
 
 /**
- * One round of the roller: takes the events of all transactions between its cursor and the horizon (the oldest transaction
- * that still runs), counts the buckets they touch anew, and moves the cursor, all in one transaction.
+ * One round of the roller: takes the events of the transactions between its cursor and the horizon (the oldest transaction
+ * that still runs), at most about `sliceEvents` of them, adds them to every rollup and moves the cursor, all in one transaction.
  *
  * Below the horizon nothing can appear any more, so no event is missed, whatever the order of commits; a sequence value or
- * a time would miss those that commit late. Many nodes may call it: one rolls, the others get an empty answer.
+ * a time would miss those that commit late. The cursor moves with what was added or not at all, so none is added twice. Many
+ * nodes may call it: one rolls, the others get an empty answer.
  *
  * Each statement has its own snapshot on purpose: rows below the horizon are the same in all of them, while one snapshot for
  * all would be older than the lock, and blind to rows that move into a new partition meanwhile.
  */
-export async function rollOnce(db: SystemDb): Promise<RollResult> {
+export async function rollOnce(db: SystemDb, sliceEvents = SLICE_EVENTS): Promise<RollResult> {
   return db.system(async (tx) => {
     if (!(await lockRoller(tx))) return NOTHING;
     const horizon = await readHorizon(tx);
     const cursor = await readCursor(tx);
-    if (cursor === null || cursor.xid === UNCOUNTED) return recountAll(tx, horizon, cursor);
+    if (cursor === null || cursor.xid === UNCOUNTED) {
+      return { ...(await recountAll(tx, horizon, cursor)), behind: false };
+    }
     requireOwnCluster(cursor, horizon);
-    const said = await completeThrough(tx);
-    const touched = await touchedBuckets(tx, cursor.xid, horizon.xid);
-    const floor = (await readFloor(tx))?.getTime() ?? Number.NEGATIVE_INFINITY;
-    await countBuckets(
-      tx,
-      touched.filter((key) => key.bucket.getTime() >= floor),
-      { from: UNCOUNTED, to: horizon.xid, add: false },
-    );
-    await countBuckets(
-      tx,
-      touched.filter((key) => key.bucket.getTime() < floor),
-      { from: cursor.xid, to: horizon.xid, add: true },
-    );
-    await recordLate(tx, touched, said);
-    await takeWatermarks(tx, horizon);
-    await writeCursor(tx, horizon);
-    return { events: touched.reduce((sum, key) => sum + key.events, 0), buckets: touched.length };
+    return advance(tx, cursor, horizon, sliceEvents);
   });
+}
+
+async function advance(tx: SystemTx, cursor: Horizon, horizon: Horizon, sliceEvents: number): Promise<RollResult> {
+  // After the horizon was read: whoever wrote an event below it had seen its client, so this sees it too.
+  await syncZones(tx, ZONES_MAX);
+  const said = await completeThrough(tx);
+  const slice = await nextSlice(tx, cursor.xid, horizon.xid, sliceEvents);
+  const touched = slice === null ? [] : await absorb(tx, slice);
+  await recordLate(tx, touched, said);
+  const reached = { ...horizon, xid: slice?.to ?? horizon.xid };
+  await takeWatermarks(tx, reached);
+  await writeCursor(tx, reached);
+  return {
+    events: touched.reduce((sum, key) => sum + key.events, 0),
+    buckets: touched.length,
+    behind: slice?.behind ?? false,
+  };
 }

@@ -1,9 +1,20 @@
 import type { Completeness, Totals } from '../core/counts.ts';
-import type { EventKind } from '../core/event.ts';
-import { buckets, type Granularity, type Interval, interval, type LocalPeriod } from '../core/period.ts';
-import type { Disposition, Verdict } from '../core/verdict.ts';
+import {
+  addDays,
+  buckets,
+  type Granularity,
+  type Interval,
+  interval,
+  type LocalPeriod,
+  localDate,
+} from '../core/period.ts';
 import type { TenantTx, Tx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
+import { type Reach, readReach } from './reach.ts';
+import { type Days, wholeMonths } from './spans.ts';
+import { type Count, Sum } from './totals.ts';
+
+export { type ClientsOverview, type ClientTotals, readClientsOverview } from './read-overview.ts';
 
 /** The one reader of the rollups (rule 12): API, pages, reports and billing take their numbers from here. */
 
@@ -16,15 +27,6 @@ export interface Statistics extends Completeness {
   readonly totals: Totals;
   readonly buckets: readonly StatisticsBucket[];
 }
-
-const ENDING: readonly string[] = [
-  'rejected',
-  'quarantined',
-  'delivered',
-  'bounced',
-  'expired',
-  'discarded',
-] satisfies EventKind[];
 
 /**
  * Through which moment the rollups hold everything: the least of what the nodes have vouched for and the roller has believed.
@@ -45,16 +47,6 @@ export async function completeness(tx: Tx, end: Date): Promise<Completeness> {
   return { complete: through !== null && through.getTime() >= end.getTime(), completeThrough: through };
 }
 
-interface TrafficRow {
-  slot: number;
-  kind: EventKind;
-  verdict: Verdict | '';
-  disposition: Disposition | '';
-  deliveries: number;
-  messages: number;
-  bytes: number;
-}
-
 export interface StatisticsQuery {
   /** Null: the partner as a whole; a message to two clients then counts once. */
   readonly clientId: string | null;
@@ -65,6 +57,11 @@ export interface StatisticsQuery {
 interface Cut {
   readonly whole: Interval;
   readonly pieces: readonly Interval[];
+  readonly starts: readonly Date[];
+  /** The local days with which the pieces begin. */
+  readonly dates: readonly string[];
+  /** Of what days and whole months the period is made; null: of hours, which have no tier. */
+  readonly tier: { readonly head: Days; readonly months: Days; readonly tail: Days } | null;
 }
 
 const CUTS_MAX = 500;
@@ -76,101 +73,172 @@ function cut(period: LocalPeriod, granularity: Granularity): Cut {
   const known = cuts.get(key);
   if (known !== undefined) return known;
   if (cuts.size >= CUTS_MAX) cuts.clear();
-  const made = { whole: interval(period), pieces: buckets(period, granularity) };
+  const pieces = buckets(period, granularity);
+  const made: Cut = {
+    whole: interval(period),
+    pieces,
+    starts: pieces.map((piece) => piece.start),
+    dates: granularity === 'HOUR' ? [] : pieces.map((piece) => localDate(piece.start, period.zone)),
+    tier: granularity === 'HOUR' ? null : tierOf(period, granularity),
+  };
   cuts.set(key, made);
   return made;
 }
 
-/** Counts of a period in the zone of `period`, in all and cut into buckets, each with its completeness (rules 4 and 6). */
-export async function readStatistics(tx: TenantTx, query: StatisticsQuery): Promise<Statistics> {
-  const { whole, pieces } = cut(query.period, query.granularity);
-  // Before the numbers: a round of the roller between the two then makes them newer than what is said of them, never older.
-  const known = await completeness(tx, whole.end);
-  const rows = await tx.rows<TrafficRow>(sql`
-    select width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind, r.verdict,
-           r.disposition, sum(r.deliveries)::bigint as deliveries,
-           sum(case when ${query.clientId === null} then r.partner_messages else r.messages end)::bigint as messages,
-           sum(case when ${query.clientId === null} then r.partner_bytes else r.bytes end)::bigint as bytes
-    from rollup_traffic r
-    where r.partner_id = ${tx.partnerId}
-      and (${query.clientId}::uuid is null or r.client_id = ${query.clientId}::uuid)
-      and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
-    group by 1, 2, 3, 4`);
-  return assemble(known, pieces, rows);
+function tierOf(period: LocalPeriod, granularity: Granularity): NonNullable<Cut['tier']> {
+  const end = addDays(period.to, 1);
+  const none = { from: end, to: end };
+  const all = { from: period.from, to: end };
+  if (granularity !== 'MONTH') return { head: all, months: none, tail: none };
+  const months = wholeMonths(all);
+  return { head: { from: period.from, to: months.from }, months, tail: { from: months.to, to: end } };
 }
 
-/** The same for many clients of one zone, in as many statements as for one. Clients without traffic have zeros. */
+/** Counts of a period in the zone of `period`, in all and cut into buckets, each with its completeness (rules 4 and 6). */
+export async function readStatistics(tx: TenantTx, query: StatisticsQuery): Promise<Statistics> {
+  const { clientId, period, granularity } = query;
+  if (clientId === null) return readPartner(tx, cut(period, granularity), period.zone);
+  const read = await readStatisticsOf(tx, { clientIds: [clientId], period, granularity });
+  return read.get(clientId) ?? assemble({ completeThrough: null }, cut(period, granularity), []);
+}
+
+type Row = Count & { readonly slot: number };
+
+/**
+ * The same for many clients, in as many statements as for one. Clients without traffic have zeros.
+ *
+ * Whole days of a client whose own zone this is are taken from its days and months, all else from the quarter hours; what is
+ * committed and not yet rolled is added from the ledger. One statement, so one snapshot: an event is in exactly one of them.
+ */
 export async function readStatisticsOf(
   tx: TenantTx,
   query: Omit<StatisticsQuery, 'clientId'> & { readonly clientIds: readonly string[] },
 ): Promise<Map<string, Statistics>> {
-  const { whole, pieces } = cut(query.period, query.granularity);
-  const known = await completeness(tx, whole.end);
-  const rows = await tx.rows<TrafficRow & { client_id: string }>(sql`
-    select r.client_id, width_bucket(r.bucket, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, r.kind,
-           r.verdict, r.disposition, sum(r.deliveries)::bigint as deliveries, sum(r.messages)::bigint as messages,
-           sum(r.bytes)::bigint as bytes
+  const parts = cut(query.period, query.granularity);
+  const { whole, starts, dates, tier } = parts;
+  const clients = [...new Set(query.clientIds)];
+  // Before the numbers: a round of the roller between the two then makes them newer than what is said of them, never older.
+  const reach = await readReach(tx);
+  const rows = await tx.rows<Row & { client_id: string }>(sql`
+    with tiered as materialized (
+      select z.client_id from rollup_zones z
+      where z.partner_id = ${tx.partnerId} and z.client_id = any(${clients}::uuid[]) and z.time_zone = ${query.period.zone}
+        and ${tier !== null}::boolean),
+    days as (
+      select d.* from rollup_days d
+      where d.partner_id = ${tx.partnerId} and d.client_id = any(array(select t.client_id from tiered t))
+        and d.day >= ${tier?.head.from}::date and d.day < ${tier?.head.to}::date
+      union all
+      select d.* from rollup_months d
+      where d.partner_id = ${tx.partnerId} and d.client_id = any(array(select t.client_id from tiered t))
+        and d.day >= ${tier?.months.from}::date and d.day < ${tier?.months.to}::date
+      union all
+      select d.* from rollup_days d
+      where d.partner_id = ${tx.partnerId} and d.client_id = any(array(select t.client_id from tiered t))
+        and d.day >= ${tier?.tail.from}::date and d.day < ${tier?.tail.to}::date)
+    select d.client_id, width_bucket(d.day, ${dates}::date[]) - 1 as slot, null as kind, null as verdict, null as disposition,
+           0::bigint as deliveries, 0::bigint as messages, 0::bigint as bytes,
+           json_build_array(sum(d.messages), sum(d.deliveries), sum(d.refused), sum(d.bytes), sum(d.verdict_clean),
+                             sum(d.verdict_bulk), sum(d.verdict_spam), sum(d.verdict_spoof), sum(d.verdict_phish),
+                             sum(d.verdict_policy), sum(d.verdict_unscannable), sum(d.verdict_malware), sum(d.ended_queued),
+                             sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged), sum(d.ended_stripped),
+                             sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced), sum(d.ended_expired),
+                             sum(d.ended_discarded), sum(d.ended_released)) as wide
+    from days d group by 1, 2
+    union all
+    select r.client_id, width_bucket(r.bucket, ${starts}::timestamptz[]) - 1, r.kind, r.verdict, r.disposition,
+           sum(r.deliveries)::bigint, sum(r.messages)::bigint, sum(r.bytes)::bigint, null
     from rollup_traffic r
-    where r.partner_id = ${tx.partnerId} and r.client_id = any(${[...query.clientIds]}::uuid[])
+    where r.partner_id = ${tx.partnerId}
+      and r.client_id = any(array(select unnest(${clients}::uuid[]) except select t.client_id from tiered t))
       and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
+    group by 1, 2, 3, 4, 5
+    union all
+    select e.client_id, width_bucket(e.occurred_at, ${starts}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
+           coalesce(e.disposition, ''), count(*), count(*) filter (where e.leads & 2 <> 0),
+           coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint, null
+    from ledger e
+    -- The cursor of this snapshot says what the rollups lack; that of the look before it lets the index be planned for.
+    where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+      and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+      and e.partner_id = ${tx.partnerId} and e.client_id = any(${clients}::uuid[])
+      and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end}
     group by 1, 2, 3, 4, 5`);
-  const byClient = new Map<string, TrafficRow[]>(query.clientIds.map((id) => [id, []]));
+  const byClient = new Map<string, Row[]>(clients.map((id) => [id, []]));
   for (const row of rows) byClient.get(row.client_id)?.push(row);
-  return new Map([...byClient].map(([id, own]) => [id, assemble(known, pieces, own)]));
+  return new Map([...byClient].map(([id, own]) => [id, assemble(reach, parts, own)]));
 }
 
-function assemble(known: Completeness, pieces: readonly Interval[], rows: readonly TrafficRow[]): Statistics {
-  const through = known.completeThrough?.getTime() ?? Number.NEGATIVE_INFINITY;
-  const sums = pieces.map(() => new Sum());
+/** The partner as a whole: a message to two clients counts once. */
+async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Statistics> {
+  const { whole, starts, dates, tier } = parts;
+  const reach = await readReach(tx);
+  const rows = await tx.rows<Row>(sql`
+    with tiered as materialized (
+      select z.client_id from rollup_zones z
+      where z.partner_id = ${tx.partnerId} and z.time_zone = ${zone} and ${tier !== null}::boolean),
+    others as materialized (
+      select c.id as client_id from clients c where c.partner_id = ${tx.partnerId}
+      union select z.client_id from rollup_zones z where z.partner_id = ${tx.partnerId}
+      except select t.client_id from tiered t),
+    days as (
+      select d.* from rollup_days d
+      where d.partner_id = ${tx.partnerId} and d.client_id in (select t.client_id from tiered t)
+        and d.day >= ${tier?.head.from}::date and d.day < ${tier?.head.to}::date
+      union all
+      select d.* from rollup_months d
+      where d.partner_id = ${tx.partnerId} and d.client_id in (select t.client_id from tiered t)
+        and d.day >= ${tier?.months.from}::date and d.day < ${tier?.months.to}::date
+      union all
+      select d.* from rollup_days d
+      where d.partner_id = ${tx.partnerId} and d.client_id in (select t.client_id from tiered t)
+        and d.day >= ${tier?.tail.from}::date and d.day < ${tier?.tail.to}::date)
+    select width_bucket(d.day, ${dates}::date[]) - 1 as slot, null as kind, null as verdict, null as disposition,
+           0::bigint as deliveries, 0::bigint as messages, 0::bigint as bytes,
+           json_build_array(sum(d.partner_messages), sum(d.deliveries), sum(d.refused), sum(d.partner_bytes),
+                             sum(d.verdict_clean), sum(d.verdict_bulk), sum(d.verdict_spam), sum(d.verdict_spoof),
+                             sum(d.verdict_phish), sum(d.verdict_policy), sum(d.verdict_unscannable), sum(d.verdict_malware),
+                             sum(d.ended_queued), sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged),
+                             sum(d.ended_stripped), sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced),
+                             sum(d.ended_expired), sum(d.ended_discarded), sum(d.ended_released)) as wide
+    from days d group by 1
+    union all
+    select width_bucket(r.bucket, ${starts}::timestamptz[]) - 1, r.kind, r.verdict, r.disposition,
+           sum(r.deliveries)::bigint, sum(r.partner_messages)::bigint, sum(r.partner_bytes)::bigint, null
+    from rollup_traffic r
+    where r.partner_id = ${tx.partnerId} and r.client_id = any(array(select o.client_id from others o))
+      and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
+    group by 1, 2, 3, 4
+    union all
+    select width_bucket(e.occurred_at, ${starts}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
+           coalesce(e.disposition, ''), count(*), count(*) filter (where e.leads & 1 <> 0),
+           coalesce(sum(e.bytes) filter (where e.leads & 1 <> 0), 0)::bigint, null
+    from ledger e
+    where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+      and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+      and e.partner_id = ${tx.partnerId} and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end}
+    group by 1, 2, 3, 4`);
+  return assemble(reach, parts, rows);
+}
+
+function assemble({ completeThrough }: Pick<Reach, 'completeThrough'>, parts: Cut, rows: readonly Row[]): Statistics {
+  const through = completeThrough?.getTime() ?? Number.NEGATIVE_INFINITY;
+  const sums = parts.pieces.map(() => new Sum());
   const total = new Sum();
   for (const row of rows) {
     sums[row.slot]?.add(row);
     total.add(row);
   }
   return {
-    ...known,
+    complete: through >= parts.whole.end.getTime(),
+    completeThrough,
     totals: total.totals(),
-    buckets: pieces.map((piece, index) => ({
+    buckets: parts.pieces.map((piece, index) => ({
       ...piece,
       complete: through >= piece.end.getTime(),
       totals: sums[index]?.totals() ?? new Sum().totals(),
     })),
   };
-}
-
-type Countable = Omit<TrafficRow, 'slot'>;
-
-class Sum {
-  #messages = 0;
-  #deliveries = 0;
-  #refused = 0;
-  #bytes = 0;
-  readonly #verdicts = new Map<Verdict, number>();
-  readonly #dispositions = new Map<Disposition, number>();
-
-  add(row: Countable): void {
-    if (row.kind === 'refused') this.#refused += row.deliveries;
-    if (row.kind === 'accepted' || row.kind === 'rejected') {
-      this.#messages += row.messages;
-      this.#deliveries += row.deliveries;
-      this.#bytes += row.bytes;
-      if (row.verdict !== '') this.#verdicts.set(row.verdict, (this.#verdicts.get(row.verdict) ?? 0) + row.deliveries);
-    }
-    if (ENDING.includes(row.kind) && row.disposition !== '') {
-      this.#dispositions.set(row.disposition, (this.#dispositions.get(row.disposition) ?? 0) + row.deliveries);
-    }
-  }
-
-  totals(): Totals {
-    return {
-      messages: this.#messages,
-      deliveries: this.#deliveries,
-      refused: this.#refused,
-      bytes: this.#bytes,
-      byVerdict: this.#verdicts,
-      byDisposition: this.#dispositions,
-    };
-  }
 }
 
 export interface Ranked {
@@ -181,20 +249,34 @@ export interface Ranked {
   readonly unwanted: number;
 }
 
-/** Envelope senders by deliveries; the null sender is the empty key. `clientId` null, here and below: of all clients. */
+/**
+ * Envelope senders by deliveries; the null sender is the empty key. `clientId` null, here and below: of all clients. What is not
+ * rolled yet is counted with the rest, here and below.
+ */
 export async function topSenders(
   tx: TenantTx,
   clientId: string | null,
   range: Interval,
   limit: number,
 ): Promise<Ranked[]> {
+  const reach = await readReach(tx);
   return tx.rows<Ranked>(sql`
-    select r.sender as key, sum(r.deliveries)::bigint as deliveries,
-           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from rollup_senders r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid) and r.direction = 'inbound'
-      and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by r.sender order by deliveries desc, key limit ${limit}`);
+    with counts as (
+      select r.sender, r.verdict, r.deliveries
+      from rollup_senders r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select e.sender, coalesce(e.verdict, ''), 1
+      from ledger e
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
+    select c.sender as key, sum(c.deliveries)::bigint as deliveries,
+           coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from counts c group by c.sender order by deliveries desc, key limit ${limit}`);
 }
 
 /** Mailboxes by unwanted deliveries: the most targeted first. */
@@ -204,13 +286,24 @@ export async function topMailboxes(
   range: Interval,
   limit: number,
 ): Promise<Ranked[]> {
+  const reach = await readReach(tx);
   return tx.rows<Ranked>(sql`
-    select r.mailbox_id::text as key, sum(r.deliveries)::bigint as deliveries,
-           coalesce(sum(r.deliveries) filter (where r.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from rollup_mailboxes r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid) and r.direction = 'inbound'
-      and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by r.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`);
+    with counts as (
+      select r.mailbox_id, r.verdict, r.deliveries
+      from rollup_mailboxes r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select e.mailbox_id, coalesce(e.verdict, ''), 1
+      from ledger e
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.direction = 'inbound' and e.kind in ('accepted', 'rejected') and e.mailbox_id is not null
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
+    select c.mailbox_id::text as key, sum(c.deliveries)::bigint as deliveries,
+           coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+    from counts c group by c.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`);
 }
 
 /** Machine reasons by deliveries that they were given for. */
@@ -220,12 +313,23 @@ export async function topReasons(
   range: Interval,
   limit: number,
 ): Promise<{ key: string; deliveries: number }[]> {
+  const reach = await readReach(tx);
   return tx.rows(sql`
-    select r.reason as key, sum(r.deliveries)::bigint as deliveries
-    from rollup_reasons r
-    where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
-      and r.bucket >= ${range.start} and r.bucket < ${range.end}
-    group by r.reason order by deliveries desc, key limit ${limit}`);
+    with counts as (
+      select r.reason, r.deliveries
+      from rollup_reasons r
+      where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+        and r.bucket >= ${range.start} and r.bucket < ${range.end}
+      union all
+      select x.reason, 1
+      from ledger e cross join lateral (select distinct u.reason from unnest(e.reasons) as u (reason)) as x
+      where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+        and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+        and e.kind in ('accepted', 'rejected', 'refused')
+        and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
+    select c.reason as key, sum(c.deliveries)::bigint as deliveries
+    from counts c group by c.reason order by deliveries desc, key limit ${limit}`);
 }
 
 /**

@@ -42,13 +42,17 @@ export function requireOwnCluster(cursor: Horizon, horizon: Horizon): void {
   throw new AppError('conflict', 'the ledger came from another cluster and is not taken over yet: start the service');
 }
 
+/** As many events above the cursor are counted, no more: a reader would not count that many by itself. */
+export const PENDING_MAX = 50_000;
+
 /** Moves the cursor; when the mark of an earlier round has come to lie below it, the horizon is as young as that round. */
 export async function writeCursor(tx: SystemTx, horizon: Horizon): Promise<void> {
   await tx.run(sql`
-    insert into rollup_state as s (cluster, cursor, rolled_at, mark, mark_at, settled_at)
-    values (${horizon.cluster}::bigint, ${horizon.xid}::xid8, ${tx.now}, pg_current_xact_id(), ${tx.now}, ${tx.now})
+    insert into rollup_state as s (cluster, cursor, rolled_at, mark, mark_at, settled_at, pending)
+    values (${horizon.cluster}::bigint, ${horizon.xid}::xid8, ${tx.now}, pg_current_xact_id(), ${tx.now}, ${tx.now},
+            (select count(*) from (select from ledger e where e.xid >= ${horizon.xid}::xid8 limit ${PENDING_MAX + 1}) as p))
     on conflict (only_row) do update
-    set cluster = excluded.cluster, cursor = excluded.cursor, rolled_at = excluded.rolled_at,
+    set cluster = excluded.cluster, cursor = excluded.cursor, rolled_at = excluded.rolled_at, pending = excluded.pending,
         settled_at = case when s.mark < excluded.cursor then s.mark_at else s.settled_at end,
         mark = case when s.mark < excluded.cursor then excluded.mark else s.mark end,
         mark_at = case when s.mark < excluded.cursor then excluded.mark_at else s.mark_at end`);

@@ -1,17 +1,22 @@
 import { BUCKET_MS, bucketStart } from '../core/period.ts';
 import type { SystemDb, SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
+import { type Piece, piecesOf, type Range } from './pieces.ts';
+import { readFloor } from './state.ts';
+import { compareTiers } from './verify-tiers.ts';
 
 /** A count on which the rollups and a recount of the ledger do not agree. */
 export interface Difference {
-  readonly table: 'traffic' | 'mailboxes' | 'senders' | 'reasons';
+  readonly table: 'traffic' | 'mailboxes' | 'senders' | 'reasons' | 'days' | 'months';
   readonly partnerId: string;
   readonly clientId: string;
+  /** Of a day or month its first moment. */
   readonly bucket: Date;
   /** The rest of the row's key, as a JSON array. */
   readonly group: string;
   /** The column: deliveries, messages, bytes and so on. */
   readonly measure: string;
+  /** What it has to be: by the ledger, of a day by its quarter hours, of a month by its days. */
   readonly ledger: number;
   readonly rollup: number;
 }
@@ -25,52 +30,67 @@ export interface Verification {
 
 const SHOWN = 100;
 
-interface Range {
-  readonly from: Date | null;
-  readonly to: Date | null;
+/** What is compared. */
+export interface Extent {
+  /** By the events' time, widened to whole buckets. */
+  readonly from?: Date;
+  readonly to?: Date;
+  /** Of these clients only. */
+  readonly clients?: readonly string[];
 }
 
-type Found = { groups: number } & (Omit<Difference, 'table'> | { measure: null });
+interface Part extends Piece {
+  readonly clients: readonly string[] | null;
+}
+
+/** One row for each number that differs, or a single one without; each with how many rows were compared. */
+export type Found = { groups: number } & (Omit<Difference, 'table'> | { measure: null });
 
 /**
- * Counts the ledger anew below the roller's cursor and compares every number of every rollup (rule 3). `from` and `to` bound
- * it by the events' time, widened to whole buckets; without them everything is compared that retention has left. Each table
- * is compared in one statement, so in one snapshot: the roller may work on meanwhile.
+ * Counts the ledger anew below the roller's cursor and compares every number of every rollup (rule 3), then the days and months
+ * with what they are made of. Without an extent everything is compared that retention has left. Each table is compared piece
+ * by piece, each in one statement and so in one snapshot: the roller may work on meanwhile.
  */
-export async function verify(db: SystemDb, range: { from?: Date; to?: Date } = {}): Promise<Verification> {
-  const whole: Range = {
-    from: range.from === undefined ? null : bucketStart(range.from),
-    to: range.to === undefined ? null : bucketStart(new Date(range.to.getTime() + BUCKET_MS - 1)),
+export async function verify(db: SystemDb, extent: Extent = {}): Promise<Verification> {
+  const range: Range = {
+    from: extent.from === undefined ? null : bucketStart(extent.from),
+    to: extent.to === undefined ? null : bucketStart(new Date(extent.to.getTime() + BUCKET_MS - 1)),
   };
+  const clients = extent.clients === undefined ? null : [...extent.clients];
   return db.system(
     async (tx) => {
-      const tables = [
-        ['traffic', await compareTraffic(tx, whole)],
-        ['mailboxes', await compareMailboxes(tx, whole)],
-        ['senders', await compareSenders(tx, whole)],
-        ['reasons', await compareReasons(tx, whole)],
-      ] as const;
-      return {
-        groups: tables.reduce((sum, [, rows]) => sum + (rows[0]?.groups ?? 0), 0),
-        differences: tables.flatMap(([table, rows]) =>
-          rows.flatMap((row) => {
-            if (row.measure === null) return [];
-            const { groups: _groups, ...difference } = row;
-            return [{ table, ...difference }];
-          }),
-        ),
+      let groups = 0;
+      const differences: Difference[] = [];
+      const take = (table: Difference['table'], rows: readonly Found[]) => {
+        groups += rows[0]?.groups ?? 0;
+        const room = SHOWN - differences.filter((difference) => difference.table === table).length;
+        const found = rows.flatMap(({ groups: _groups, measure, ...row }) =>
+          measure === null ? [] : [{ table, ...row, measure }],
+        );
+        differences.push(...(found as Difference[]).slice(0, room));
       };
+      const floor = (await readFloor(tx)) ?? range.from;
+      const whole = {
+        from: range.from === null || (floor !== null && floor > range.from) ? floor : range.from,
+        to: range.to,
+      };
+      for (const piece of await piecesOf(tx, whole)) {
+        const part = { ...piece, clients };
+        take('traffic', await compareTraffic(tx, part));
+        take('mailboxes', await compareMailboxes(tx, part));
+        take('senders', await compareSenders(tx, part));
+        take('reasons', await compareReasons(tx, part));
+      }
+      await compareTiers(tx, { ...range, clients }, take);
+      return { groups, differences };
     },
     { readOnly: true },
   );
 }
 
-async function compareTraffic(tx: SystemTx, range: Range): Promise<Found[]> {
+async function compareTraffic(tx: SystemTx, { from, to, clients }: Part): Promise<Found[]> {
   return tx.rows<Found>(sql`
-    with bounds as (
-      select greatest(coalesce(${range.from}::timestamptz, '-infinity'),
-                      coalesce((select f.whole_from from retention_floor f), '-infinity')) as low,
-             coalesce(${range.to}::timestamptz, 'infinity') as high),
+    with floor as (select coalesce((select f.whole_from from retention_floor f), '-infinity') as at),
     counted as (
       select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
              jsonb_build_array(e.domain, e.direction, e.kind, coalesce(e.verdict, ''), coalesce(e.disposition, '')) as grp,
@@ -81,13 +101,16 @@ async function compareTraffic(tx: SystemTx, range: Range): Promise<Found[]> {
              coalesce(sum(e.bytes) filter (where e.leads & 1 <> 0), 0)::bigint as partner_bytes
       from ledger e
       where e.xid < (select s.cursor from rollup_state s)
-        and e.occurred_at >= (select b.low from bounds b) and e.occurred_at < (select b.high from bounds b)
+        and e.occurred_at >= ${from} and e.occurred_at < ${to} and e.occurred_at >= (select f.at from floor f)
+        and (${clients}::uuid[] is null or e.client_id = any(${clients}::uuid[]))
       group by 1, 2, 3, 4),
     kept as (
       select r.partner_id, r.client_id, r.bucket,
              jsonb_build_array(r.domain, r.direction, r.kind, r.verdict, r.disposition) as grp, r.deliveries as n, r.messages,
              r.domain_messages, r.partner_messages, r.bytes, r.partner_bytes
-      from rollup_traffic r, bounds b where r.bucket >= b.low and r.bucket < b.high),
+      from rollup_traffic r
+      where r.bucket >= ${from} and r.bucket < ${to} and r.bucket >= (select f.at from floor f)
+        and (${clients}::uuid[] is null or r.client_id = any(${clients}::uuid[]))),
     joined as materialized (
       select partner_id, client_id, bucket, grp, c.n as n1, k.n as n2, c.messages as m1, k.messages as m2,
              c.domain_messages as d1, k.domain_messages as d2, c.partner_messages as p1, k.partner_messages as p2,
@@ -105,12 +128,9 @@ async function compareTraffic(tx: SystemTx, range: Range): Promise<Found[]> {
     from (select count(*) as groups from joined) t left join differing d on true`);
 }
 
-async function compareMailboxes(tx: SystemTx, range: Range): Promise<Found[]> {
+async function compareMailboxes(tx: SystemTx, { from, to, clients }: Part): Promise<Found[]> {
   return tx.rows<Found>(sql`
-    with bounds as (
-      select greatest(coalesce(${range.from}::timestamptz, '-infinity'),
-                      coalesce((select f.whole_from from retention_floor f), '-infinity')) as low,
-             coalesce(${range.to}::timestamptz, 'infinity') as high),
+    with floor as (select coalesce((select f.whole_from from retention_floor f), '-infinity') as at),
     counted as (
       select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
              jsonb_build_array(e.mailbox_id, e.direction, coalesce(e.verdict, '')) as grp,
@@ -118,12 +138,15 @@ async function compareMailboxes(tx: SystemTx, range: Range): Promise<Found[]> {
              coalesce(sum(e.bytes) filter (where e.leads & 8 <> 0), 0)::bigint as bytes
       from ledger e
       where e.xid < (select s.cursor from rollup_state s) and e.kind in ('accepted', 'rejected') and e.mailbox_id is not null
-        and e.occurred_at >= (select b.low from bounds b) and e.occurred_at < (select b.high from bounds b)
+        and e.occurred_at >= ${from} and e.occurred_at < ${to} and e.occurred_at >= (select f.at from floor f)
+        and (${clients}::uuid[] is null or e.client_id = any(${clients}::uuid[]))
       group by 1, 2, 3, 4),
     kept as (
       select r.partner_id, r.client_id, r.bucket, jsonb_build_array(r.mailbox_id, r.direction, r.verdict) as grp,
              r.deliveries as n, r.messages, r.bytes
-      from rollup_mailboxes r, bounds b where r.bucket >= b.low and r.bucket < b.high),
+      from rollup_mailboxes r
+      where r.bucket >= ${from} and r.bucket < ${to} and r.bucket >= (select f.at from floor f)
+        and (${clients}::uuid[] is null or r.client_id = any(${clients}::uuid[]))),
     joined as materialized (
       select partner_id, client_id, bucket, grp, c.n as n1, k.n as n2, c.messages as m1, k.messages as m2, c.bytes as b1, k.bytes as b2
       from counted c full join kept k using (partner_id, client_id, bucket, grp)),
@@ -139,12 +162,9 @@ async function compareMailboxes(tx: SystemTx, range: Range): Promise<Found[]> {
     from (select count(*) as groups from joined) t left join differing d on true`);
 }
 
-async function compareSenders(tx: SystemTx, range: Range): Promise<Found[]> {
+async function compareSenders(tx: SystemTx, { from, to, clients }: Part): Promise<Found[]> {
   return tx.rows<Found>(sql`
-    with bounds as (
-      select greatest(coalesce(${range.from}::timestamptz, '-infinity'),
-                      coalesce((select f.whole_from from retention_floor f), '-infinity')) as low,
-             coalesce(${range.to}::timestamptz, 'infinity') as high),
+    with floor as (select coalesce((select f.whole_from from retention_floor f), '-infinity') as at),
     counted as (
       select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
              jsonb_build_array(e.sender, e.direction, coalesce(e.verdict, '')) as grp,
@@ -152,12 +172,15 @@ async function compareSenders(tx: SystemTx, range: Range): Promise<Found[]> {
              coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint as bytes
       from ledger e
       where e.xid < (select s.cursor from rollup_state s) and e.kind in ('accepted', 'rejected')
-        and e.occurred_at >= (select b.low from bounds b) and e.occurred_at < (select b.high from bounds b)
+        and e.occurred_at >= ${from} and e.occurred_at < ${to} and e.occurred_at >= (select f.at from floor f)
+        and (${clients}::uuid[] is null or e.client_id = any(${clients}::uuid[]))
       group by 1, 2, 3, 4),
     kept as (
       select r.partner_id, r.client_id, r.bucket, jsonb_build_array(r.sender, r.direction, r.verdict) as grp,
              r.deliveries as n, r.messages, r.bytes
-      from rollup_senders r, bounds b where r.bucket >= b.low and r.bucket < b.high),
+      from rollup_senders r
+      where r.bucket >= ${from} and r.bucket < ${to} and r.bucket >= (select f.at from floor f)
+        and (${clients}::uuid[] is null or r.client_id = any(${clients}::uuid[]))),
     joined as materialized (
       select partner_id, client_id, bucket, grp, c.n as n1, k.n as n2, c.messages as m1, k.messages as m2, c.bytes as b1, k.bytes as b2
       from counted c full join kept k using (partner_id, client_id, bucket, grp)),
@@ -173,22 +196,22 @@ async function compareSenders(tx: SystemTx, range: Range): Promise<Found[]> {
     from (select count(*) as groups from joined) t left join differing d on true`);
 }
 
-async function compareReasons(tx: SystemTx, range: Range): Promise<Found[]> {
+async function compareReasons(tx: SystemTx, { from, to, clients }: Part): Promise<Found[]> {
   return tx.rows<Found>(sql`
-    with bounds as (
-      select greatest(coalesce(${range.from}::timestamptz, '-infinity'),
-                      coalesce((select f.whole_from from retention_floor f), '-infinity')) as low,
-             coalesce(${range.to}::timestamptz, 'infinity') as high),
+    with floor as (select coalesce((select f.whole_from from retention_floor f), '-infinity') as at),
     counted as (
       select e.partner_id, e.client_id, date_bin('15 minutes', e.occurred_at, timestamptz '2000-01-01 00:00Z') as bucket,
              jsonb_build_array(x.reason, e.direction) as grp, count(*) as n
       from ledger e cross join lateral (select distinct u.reason from unnest(e.reasons) as u (reason)) as x
       where e.xid < (select s.cursor from rollup_state s) and e.kind in ('accepted', 'rejected', 'refused')
-        and e.occurred_at >= (select b.low from bounds b) and e.occurred_at < (select b.high from bounds b)
+        and e.occurred_at >= ${from} and e.occurred_at < ${to} and e.occurred_at >= (select f.at from floor f)
+        and (${clients}::uuid[] is null or e.client_id = any(${clients}::uuid[]))
       group by 1, 2, 3, 4),
     kept as (
       select r.partner_id, r.client_id, r.bucket, jsonb_build_array(r.reason, r.direction) as grp, r.deliveries as n
-      from rollup_reasons r, bounds b where r.bucket >= b.low and r.bucket < b.high),
+      from rollup_reasons r
+      where r.bucket >= ${from} and r.bucket < ${to} and r.bucket >= (select f.at from floor f)
+        and (${clients}::uuid[] is null or r.client_id = any(${clients}::uuid[]))),
     joined as materialized (
       select partner_id, client_id, bucket, grp, coalesce(c.n, 0) as ledger, coalesce(k.n, 0) as rollup
       from counted c full join kept k using (partner_id, client_id, bucket, grp)),

@@ -7,6 +7,7 @@ import { benchMemory } from './memory.ts';
 import { benchPath } from './path.ts';
 import { benchQueue } from './queue.ts';
 import { benchRead } from './read.ts';
+import { benchRollup } from './rollup.ts';
 import type { Bench, Row } from './row.ts';
 import { benchTrace } from './trace.ts';
 
@@ -22,6 +23,7 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   flood: benchFlood,
   read: benchRead,
   trace: benchTrace,
+  rollup: benchRollup,
 };
 
 const { values } = parseArgs({

@@ -90,7 +90,7 @@ test('verify widens its range to whole buckets', async (t) => {
   const range = { from: new Date('2026-10-14T09:05:00Z'), to: new Date('2026-10-14T09:21:00Z') };
   const seen = await verify(db, range);
   assert.deepEqual(seen.differences, []);
-  assert.equal(seen.groups, 4, 'two buckets, in traffic and by sender');
+  assert.equal(seen.groups, 6, 'two buckets, in traffic and by sender, and their day and month');
 });
 
 test('rule 4: rollups held back while a report is due say incomplete, never zero', async (t) => {

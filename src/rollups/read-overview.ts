@@ -1,0 +1,93 @@
+import type { Completeness, Totals } from '../core/counts.ts';
+import { addDays, startOfDay } from '../core/period.ts';
+import type { TenantTx } from '../db/db.ts';
+import { sql } from '../db/sql.ts';
+import { readReach } from './reach.ts';
+import { wholeMonths } from './spans.ts';
+import { type Count, Sum } from './totals.ts';
+
+/** Part of the one reader of the rollups (read.ts, which exports it): numbers of all clients of a partner at once. */
+
+export interface ClientTotals {
+  readonly clientId: string;
+  readonly totals: Totals;
+}
+
+export interface ClientsOverview extends Completeness {
+  /** Clients with traffic in the period, in no special order. */
+  readonly clients: readonly ClientTotals[];
+  /** As the partner's: a message to two clients counts once. */
+  readonly totals: Totals;
+}
+
+type Row = Count & { readonly client_id: string; readonly partner_messages: number; readonly partner_bytes: number };
+
+/**
+ * Counts of all clients over local days (`YYYY-MM-DD`, both included), each in its own zone: from days and whole months, with what
+ * is committed and not yet rolled. Complete when the last day is over and told in the zone that is furthest behind.
+ */
+export async function readClientsOverview(
+  tx: TenantTx,
+  period: { readonly from: string; readonly to: string },
+): Promise<ClientsOverview> {
+  const end = addDays(period.to, 1);
+  const months = wholeMonths({ from: period.from, to: end });
+  const reach = await readReach(tx);
+  const zones = (
+    await tx.rows<{ zone: string }>(sql`
+      select distinct z.time_zone as zone from rollup_zones z where z.partner_id = ${tx.partnerId}`)
+  ).map((row) => row.zone);
+  const starts = zones.map((zone) => startOfDay(period.from, zone));
+  const ends = zones.map((zone) => startOfDay(end, zone));
+  const rows = await tx.rows<Row>(sql`
+    with days as (
+      select d.* from rollup_days d
+      where d.partner_id = ${tx.partnerId} and d.day >= ${period.from}::date and d.day < ${months.from}::date
+      union all
+      select d.* from rollup_months d
+      where d.partner_id = ${tx.partnerId} and d.day >= ${months.from}::date and d.day < ${months.to}::date
+      union all
+      select d.* from rollup_days d
+      where d.partner_id = ${tx.partnerId} and d.day >= ${months.to}::date and d.day < ${end}::date),
+    zones as materialized (
+      select z.zone, z.low, z.high from unnest(${zones}::text[], ${starts}::timestamptz[], ${ends}::timestamptz[])
+        as z (zone, low, high))
+    select d.client_id, null as kind, null as verdict, null as disposition, 0::bigint as deliveries, 0::bigint as messages,
+           0::bigint as bytes, sum(d.partner_messages)::bigint as partner_messages, sum(d.partner_bytes)::bigint as partner_bytes,
+           json_build_array(sum(d.messages), sum(d.deliveries), sum(d.refused), sum(d.bytes),
+             sum(d.verdict_clean), sum(d.verdict_bulk), sum(d.verdict_spam), sum(d.verdict_spoof), sum(d.verdict_phish), sum(d.verdict_policy), sum(d.verdict_unscannable), sum(d.verdict_malware),
+             sum(d.ended_queued), sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged), sum(d.ended_stripped), sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced), sum(d.ended_expired), sum(d.ended_discarded), sum(d.ended_released)) as wide
+    from days d group by 1
+    union all
+    select e.client_id, e.kind, coalesce(e.verdict, ''), coalesce(e.disposition, ''), count(*),
+           count(*) filter (where e.leads & 2 <> 0), coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint,
+           count(*) filter (where e.leads & 1 <> 0 and e.kind in ('accepted', 'rejected')),
+           coalesce(sum(e.bytes) filter (where e.leads & 1 <> 0 and e.kind in ('accepted', 'rejected')), 0)::bigint, null
+    from ledger e
+    join rollup_zones c on c.partner_id = e.partner_id and c.client_id = e.client_id
+    join zones z on z.zone = c.time_zone
+    where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
+      and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
+      and e.partner_id = ${tx.partnerId} and e.occurred_at >= z.low and e.occurred_at < z.high
+    group by 1, 2, 3, 4`);
+  const sums = new Map<string, Sum>();
+  const whole = new Sum();
+  let messages = 0;
+  let bytes = 0;
+  for (const row of rows) {
+    const own = sums.get(row.client_id) ?? new Sum();
+    sums.set(row.client_id, own);
+    own.add(row);
+    whole.add(row);
+    messages += row.partner_messages;
+    bytes += row.partner_bytes;
+  }
+  const through = reach.completeThrough?.getTime() ?? Number.NEGATIVE_INFINITY;
+  const last = Math.max(startOfDay(end, 'UTC').getTime(), ...ends.map((at) => at.getTime()));
+  return {
+    complete: through >= last,
+    completeThrough: reach.completeThrough,
+    clients: [...sums].map(([clientId, sum]) => ({ clientId, totals: sum.totals() })),
+    totals: { ...whole.totals(), messages, bytes },
+  };
+}
