@@ -75,7 +75,8 @@ export async function authenticateKey(db: SystemDb, token: string, now: Date): P
       tx.maybe<KeyRow>(sql`
         select k.partner_id, k.label, k.secret_hash, k.scopes from api_keys k
         where k.id = ${parts.id} and k.revoked_at is null and (k.expires_at is null or k.expires_at > ${now})`),
-    { readOnly: true },
+    // At every request: one statement needs no transaction around it.
+    { readOnly: true, perStatement: true },
   );
   if (row === null || !timingSafeEqual(row.secret_hash, hashSecret(parts.secret))) return null;
   return { partnerId: partnerId(row.partner_id), keyId: parts.id, actor: `key:${row.label}`, scopes: row.scopes };

@@ -1,8 +1,7 @@
 import { Child } from './process.ts';
-import { monthCuts } from './read/bare-month.ts';
 import { askOnce, type HttpRequest, load } from './read/load.ts';
 import { openPostgraphile, postgraphileMonth } from './read/postgraphile.ts';
-import { bareMonth, MONTH, monthByDay } from './read/questions.ts';
+import { bareMonth, monthByDay } from './read/questions.ts';
 import { type Bench, median, type PeerFigure, percentile, type Row } from './row.ts';
 import { PARTNER_ID, seedOf } from './seed/parameters.ts';
 import { openSeeded, type Seeded } from './seed/seeded.ts';
@@ -73,10 +72,7 @@ async function measure(seeded: Seeded, runs: number, seconds: number): Promise<R
   const postgraphile = await openPostgraphile(seeded.owner, ownerUrl);
   const subjects = [ours, bare];
   if (typeof postgraphile !== 'string') {
-    const requests = clients.map((client) => {
-      const cuts = monthCuts({ ...MONTH, zone: client.zone });
-      return postgraphileMonth(client.id, cuts.starts, cuts.ends.at(-1) ?? '');
-    });
+    const requests = clients.map((client) => postgraphileMonth(client.id));
     subjects.push({ ...postgraphile, name: 'PostGraphile 4.14.1', requests });
   }
   try {

@@ -1,5 +1,5 @@
 import type pg from 'pg';
-import { END, NODE, type SeedParameters, times } from './parameters.ts';
+import { END, NODE, PARTNER_ID, type SeedParameters, times } from './parameters.ts';
 
 /**
  * Counts the ledger into the rollups, a table in one statement, and writes down what the roller would have: its cursor, the
@@ -45,9 +45,26 @@ export async function writeState(owner: pg.Client, parameters: SeedParameters): 
   ]);
   await owner.query('insert into retention_floor (whole_from) values ($1)', [ledgerStart]);
   await owner.query(
-    `insert into rollup_state (cluster, cursor, rolled_at, mark, mark_at, settled_at)
-     select s.system_identifier, pg_snapshot_xmin(pg_current_snapshot()), $1, pg_current_xact_id(), $1, $1
+    `insert into rollup_state (cluster, cursor, rolled_at, mark, mark_at, settled_at, pending)
+     select s.system_identifier, pg_snapshot_xmin(pg_current_snapshot()), $1, pg_current_xact_id(), $1, $1, 0
      from pg_control_system() as s`,
     [END],
   );
+}
+
+/** Events of the last twenty minutes that no round of the roller has taken yet: what readers count from the ledger themselves. */
+const TAIL = 2_000;
+
+/** After the cursor was written: refused recipients, which belong to no delivery, so that deliveries still add up. */
+export async function makeTail(owner: pg.Client): Promise<void> {
+  await owner.query(
+    `insert into ledger (partner_id, id, client_id, occurred_at, kind, direction, recipient, domain, sender, reasons, bytes, leads, node)
+     select $1, bench.uid(t.at, t.n, 60), c.id, t.at, 'refused', 'inbound', 'nobody@' || c.domain, c.domain, 's1@mail1.example',
+            array['recipient.unknown'], 0, 0, $2
+     from (select n, $3::timestamptz - floor(bench.h(n, 61) * 1200000) * interval '1 millisecond' as at
+           from generate_series(1, $4::integer) as n) as t
+     join bench.client c on c.n = 1 + mod(t.n, (select count(*) from bench.client))`,
+    [PARTNER_ID, NODE, END, TAIL],
+  );
+  await owner.query('update rollup_state set pending = $1', [TAIL]);
 }

@@ -5,15 +5,17 @@ import { createKey } from '../../../src/accounts/keys.ts';
 import { packageRoot } from '../../../src/config/root.ts';
 import { ManualClock } from '../../../src/core/clock.ts';
 import { silentLogger } from '../../../src/core/log.ts';
+import type { Database } from '../../../src/db/db.ts';
 import { openStore, type Store } from '../../../src/db/store.ts';
 import { ensurePartitions } from '../../../src/ledger/partitions.ts';
+import { fillDays } from '../../../src/rollups/days.ts';
 import { checkSeed, countTables, type SeedCounts } from './check.ts';
 import { makeDirectory, makeTools } from './directory.ts';
 import { makeHistory } from './history.ts';
 import { dropIndexes } from './indexes.ts';
 import { makeMail } from './mail.ts';
 import { DAY_MS, END, PARTNER_ID, type SeedParameters, seedFolder, times } from './parameters.ts';
-import { countMail, writeState } from './rollups.ts';
+import { countMail, makeTail, writeState } from './rollups.ts';
 
 /** A database with the seed in it, its server running. */
 export interface Seeded {
@@ -27,6 +29,8 @@ export interface Seeded {
   /** Closes and stops the server; the files stay for the next run. */
   close(): Promise<void>;
 }
+
+const TIER_DAYS = 10;
 
 export const SEED_PASSWORDS = { app: 'bench-app', system: 'bench-system' };
 
@@ -114,10 +118,13 @@ async function load(
   const { token } = await store.db.system((tx) =>
     createKey(tx, { partnerId: PARTNER_ID, label: 'bench', scopes: ['admin'], actor: 'bench' }),
   );
+  await step('days and months', () => fillTiers(owner, store.db, parameters));
   await step('check', () => checkSeed(owner, store.db));
+  await makeTail(owner);
+  await owner.query('drop table bench.mail');
+  await owner.query('vacuum (analyze) rollup_days, rollup_months');
   const counts = await countTables(owner);
   await tighten(owner);
-  await owner.query('drop table bench.mail');
   await owner.query('create table bench.done as select $1::text as api_key, $2::jsonb as counts', [
     token,
     JSON.stringify(counts),
@@ -155,4 +162,19 @@ async function session(url: string, given?: pg.Client): Promise<pg.Client> {
   await client.query(`set session_replication_role = replica; set work_mem = '256MB'; set maintenance_work_mem = '512MB';
     set jit = off; set statement_timeout = 0`);
   return client;
+}
+
+/**
+ * Days and months by the product's own statement, some days at a time: it may take no longer than any statement of the service. The zones
+ * are said beforehand, or the first call would look at a year of every client.
+ */
+async function fillTiers(owner: pg.Client, db: Database, parameters: SeedParameters): Promise<void> {
+  await owner.query(
+    'insert into rollup_zones (partner_id, client_id, time_zone) select c.partner_id, c.id, c.time_zone from clients c',
+  );
+  const { start } = times(parameters);
+  for (let at = start.getTime(); at < END.getTime(); at += TIER_DAYS * DAY_MS) {
+    const range = { from: new Date(at), to: new Date(Math.min(at + TIER_DAYS * DAY_MS, END.getTime())) };
+    await db.system((tx) => fillDays(tx, range));
+  }
 }
