@@ -200,6 +200,8 @@ async function transact<T>(
   }
   let broken: Error | undefined;
   try {
+    // BEGIN and the statements that follow it at once share a write.
+    if (options.readOnly === true && client instanceof HeardClient) client.gather();
     const opened = client.query(open);
     if (options.readOnly === true || options.eager === true) opened.catch(() => undefined);
     else await opened;

@@ -97,12 +97,12 @@ async function makeFunction(owner: pg.Client): Promise<void> {
     create type bench_api.day as (
       day date, messages bigint, deliveries bigint, bytes bigint, clean bigint, bulk bigint, spam bigint, phish bigint,
       malware bigint, complete_through timestamptz);
-    create function bench_api.month_by_day(client uuid, first date, last date) returns setof bench_api.day
+    create function bench_api.month_by_day(client uuid, since date, through date) returns setof bench_api.day
     language sql stable as $$
       select d.day, ${['messages', 'deliveries', 'bytes', ...COLUMNS].map((column) => `sum(d.${column})::bigint`).join(', ')},
              (select min(w.complete_through) from rollup_watermarks w)
       from rollup_days d
-      where d.partner_id = current_partner() and d.client_id = client and d.day between first and last
+      where d.partner_id = current_partner() and d.client_id = client and d.day between since and through
       group by 1 order by 1 $$;
     grant usage on schema bench_api to tollgate_app;
     grant execute on all functions in schema bench_api to tollgate_app`);
@@ -112,7 +112,7 @@ const COLUMNS = ['clean', 'bulk', 'spam', 'phish', 'malware'].map((verdict) => `
 
 export function postgraphileMonth(clientId: string): HttpRequest {
   const query = `query ($client: UUID!, $from: Date!, $to: Date!) {
-    monthByDayList(client: $client, first: $from, last: $to) {
+    monthByDayList(client: $client, since: $from, through: $to) {
       day messages deliveries bytes clean bulk spam phish malware completeThrough } }`;
   return {
     path: '/graphql',
