@@ -9,7 +9,7 @@ import {
   localDate,
 } from '../core/period.ts';
 import type { TenantTx, Tx } from '../db/db.ts';
-import { sql } from '../db/sql.ts';
+import { replanned, sql } from '../db/sql.ts';
 import { type Reach, readReach } from './reach.ts';
 import { type Days, wholeMonths } from './spans.ts';
 import { type Count, Sum } from './totals.ts';
@@ -119,7 +119,8 @@ export async function readStatisticsOf(
   const clients = [...new Set(query.clientIds)];
   // Before the numbers: a round of the roller between the two then makes them newer than what is said of them, never older.
   const reach = await readReach(tx);
-  const rows = await tx.rows<Row & { client_id: string }>(sql`
+  const rows = await tx.rows<Row & { client_id: string }>(
+    replanned(sql`
     with tiered as materialized (
       select z.client_id from rollup_zones z
       where z.partner_id = ${tx.partnerId} and z.client_id = any(${clients}::uuid[]) and z.time_zone = ${query.period.zone}
@@ -165,7 +166,8 @@ export async function readStatisticsOf(
       and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
       and e.partner_id = ${tx.partnerId} and e.client_id = any(${clients}::uuid[])
       and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end}
-    group by 1, 2, 3, 4, 5`);
+    group by 1, 2, 3, 4, 5`),
+  );
   const byClient = new Map<string, Row[]>(clients.map((id) => [id, []]));
   for (const row of rows) byClient.get(row.client_id)?.push(row);
   return new Map([...byClient].map(([id, own]) => [id, assemble(reach, parts, own)]));
@@ -175,7 +177,8 @@ export async function readStatisticsOf(
 async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Statistics> {
   const { whole, starts, dates, tier } = parts;
   const reach = await readReach(tx);
-  const rows = await tx.rows<Row>(sql`
+  const rows = await tx.rows<Row>(
+    replanned(sql`
     with tiered as materialized (
       select z.client_id from rollup_zones z
       where z.partner_id = ${tx.partnerId} and z.time_zone = ${zone} and ${tier !== null}::boolean),
@@ -220,7 +223,8 @@ async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Stat
     where ${reach.tail}::boolean and e.xid >= ${reach.cursor}::xid8
       and e.xid >= coalesce((select s.cursor from rollup_state s), '0')
       and e.partner_id = ${tx.partnerId} and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end}
-    group by 1, 2, 3, 4`);
+    group by 1, 2, 3, 4`),
+  );
   return assemble(reach, parts, rows);
 }
 
@@ -263,7 +267,8 @@ export async function topSenders(
   limit: number,
 ): Promise<Ranked[]> {
   const reach = await readReach(tx);
-  return tx.rows<Ranked>(sql`
+  return tx.rows<Ranked>(
+    replanned(sql`
     with counts as (
       select r.sender, r.verdict, r.deliveries
       from rollup_senders r
@@ -279,7 +284,8 @@ export async function topSenders(
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
     select c.sender as key, sum(c.deliveries)::bigint as deliveries,
            coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from counts c group by c.sender order by deliveries desc, key limit ${limit}`);
+    from counts c group by c.sender order by deliveries desc, key limit ${limit}`),
+  );
 }
 
 /** Mailboxes by unwanted deliveries: the most targeted first. */
@@ -290,7 +296,8 @@ export async function topMailboxes(
   limit: number,
 ): Promise<Ranked[]> {
   const reach = await readReach(tx);
-  return tx.rows<Ranked>(sql`
+  return tx.rows<Ranked>(
+    replanned(sql`
     with counts as (
       select r.mailbox_id, r.verdict, r.deliveries
       from rollup_mailboxes r
@@ -306,7 +313,8 @@ export async function topMailboxes(
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
     select c.mailbox_id::text as key, sum(c.deliveries)::bigint as deliveries,
            coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from counts c group by c.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`);
+    from counts c group by c.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`),
+  );
 }
 
 /** Machine reasons by deliveries that they were given for. */
@@ -317,7 +325,8 @@ export async function topReasons(
   limit: number,
 ): Promise<{ key: string; deliveries: number }[]> {
   const reach = await readReach(tx);
-  return tx.rows(sql`
+  return tx.rows(
+    replanned(sql`
     with counts as (
       select r.reason, r.deliveries
       from rollup_reasons r
@@ -332,7 +341,8 @@ export async function topReasons(
         and e.kind in ('accepted', 'rejected', 'refused')
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
     select c.reason as key, sum(c.deliveries)::bigint as deliveries
-    from counts c group by c.reason order by deliveries desc, key limit ${limit}`);
+    from counts c group by c.reason order by deliveries desc, key limit ${limit}`),
+  );
 }
 
 /**
