@@ -6,11 +6,12 @@ import { rulesStage } from '../dist/src/pipeline/stages/rules.js';
 import { envelopeOf } from '../dist/test/bench/filter-run.js';
 import { businessMail } from '../dist/test/fixtures/business/index.js';
 import { LAYOUTS } from '../dist/test/fixtures/business/layouts.js';
+import { deviceMail, fraudMail } from '../dist/test/fixtures/raw/index.js';
 import { spamMail } from '../dist/test/fixtures/spam/index.js';
 import { corpusMail } from '../dist/test/support/corpus.js';
 
 /**
- * Every message as {source, kind, name, isSpam, heldOut, fold, features, codes}: source is corpus or templates, fold is 0 to 4
+ * Every message as {source, kind, name, isSpam, heldOut, fold, features, codes}: source is corpus, templates or raw (written out by hand), fold is 0 to 4
  * with all variants of a template in one, codes are the symbols that the rules find.
  */
 export async function filterRows(wanted = () => true) {
@@ -39,6 +40,8 @@ export async function filterRows(wanted = () => true) {
   for (const mail of corpusMail()) await add(mail, 'corpus', mail.isSpam, mail.name.split('/')[0], mail.name);
   for (const mail of businessMail()) await add(mail, 'templates', false, mail.kind, mail.name.replace(/-\d+$/, ''));
   for (const mail of spamMail()) await add(mail, 'templates', true, mail.kind, mail.name.replace(/-\d+$/, ''));
+  for (const mail of deviceMail()) await add(mail, 'raw', false, 'device', mail.name);
+  for (const mail of fraudMail()) await add(mail, 'raw', true, 'fraud', mail.name);
   return rows;
 }
 

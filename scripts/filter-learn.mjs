@@ -21,7 +21,7 @@ export const OPTIONS = {
   /** The same for generated ham: the corpus has so much spam in HTML and so little ham that mail of today would be taken for the former. */
   generatedHam: 8,
   /** Commercial newsletters are rare in the corpus and stand for much of what is sent. */
-  hard: 10,
+  hard: 20,
 };
 
 /** Stochastic gradient descent; the margin is scaled by the root of the number of features, as in model.ts. */
@@ -30,7 +30,14 @@ export function trainContent(rows, options = {}) {
   const order = rows.map((row) => ({
     features: row.features,
     label: row.isSpam ? 1 : 0,
-    weight: row.source === 'templates' ? (row.isSpam ? generated : generatedHam) : row.kind === 'hard-ham-1' ? hard : 1,
+    weight:
+      row.source !== 'corpus' && row.source !== 'dressed'
+        ? row.isSpam
+          ? generated
+          : generatedHam
+        : row.kind === 'hard-ham-1'
+          ? hard
+          : 1,
     isCorpus: row.source === 'corpus',
   }));
   const corpusSpam = order.filter((row) => row.label === 1 && row.isCorpus).length;

@@ -92,6 +92,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     passwords: { app: secrets.appPassword, system: secrets.systemPassword },
     clock,
     logger,
+    serves: true,
   });
   const { db } = store;
   const factory = createPsaFactory({ clock, logger, allowPrivateHosts: config.allowPrivateHosts });

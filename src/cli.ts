@@ -1,15 +1,19 @@
 import { parseArgs } from 'node:util';
 import { migrationsFolder } from './app.ts';
 import { accountCommands } from './cli/accounts.ts';
+import { runChecked } from './cli/check.ts';
 import type { Command, Values } from './cli/command.ts';
 import { digestCommands } from './cli/digest.ts';
 import { domainCommands } from './cli/domain.ts';
+import { commandHelp, commandsUnder, type Described, helpText, nearest } from './cli/help.ts';
 import { listCommands } from './cli/lists.ts';
 import { createLogger } from './cli/logger.ts';
 import { outboundCliCommands } from './cli/outbound.ts';
 import { printResult } from './cli/print.ts';
+import { heldMailCommands } from './cli/quarantine.ts';
 import { routeCommands } from './cli/routes.ts';
 import { runDemo, runServe } from './cli/run.ts';
+import { showCommands } from './cli/show.ts';
 import { readConfig } from './config/config.ts';
 import { packageVersion } from './config/root.ts';
 import { readSecrets } from './config/secrets.ts';
@@ -20,38 +24,103 @@ import { openStore } from './db/store.ts';
 /** sysexits.h, and graphile-worker's 57 for a schema that is newer than the program. */
 const EXIT = { ok: 0, failed: 1, usage: 64, config: 78, newer: 57 } as const;
 
-const COMMANDS: readonly Command[] = [
+/** All commands beside `serve` and `demo`, by name. */
+export const COMMANDS: readonly Command[] = [
   ...accountCommands,
   ...listCommands,
   ...outboundCliCommands,
   ...routeCommands,
   ...domainCommands,
   ...digestCommands,
-];
+  ...showCommands,
+  ...heldMailCommands,
+].toSorted((a, b) => Number(a.name > b.name) - Number(a.name < b.name));
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Runs the command line and answers with the exit code. Results go to standard output, everything else to standard error. */
 export async function main(argv: readonly string[], env: Env): Promise<number> {
   const [first, second] = argv;
-  if (first === undefined || first === 'help' || argv.includes('--help')) {
-    process.stdout.write(helpText());
-    return first === undefined ? EXIT.usage : EXIT.ok;
-  }
   if (first === '--version') {
     process.stdout.write(`${packageVersion()}\n`);
     return EXIT.ok;
   }
   try {
-    if (first === 'serve') return await runServe(argv.slice(1), env);
-    if (first === 'demo') return await runDemo(argv.slice(1), env);
+    const asked = first === 'help' ? argv.slice(1) : argv.some((one) => one === '--help' || one === '-h') ? argv : null;
+    if (first === undefined || asked !== null) {
+      process.stdout.write(helpFor((asked ?? []).filter((one) => !one.startsWith('-'))));
+      return first === undefined ? EXIT.usage : EXIT.ok;
+    }
+    if (first === 'serve') return await runServe(argv.slice(1), env).catch(asUsage(SERVE));
+    if (first === 'demo') return await runDemo(argv.slice(1), env).catch(asUsage(DEMO));
     const command = COMMANDS.find((one) => one.name === first || one.name === `${first} ${second ?? ''}`);
-    if (command === undefined)
-      throw new UsageError(`there is no command "${[first, second].filter(Boolean).join(' ')}"`);
+    if (command === undefined) throw unknownCommand([first, second].filter((one) => one?.startsWith('-') === false));
     return await runCommand(command, argv.slice(command.name.split(' ').length), env);
   } catch (error) {
     return report(error, argv.includes('--json'));
   }
+}
+
+const SERVE: Described = {
+  name: 'serve',
+  usage: '[--roles gateway,api,worker]',
+  summary: 'run the service; one at a time in a folder',
+  options: { roles: { type: 'string' } },
+  notes: 'It prints one line of JSON when it accepts work, and ends at Ctrl-C or SIGTERM.',
+};
+const DEMO: Described = {
+  name: 'demo',
+  usage: '[--exit] [--messages N]',
+  summary: 'the main job on real mail',
+  options: { exit: { type: 'boolean' }, messages: { type: 'string' } },
+  notes: '3,000 messages unless --messages says otherwise; --exit ends it when it is done, 1 when a check failed.',
+};
+const DESCRIBED: readonly Described[] = [SERVE, DEMO, ...COMMANDS];
+
+/** Help of what the words name: one command, a group of them, or all. */
+function helpFor(words: readonly string[]): string {
+  if (words.length === 0) return helpText(DESCRIBED);
+  for (const count of [2, 1]) {
+    const found = commandsUnder(DESCRIBED, words.slice(0, count));
+    if (found.length === 1 && found[0] !== undefined) return commandHelp(found[0]);
+    if (found.length > 1) return helpText(found);
+  }
+  throw unknownCommand(words.slice(0, 2));
+}
+
+function unknownCommand(words: readonly (string | undefined)[]): UsageError {
+  const text = words.filter(Boolean).join(' ');
+  const group = commandsUnder(DESCRIBED, words.slice(0, 1).map(String));
+  const near = nearest(
+    text,
+    DESCRIBED.map((one) => one.name),
+  );
+  const hint =
+    near !== null
+      ? `; did you mean "${near}"?`
+      : group.length > 0
+        ? `; there are ${group.map((one) => one.name).join(', ')}`
+        : '; tollgate help lists them';
+  return new UsageError(`there is no command "${text}"${hint}`);
+}
+
+/** parseArgs says its complaints as errors of its own. */
+function asUsage(command: Described): (error: unknown) => never {
+  return (error) => {
+    if ((error as { code?: unknown }).code?.toString().startsWith('ERR_PARSE_ARGS') !== true) throw error;
+    throw new UsageError(complaint(error as Error, command));
+  };
+}
+
+function complaint(error: Error, command: Described): string {
+  const option = /^Unknown option '(--?[^']*)'/.exec(error.message)?.[1];
+  const usage = `usage: tollgate ${command.name} ${command.usage}`.trimEnd();
+  if (option === undefined) return `${error.message.split('. To specify')[0]}\n${usage}`;
+  const near = nearest(
+    option,
+    Object.keys({ ...command.options, json: {}, help: {} }).map((name) => `--${name}`),
+  );
+  return `${command.name} has no option ${option}${near === null ? '' : `; did you mean ${near}?`}\n${usage}`;
 }
 
 class UsageError extends Error {}
@@ -70,8 +139,9 @@ async function runCommand(command: Command, args: readonly string[], env: Env): 
     logger,
     maxConnections: 4,
   });
-  const result = await command.run({ config, secrets, clock: systemClock, logger, store }, values, positionals);
-  printResult(result.output, values['json'] === true);
+  const context = { config, secrets, clock: systemClock, logger, store };
+  const result = await runChecked(command, context, values, positionals);
+  printResult(result, values['json'] === true);
   return result.exitCode ?? EXIT.ok;
 }
 
@@ -84,11 +154,12 @@ function parse(command: Command, args: readonly string[]): { values: Values; pos
       strict: true,
     });
     const wanted = command.positionals ?? [];
-    if (positionals.length !== wanted.length) throw new UsageError(`usage: tollgate ${command.name} ${command.usage}`);
+    if (positionals.length !== wanted.length)
+      throw new UsageError(`usage: tollgate ${command.name} ${command.usage}`.trimEnd());
     return { values, positionals };
   } catch (error) {
     if (error instanceof UsageError) throw error;
-    throw new UsageError(`${(error as Error).message}\nusage: tollgate ${command.name} ${command.usage}`);
+    throw new UsageError(complaint(error as Error, command));
   }
 }
 
@@ -106,13 +177,3 @@ function report(error: unknown, json: boolean): number {
 }
 
 const indent = (text: string) => text.replace(/^/gm, '  ');
-
-function helpText(): string {
-  const rows = [
-    ['serve', '[--roles gateway,api,worker]', 'run the service'],
-    ['demo', '[--exit]', 'the main job on real mail'],
-    ...COMMANDS.map((command) => [command.name, command.usage, command.summary]),
-  ];
-  const lines = rows.map(([name, usage, summary]) => `  tollgate ${name} ${usage}\n      ${summary}`);
-  return `Tollgate ${packageVersion()}\n\n${lines.join('\n')}\n\nAdd --json for JSON. Settings: docs/config.md\n`;
-}

@@ -129,3 +129,18 @@ export async function mappingsOf(tx: TenantTx, clientIds: readonly string[]): Pr
     from psa_mappings m
     where m.partner_id = ${tx.partnerId} and m.client_id = any(${[...clientIds]}::uuid[])`);
 }
+
+/** A connection as people may see it: never its credentials. */
+export interface ConnectionSummary {
+  readonly id: string;
+  readonly kind: PsaConnection['kind'];
+  readonly url: string;
+  readonly createdAt: Date;
+}
+
+/** The partner's PSA connections, oldest first. */
+export function listConnections(tx: TenantTx): Promise<ConnectionSummary[]> {
+  return tx.rows<ConnectionSummary>(sql`
+    select c.id, c.kind, c.url, c.created_at as "createdAt" from psa_connections c
+    where c.partner_id = ${tx.partnerId} order by c.id`);
+}

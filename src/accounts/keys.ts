@@ -2,7 +2,7 @@ import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { AppError } from '../core/errors.ts';
 import { isId, newId } from '../core/id.ts';
 import { type PartnerId, partnerId } from '../core/tenant.ts';
-import type { SystemDb, Tx } from '../db/db.ts';
+import type { SystemDb, TenantTx, Tx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { recordAudit } from './audit.ts';
 
@@ -59,7 +59,7 @@ export async function revokeKey(tx: Tx, input: { partnerId: string; keyId: strin
   return true;
 }
 
-interface KeyRow {
+interface SecretRow {
   partner_id: string;
   label: string;
   secret_hash: Buffer;
@@ -72,7 +72,7 @@ export async function authenticateKey(db: SystemDb, token: string, now: Date): P
   if (parts === null) return null;
   const row = await db.system(
     (tx) =>
-      tx.maybe<KeyRow>(sql`
+      tx.maybe<SecretRow>(sql`
         select k.partner_id, k.label, k.secret_hash, k.scopes from api_keys k
         where k.id = ${parts.id} and k.revoked_at is null and (k.expires_at is null or k.expires_at > ${now})`),
     // At every request: one statement needs no transaction around it.
@@ -88,4 +88,21 @@ function parseToken(token: string): { id: string; secret: Buffer } | null {
   const hex = Buffer.from(match[1], 'base64url').toString('hex');
   const id = [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20)].join('-');
   return isId(id) ? { id, secret: Buffer.from(match[2], 'base64url') } : null;
+}
+
+/** An API key as people may see it: never its secret. */
+export interface KeyRow {
+  readonly id: string;
+  readonly label: string;
+  readonly scopes: readonly Scope[];
+  readonly createdAt: Date;
+  readonly expiresAt: Date | null;
+  readonly revokedAt: Date | null;
+}
+
+/** All keys of the partner, the newest last; revoked ones stay in the list. */
+export function listKeys(tx: TenantTx): Promise<KeyRow[]> {
+  return tx.rows<KeyRow>(sql`
+    select k.id, k.label, k.scopes, k.created_at as "createdAt", k.expires_at as "expiresAt", k.revoked_at as "revokedAt"
+    from api_keys k where k.partner_id = ${tx.partnerId} order by k.created_at, k.id`);
 }

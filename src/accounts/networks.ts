@@ -19,7 +19,10 @@ export interface SubmissionNetwork {
 }
 
 /** The widest that may be allowed: beyond it is not one customer's network but a provider's. */
-const MIN_PREFIX = { ipv4: 20, ipv6: 48 } as const;
+const MIN_PREFIX = { ipv4: 24, ipv6: 48 } as const;
+/** Of networks that nobody else can come from: private (RFC 1918, RFC 4193), loopback. */
+const MIN_PREFIX_PRIVATE = { ipv4: 20, ipv6: 48 } as const;
+const PRIVATE = new Set(['private', 'uniqueLocal', 'loopback']);
 const NO_NETWORK = new Set(['unspecified', 'broadcast', 'multicast']);
 
 /** `192.0.2.7` or `192.0.2.0/28` as a CIDR without host bits. Throws `invalid_input`. */
@@ -38,8 +41,8 @@ export function parseNetwork(text: string): string {
   const bits = given.kind() === 'ipv4' ? 32 : 128;
   const prefix = match[2] === undefined ? bits : Number(match[2]);
   if (prefix > bits) return fail(`has a prefix over ${bits}`);
-  if (prefix < MIN_PREFIX[given.kind()])
-    return fail(`is too wide: at most a /${MIN_PREFIX[given.kind()]} may be allowed`);
+  const widest = (PRIVATE.has(given.range()) ? MIN_PREFIX_PRIVATE : MIN_PREFIX)[given.kind()];
+  if (prefix < widest) return fail(`is too wide: at most a /${widest} may be allowed`);
   if (NO_NETWORK.has(given.range())) return fail('is no network that mail can come from');
   const cidr = `${given.toString()}/${prefix}`;
   const network =

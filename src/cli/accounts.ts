@@ -2,8 +2,8 @@ import { readFile } from 'node:fs/promises';
 import { createClient, partnerOfClient } from '../accounts/clients.ts';
 import { createCredential } from '../accounts/credentials.ts';
 import { readDirectoryCsv } from '../accounts/csv.ts';
-import { createKey, revokeKey, SCOPES, type Scope } from '../accounts/keys.ts';
-import { importMailboxes, mailboxByAddress } from '../accounts/mailboxes.ts';
+import { createKey, listKeys, revokeKey, SCOPES, type Scope } from '../accounts/keys.ts';
+import { importMailboxes, MAILBOX_KINDS, mailboxByAddress } from '../accounts/mailboxes.ts';
 import { createPartner } from '../accounts/partners.ts';
 import { parseRelay } from '../accounts/routes.ts';
 import { AppError } from '../core/errors.ts';
@@ -17,6 +17,8 @@ const partnerCreate: Command = {
   name: 'partner create',
   usage: '--name NAME',
   summary: 'make a partner and its first API key',
+  notes: 'The key is shown this once. It may do everything; key create makes others.',
+  example: '--name "My MSP"',
   options: { name: { type: 'string' } },
   async run({ store }, values) {
     const made = await store.db.system((tx) => createPartner(tx, { name: required(values, 'name'), actor: ACTOR }));
@@ -49,7 +51,11 @@ const keyRevoke: Command = {
     const partner = partnerId(requiredId(values, 'partner'));
     const keyId = requiredId(values, 'key');
     const revoked = await store.db.tenant(partner, (tx) => revokeKey(tx, { partnerId: partner, keyId, actor: ACTOR }));
-    return { output: { revoked } };
+    if (revoked) return { output: { revoked } };
+    const known = await store.db.tenant(partner, (tx) => listKeys(tx));
+    if (!known.some((one) => one.id === keyId))
+      throw new AppError('not_found', `the partner has no key ${keyId}`, { field: 'key' });
+    return { output: { revoked }, words: ['it was revoked before'] };
   },
 };
 
@@ -57,6 +63,9 @@ const clientCreate: Command = {
   name: 'client create',
   usage: '--partner ID --name NAME --zone ZONE --domain DOMAIN ... --relay HOST:PORT ...',
   summary: 'make a client with its domains and mail servers',
+  notes: 'A relay on a private address has to be allowed by TOLLGATE_ALLOW_PRIVATE_HOSTS.',
+  example:
+    '--partner ID --name "First client" --zone Europe/London --domain client.example --relay mail.client.example:25',
   options: {
     partner: { type: 'string' },
     name: { type: 'string' },
@@ -81,6 +90,18 @@ const mailboxImport: Command = {
   name: 'mailbox import',
   usage: '--client ID FILE.csv',
   summary: 'bring in mailboxes, groups and aliases (columns address,name,kind)',
+  notes: [
+    'The file is CSV in UTF-8 with the columns address, name and kind, in any order:',
+    '',
+    '  address,name,kind',
+    '  ann@client.example,Ann Archer,user',
+    '  sales@client.example,Sales,shared',
+    '  a.archer@client.example,ann@client.example,alias',
+    '',
+    `kind is ${MAILBOX_KINDS.join(', ')} or alias; empty: user. Users are billed, the others are free; a contact is known but`,
+    'gets no mail here. Of an alias `name` is the address of the mailbox that gets its mail. All lines are taken or none.',
+  ].join('\n'),
+  example: '--client 0199f3a1-7c55-7d2b-9a44-0a4b6f1f2c11 mailboxes.csv',
   options: { client: { type: 'string' } },
   positionals: ['FILE.csv'],
   async run({ store }, values, [file]) {

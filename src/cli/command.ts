@@ -23,6 +23,10 @@ export interface Command {
   readonly usage: string;
   readonly summary: string;
   readonly options: NonNullable<ParseArgsConfig['options']>;
+  /** More that help says: formats of files, what happens. */
+  readonly notes?: string;
+  /** What stands behind the name in the example of help. */
+  readonly example?: string;
   /** Names of arguments without a dash, all required. */
   readonly positionals?: readonly string[];
   /** Answers with what is printed: JSON with --json, lines of `name value` else. */
@@ -31,6 +35,10 @@ export interface Command {
 
 export interface CommandResult {
   readonly output: Readonly<Record<string, unknown>>;
+  /** What people see in the place of `output`, where the two differ. */
+  readonly forPeople?: Readonly<Record<string, unknown>>;
+  /** Sentences below it, for people only. */
+  readonly words?: readonly string[];
   /** 0 unless said: `verify` answers 1 when it found a difference. */
   readonly exitCode?: number;
 }

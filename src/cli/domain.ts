@@ -16,6 +16,7 @@ import { type LocalPeriod, localDate, monthPeriod, parseDate } from '../core/per
 import { PSA_KINDS, type Psa, type PsaKind } from '../core/psa.ts';
 import { type PartnerId, partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
+import { sql } from '../db/sql.ts';
 import { listNodes, retireNode } from '../ledger/watermark.ts';
 import { rebuild } from '../rollups/rebuild.ts';
 import { verify } from '../rollups/verify.ts';
@@ -39,6 +40,17 @@ const psaConnect: Command = {
   name: 'psa connect',
   usage: `--partner ID --kind ${PSA_KINDS.join('|')} --url URL --credentials FILE.json [--settings FILE.json]`,
   summary: 'connect a PSA; its credentials are tried before they are stored',
+  notes: [
+    'The credentials file is a JSON object of texts, all of these keys and no others:',
+    '',
+    '  connectwise  {"companyId":"...","publicKey":"...","privateKey":"...","clientId":"..."}',
+    '               companyId: the name typed at login; clientId: from developer.connectwise.com',
+    '  autotask     {"userName":"...","secret":"...","integrationCode":"..."}',
+    '               of an API user; integrationCode: its tracking identifier',
+    '',
+    'Delete the file afterwards: what is stored is sealed.',
+  ].join('\n'),
+  example: '--partner ID --kind connectwise --url https://na.myconnectwise.net --credentials cw.json',
   options: {
     partner: { type: 'string' },
     kind: { type: 'string' },
@@ -67,7 +79,17 @@ const psaConnect: Command = {
       actor: ACTOR,
     };
     const factory = createPsaFactory({ clock, logger, allowPrivateHosts: config.allowPrivateHosts });
-    const found = await factory({ ...input, id: partner, partnerId: partner }).check();
+    let psa: Psa;
+    try {
+      psa = factory({ ...input, id: partner, partnerId: partner });
+    } catch (cause) {
+      // Of a connection that is stored it is a fault of the configuration; of a file that was just given, of the input.
+      if (!(cause instanceof AppError) || cause.code !== 'config_invalid') throw cause;
+      throw new AppError('invalid_input', `${cause.message}; tollgate help psa connect says what the files hold`, {
+        cause,
+      });
+    }
+    const found = await psa.check();
     const made = await store.db.tenant(partner, (tx) => addConnection(tx, input, secrets.sealKey));
     return { output: { ...made, version: found.version, notes: found.notes } };
   },
@@ -180,12 +202,26 @@ const billingSnapshot: Command = {
   usage: '[--day YYYY-MM-DD]',
   summary: "take today's usage of every client, in its own zone",
   options: { day: { type: 'string' } },
-  async run({ store }, values) {
+  async run(context, values) {
+    const { store } = context;
     const day = optional(values, 'day');
     const taken = await takeSnapshot(store.db, day === null ? undefined : parseDate(day, 'day').toString());
-    return { output: { taken } };
+    return { output: { taken }, words: taken > 0 ? [] : [await whyNone(context, day)] };
   },
 };
+
+/** Why a snapshot took nothing: what a person would ask next. */
+async function whyNone({ store, clock }: CommandContext, day: string | null): Promise<string> {
+  const zones = await store.db.system(
+    (tx) => tx.rows<{ zone: string }>(sql`select distinct time_zone as zone from clients where status = 'active'`),
+    { readOnly: true },
+  );
+  if (zones.length === 0) return 'none was due: there is no active client';
+  const days = [...new Set(zones.map(({ zone }) => localDate(clock.now(), zone)))].toSorted();
+  if (day !== null && !days.includes(day))
+    return `none was due: it is not ${day} where any client is (it is ${days.join(' or ')}), and a day that is over is never made up`;
+  return `the usage of ${day ?? days.join(' and ')} was taken already; a day that was taken is never rewritten`;
+}
 
 const billingPlan: Command = {
   name: 'billing plan',
@@ -215,7 +251,7 @@ const billingApply: Command = {
   options: { partner: { type: 'string' }, plan: { type: 'string' } },
   async run(context, values) {
     const { store, clock, logger } = context;
-    const wanted = optional(values, 'plan');
+    const wanted = optional(values, 'plan') === null ? null : requiredId(values, 'plan');
     if (wanted !== null) requiredId(values, 'partner');
     const plans = [];
     for (const partner of await partnersMeant(context, values)) {
@@ -226,9 +262,21 @@ const billingApply: Command = {
       const result = await applyPlan({ db: store.db, psaFor: psaOf(context), clock, logger }, partner, id);
       plans.push({ partnerId: partner, id, ...result, lines: await linesOf(context, partner, id) });
     }
-    return { output: { plans }, exitCode: plans.every((plan) => plan.state === 'applied') ? 0 : 1 };
+    return {
+      output: { plans },
+      // The state says that the plan is done with, also when all of its lines are held: people read "applied" otherwise.
+      forPeople: { plans: plans.map((plan) => ({ ...plan, state: appliedWords(plan) })) },
+      words: plans.length === 0 ? ['there was nothing to apply: make a plan with billing plan'] : [],
+      exitCode: plans.every((plan) => plan.state === 'applied') ? 0 : 1,
+    };
   },
 };
+
+function appliedWords({ state, lines }: { readonly state: string; readonly lines: readonly LineRow[] }): string {
+  const held = lines.filter((line) => line.state === 'held').length;
+  if (state !== 'applied' || held === 0) return state;
+  return held === lines.length ? 'nothing applied: all lines are held' : `applied, but for ${held} held`;
+}
 
 async function partnersMeant({ store }: CommandContext, values: Values): Promise<PartnerId[]> {
   if (optional(values, 'partner') !== null) return [partnerId(requiredId(values, 'partner'))];
@@ -247,7 +295,7 @@ async function newestPlan({ store }: CommandContext, partner: PartnerId): Promis
 
 async function planState(tx: TenantTx, planId: string): Promise<string> {
   const [plan] = await getPlans(tx, [planId]);
-  if (plan === undefined) throw new AppError('not_found', 'no such plan');
+  if (plan === undefined) throw new AppError('not_found', `the partner has no plan ${planId}`, { field: 'plan' });
   return plan.state;
 }
 
@@ -258,7 +306,11 @@ const verifyCommand: Command = {
   options: {},
   async run({ store }) {
     const { groups, differences } = await verify(store.db);
-    return { output: { groups, differences }, exitCode: differences.length === 0 ? 0 : 1 };
+    return {
+      output: { groups, differences },
+      words: groups === 0 ? ['nothing is counted yet: no mail has come since the start, or none is kept any more'] : [],
+      exitCode: differences.length === 0 ? 0 : 1,
+    };
   },
 };
 
@@ -292,7 +344,8 @@ const nodeRetire: Command = {
         await recordAudit(tx, { partnerId: id, actor: ACTOR, action: 'node.retire', subject: node });
       return done;
     });
-    if (!retired) throw new AppError('not_found', 'no such node, or it is retired already');
+    if (!retired)
+      throw new AppError('not_found', `there is no such node ${node}, or it is retired already; doctor lists them`);
     return { output: { retired } };
   },
 };

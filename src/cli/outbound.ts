@@ -193,7 +193,11 @@ function heldDecision(name: 'release' | 'purge', summary: string): Command {
         const given = values['delivery'];
         const ids = Array.isArray(given) ? given.map((id) => requiredId({ delivery: id }, 'delivery')) : null;
         const deliveries = await act(tx, { ids, clientId, mailboxId }, ACTOR);
-        return { output: { [`${name}d`]: deliveries } };
+        const missing = ids === null ? 0 : ids.length - deliveries;
+        return {
+          output: { [`${name}d`]: deliveries },
+          words: missing > 0 ? [`${missing} of those named are not held; held list shows what is`] : [],
+        };
       }),
   };
 }
@@ -212,7 +216,7 @@ function shown(key: DkimKey, commands: OutboundCommands) {
     domain: key.domain,
     selector: key.selector,
     algorithm: key.algorithm,
-    state: key.retiredAt !== null ? 'retired' : key.activatedAt !== null ? 'active' : 'new',
+    state: stateOf(key),
     name: `${key.selector}._domainkey.${key.domain}`,
     type: 'TXT',
     record,
@@ -220,6 +224,24 @@ function shown(key: DkimKey, commands: OutboundCommands) {
     zoneLine: `${key.selector}._domainkey.${key.domain}. IN TXT ${(record.match(/.{1,255}/g) ?? []).map((piece) => `"${piece}"`).join(' ')}`,
   };
 }
+
+const dkimList: Command = {
+  name: 'dkim list',
+  usage: '--domain D',
+  summary: 'the DKIM keys of a domain, the newest first',
+  options: { domain: text },
+  async run(context, values) {
+    const { domain, partner } = await domainOwner(context, values);
+    const keys = await context.store.db.tenant(partner, (tx) => listDkimKeys(tx, domain), { readOnly: true });
+    const rows = keys.map(({ id, selector, algorithm, createdAt, activatedAt, retiredAt }) => ({
+      ...{ id, selector, algorithm, state: stateOf({ activatedAt, retiredAt }), createdAt, activatedAt, retiredAt },
+    }));
+    return { output: { keys: rows } };
+  },
+};
+
+const stateOf = (key: Pick<DkimKey, 'activatedAt' | 'retiredAt'>) =>
+  key.retiredAt !== null ? 'retired' : key.activatedAt !== null ? 'active' : 'new';
 
 const dkimCreate: Command = {
   name: 'dkim create',
@@ -350,6 +372,7 @@ export const outboundCliCommands: readonly Command[] = [
   heldList,
   heldDecision('release', 'let held mail go'),
   heldDecision('purge', 'throw held mail away for good'),
+  dkimList,
   dkimCreate,
   dkimRotate,
   dkimActivate,

@@ -16,6 +16,12 @@ export async function ownerOf(
     submission_networks: sql`select partner_id as id from submission_networks where id::text = ${id}`,
   };
   const row = await tx.maybe<{ id: string }>(owners[table]);
-  if (row === null) throw new AppError('not_found', 'there is no such thing', { field: 'id' });
+  if (row === null) throw new AppError('not_found', unknown(table, id), { field: 'id' });
   return partnerId(row.id);
+}
+
+function unknown(table: Parameters<typeof ownerOf>[1], id: string): string {
+  if (table === 'domains') return `no client has the domain ${id}`;
+  const nouns = { clients: 'client', submission_credentials: 'login', submission_networks: 'network' };
+  return `there is no ${nouns[table]} ${id}`;
 }

@@ -1,5 +1,6 @@
 import { AppError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
+import { type NodeType, parseGlobalId } from '../graphql/ids.ts';
 import type { Values } from './command.ts';
 
 /** The value of an option that must be there. Throws `invalid_input` that names the option. */
@@ -24,8 +25,23 @@ export function requiredList(values: Values, name: string): string[] {
   return list;
 }
 
+const TYPES: Readonly<Record<string, readonly NodeType[]>> = {
+  partner: ['Partner'],
+  client: ['Client'],
+  mailbox: ['Mailbox'],
+  plan: ['BillingPlan'],
+  entry: ['ListEntry'],
+  credential: ['SubmissionCredential'],
+  network: ['SubmissionNetwork'],
+  delivery: ['Delivery', 'QuarantineItem'],
+  incident: ['Incident'],
+};
+
+/** The UUID in `--name`: a UUID, or the API's id of a thing of that kind. Throws `invalid_input`. */
 export function requiredId(values: Values, name: string): string {
   const value = required(values, name);
+  const global = parseGlobalId(value);
+  if (global !== null && TYPES[name]?.includes(global.type) === true) return global.uuid;
   if (!isId(value)) throw new AppError('invalid_input', `--${name} is not an id`, { field: name });
-  return value;
+  return value.toLowerCase();
 }

@@ -34,6 +34,8 @@ export interface Config {
   readonly hostName: string;
   /** Of the SMTP ports. Null: they do not offer STARTTLS. */
   readonly certificate: CertificateFiles | null;
+  /** Without a certificate logins are taken from everywhere, and not from loopback only. */
+  readonly plainAuth: boolean;
   /** Own address from which second-chance deliveries leave; null: the usual one. */
   readonly secondSource: string | null;
   readonly logLevel: 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -83,7 +85,8 @@ export interface DnsListSetting {
   readonly reject: boolean;
 }
 
-const port = z.coerce.number('is not a number').int('is not a whole number').min(0).max(65_535);
+const NO_PORT = 'is not a port: a whole number from 1 to 65535, or 0 for a free one';
+const port = z.coerce.number(NO_PORT).int(NO_PORT).min(0, NO_PORT).max(65_535, NO_PORT);
 const seconds = z.coerce
   .number('is not a number')
   .int()
@@ -126,6 +129,7 @@ const schema = z.object({
   TOLLGATE_HOSTNAME: z.string().optional(),
   TOLLGATE_TLS_CERT: z.string().optional(),
   TOLLGATE_TLS_KEY: z.string().optional(),
+  TOLLGATE_PLAIN_AUTH: z.enum(['no', 'yes'], 'is yes or no').default('no'),
   TOLLGATE_SECOND_SOURCE: z.union([z.ipv4(), z.ipv6()], 'is not an IP address').optional(),
   TOLLGATE_LOG: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
   TOLLGATE_MAX_MESSAGE_BYTES: count.max(1_000_000_000).default(50 * 1024 * 1024),
@@ -231,6 +235,7 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
         'node'),
     hostName: name,
     certificate,
+    plainAuth: data.TOLLGATE_PLAIN_AUTH === 'yes',
     secondSource: data.TOLLGATE_SECOND_SOURCE ?? null,
     logLevel: data.TOLLGATE_LOG,
     maxMessageBytes: data.TOLLGATE_MAX_MESSAGE_BYTES,

@@ -7,6 +7,14 @@ export interface StoredContent {
   readonly sha256: string;
 }
 
+/** A message that has come in whole and may still be on its way to the disk. */
+export interface ArrivingContent extends StoredContent {
+  /** All of it, when it is small enough to be held. Null: it is read at its place, and is stored already. */
+  readonly message: Uint8Array | null;
+  /** Resolves when it survives a loss of power (rule 1). Rejects with the disk's error, and then nothing of it is left. */
+  readonly stored: Promise<void>;
+}
+
 /** Message bodies, outside the database (rule 1). The gateway's spool implements it; others only read. */
 export interface ContentStore {
   /** The bytes of a stored message. Throws AppError `not_found` when there is none. */

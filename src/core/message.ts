@@ -119,8 +119,12 @@ export interface OwnName {
 }
 
 export interface PipelineInput {
-  /** Where the worker thread reads the message; line ends are already CRLF. */
+  /** Where the message is once it is stored; line ends are already CRLF. */
   readonly path: string;
+  /** The message, when it is held in memory; else it is read at `path`. */
+  readonly message?: Uint8Array | null;
+  /** Resolves when `path` can be read; absent: it can. */
+  readonly stored?: Promise<void>;
   readonly bytes: number;
   readonly envelope: Envelope;
   readonly recipients: readonly RecipientContext[];

@@ -27,6 +27,11 @@ export interface TenantTx extends Tx {
 /** Sees all partners' rows: gateway, roller and jobs. Pages and GraphQL never hold one. */
 export interface SystemTx extends Tx {
   readonly scope: 'system';
+  /**
+   * Sends COMMIT behind what was sent, without waiting for its answers: the last word of a transaction whose statements are all
+   * known. A statement that fails makes it a rollback. Nothing may be sent after it.
+   */
+  seal(): void;
 }
 
 export interface TxOptions {
@@ -38,12 +43,6 @@ export interface TxOptions {
    * the two round trips of BEGIN and COMMIT. `run` throws.
    */
   readonly perStatement?: boolean;
-  /**
-   * BEGIN is sent together with the first statements (`readOnly` does so always). Should BEGIN alone fail, which takes an
-   * administrator who cancels it in its few microseconds, the statements that were sent with it are not undone and no more are
-   * sent: only for work that may be done twice.
-   */
-  readonly eager?: boolean;
   /** Tenant role only: milliseconds that each statement may take; PostgreSQL then ends it with `query_canceled`. */
   readonly statementMs?: number;
 }
@@ -112,7 +111,7 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
       options.statementMs === undefined ? '' : `, set_config('statement_timeout', '${options.statementMs}', true)`;
     const open = `${begin(options)}; select set_config('app.partner', '${partner}', true)${limit}`;
     return this.#observed(options, (now) =>
-      transact(this.#app, open, (base) => work({ ...base, scope: 'tenant', partnerId: partner }), now, options),
+      transact(this.#app, open, (base) => work({ ...base, scope: 'tenant', partnerId: partner }), now),
     );
   }
 
@@ -122,7 +121,7 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
       return look(this.#system, (base) => work({ ...base, scope: 'system' }), now);
     }
     return this.#observed(options, (now) =>
-      transact(this.#system, begin(options), (base) => work({ ...base, scope: 'system' }), now, options),
+      transact(this.#system, begin(options), (base) => work({ ...base, scope: 'system' }), now),
     );
   }
 
@@ -176,22 +175,23 @@ function createPool(url: string, max: number, { logger, silenceMs = 120_000 }: D
         types.get(oid) ?? pg.types.getTypeParser(oid, format as 'text')) as typeof pg.types.getTypeParser,
     },
   });
+  // Writing takes a BEGIN that says so: a statement that was sent behind one that failed writes nothing.
+  pool.on('connect', (client) => {
+    client.query('set default_transaction_read_only = on').catch(() => client.end());
+  });
   // Without a listener a broken idle connection ends the process.
   pool.on('error', (error) => logger.warn({ err: error.message }, 'an idle database connection broke'));
   return pool;
 }
 
 function begin(options: TxOptions): string {
-  return `begin${options.repeatableRead === true ? ' isolation level repeatable read' : ''}${options.readOnly === true ? ' read only' : ''}`;
+  const isolation = options.repeatableRead === true ? ' isolation level repeatable read' : '';
+  return `begin${isolation} ${options.readOnly === true ? 'read only' : 'read write'}`;
 }
 
-async function transact<T>(
-  pool: pg.Pool,
-  open: string,
-  work: (tx: Tx) => Promise<T>,
-  now: Date,
-  options: TxOptions,
-): Promise<T> {
+type Base = Tx & Pick<SystemTx, 'seal'>;
+
+async function transact<T>(pool: pg.Pool, open: string, work: (tx: Base) => Promise<T>, now: Date): Promise<T> {
   let client: pg.PoolClient;
   try {
     client = await pool.connect();
@@ -201,13 +201,18 @@ async function transact<T>(
   let broken: Error | undefined;
   try {
     // BEGIN and the statements that follow it at once share a write.
-    if (options.readOnly === true && client instanceof HeardClient) client.gather();
+    if (client instanceof HeardClient) client.gather();
     const opened = client.query(open);
-    if (options.readOnly === true || options.eager === true) opened.catch(() => undefined);
-    else await opened;
-    const result = await work(wrap(client, now, opened));
+    let ending: Promise<pg.QueryResult> | null = null;
+    const seal = () => {
+      ending ??= client.query('commit');
+      ending.catch(() => undefined);
+    };
+    // Sent together with the first statements. Should it alone fail, they find a session that writes nothing (createPool).
+    opened.catch(() => undefined);
+    const result = await work({ ...wrap(client, now, opened), seal });
     await opened;
-    const { command } = await client.query('commit');
+    const { command } = await (ending ?? client.query('commit'));
     // What a failed transaction answers to COMMIT: a statement failed that nobody waited for.
     if (command === 'ROLLBACK') throw new Error('a statement of the transaction had failed');
     return result;
@@ -225,11 +230,12 @@ async function transact<T>(
 }
 
 /** Statements without a transaction, one after the other, on whichever connection is free. */
-async function look<T>(pool: pg.Pool, work: (tx: Tx) => Promise<T>, now: Date): Promise<T> {
+async function look<T>(pool: pg.Pool, work: (tx: Base) => Promise<T>, now: Date): Promise<T> {
   try {
     return await work({
       ...wrap(pool, now),
       run: () => Promise.reject(new Error('a look without a transaction does not write')),
+      seal: () => undefined,
     });
   } catch (error) {
     throw translateError(error);
@@ -243,7 +249,7 @@ function wrap(client: Pick<pg.ClientBase, 'query'>, now: Date, opened: Promise<u
     await opened;
     return result;
   };
-  const tx: Tx = {
+  return {
     now,
     async rows<R>(statement: Sql) {
       return (await query(statement)).rows as R[];
@@ -260,5 +266,4 @@ function wrap(client: Pick<pg.ClientBase, 'query'>, now: Date, opened: Promise<u
       return (await query(statement)).rowCount ?? 0;
     },
   };
-  return tx;
 }

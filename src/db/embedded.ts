@@ -8,6 +8,7 @@ import path from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import pg from 'pg';
 import { AppError } from '../core/errors.ts';
+import { isAlive } from './process.ts';
 
 /** A PostgreSQL that runs as a child of ours, its files under `home`. */
 export interface EmbeddedPostgres {
@@ -128,15 +129,6 @@ async function readLock(data: string): Promise<Lock | null> {
   const pid = Number(lines[0]);
   const port = Number(lines[3]);
   return Number.isInteger(pid) && pid > 0 && port > 0 ? { pid, port, status: (lines[7] ?? '').trim() } : null;
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }
 
 async function stopProcess(data: string): Promise<void> {

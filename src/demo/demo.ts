@@ -5,6 +5,7 @@ import { type App, createApp, type Ready } from '../app.ts';
 import { createLogger } from '../cli/logger.ts';
 import { type Config, readConfig } from '../config/config.ts';
 import { readSecrets, type Secrets } from '../config/secrets.ts';
+import { claimFolder } from '../db/claim.ts';
 import { startEmbedded } from '../db/embedded.ts';
 import { scratchDatabase } from '../db/scratch.ts';
 import { zoneResolver } from '../mail/resolver.ts';
@@ -46,6 +47,7 @@ export async function demo(options: DemoOptions): Promise<number> {
   await mkdir(home, { recursive: true, mode: 0o700 });
   say.title('Tollgate demo');
   say.line(`  files under ${home}`);
+  const giveBack = await claimFolder(home);
   const server = await startEmbedded(home);
   let app: App | null = null;
   let world: DemoWorld | null = null;
@@ -56,6 +58,7 @@ export async function demo(options: DemoOptions): Promise<number> {
     await world?.[Symbol.asyncDispose]();
     await app?.stop();
     await server.stop({ force: true });
+    await giveBack();
     clearTimeout(limit);
   };
   try {
@@ -110,6 +113,8 @@ async function play(app: App, secrets: Secrets, messages: number, say: Say, made
   const sent = await sendMail(app, world, smtp, mails, special, checks, say);
   await outage.finish();
   await compareStatistics({ app, world, api, sent, started }, checks, say);
+  // Before the reports: they show the usage that is billed after them.
+  await app.runNow('usage.snapshot');
   await issueReports(app, world, api, checks, say);
   await billUsage(app, world, api, checks, say);
   return { checks, ready, apiKey: world.apiKey, clientId: world.clients[0]?.id ?? '' };

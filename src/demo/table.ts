@@ -3,7 +3,9 @@ export type Cell = string | number | boolean | null;
 /** A plain table: numbers to the right, text to the left, an em dash for what is not known. */
 export function renderTable(columns: readonly string[], rows: readonly (readonly Cell[])[]): string {
   const numeric = columns.map(
-    (_, index) => rows.length > 0 && rows.every((row) => typeof row[index] === 'number' || row[index] === null),
+    (_, index) =>
+      rows.some((row) => typeof row[index] === 'number') &&
+      rows.every((row) => typeof row[index] === 'number' || row[index] === null),
   );
   const texts = rows.map((row) => row.map(show));
   const widths = columns.map((name, index) => Math.max(length(name), ...texts.map((row) => length(row[index] ?? ''))));

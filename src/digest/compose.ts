@@ -1,7 +1,7 @@
 import type { Brand } from '../accounts/branding.ts';
 import { printable } from '../core/address.ts';
 import { mayRelease, type QuarantineRole } from '../quarantine/rights.ts';
-import { reasonWords, verdictWords } from '../quarantine/words.ts';
+import { heldWords, reasonWords } from '../quarantine/words.ts';
 import { inkOn, readableOn } from './colors.ts';
 import type { HeldMail } from './held.ts';
 import { Html, html } from './html.ts';
@@ -60,8 +60,10 @@ export function subjectWords(mail: Pick<HeldMail, 'subject'>, words: Words): str
 
 /** One line: what was found, and the first two reasons. */
 export function whyWords(mail: Pick<HeldMail, 'verdict' | 'reasons'>): string {
-  const reasons = reasonWords(mail.reasons).slice(0, 2);
-  const what = verdictWords(mail.verdict);
+  const what = heldWords(mail.verdict, mail.reasons);
+  const listed = mail.reasons.filter((one) => one.code === 'list.block');
+  // Of what a list blocks the list is the reason, and points that it also had are not.
+  const reasons = reasonWords(what === 'Blocked' ? listed : mail.reasons).slice(0, 2);
   return printable(reasons.length === 0 ? what : `${what}: ${reasons.join('; ')}`, 240);
 }
 

@@ -1,6 +1,7 @@
 import { newId } from '../core/id.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
+import { together } from '../db/together.ts';
 
 /** One connection that was tried for a delivery, and what came of it. */
 export interface Attempt {
@@ -32,6 +33,8 @@ export interface Attempted {
   readonly partnerId: string;
   readonly deliveryId: string;
   readonly attempts: readonly Attempt[];
+  /** Whether there may be attempts of earlier tries. */
+  readonly isAgain: boolean;
 }
 
 /** Kept per delivery and path: how it began and how it went of late. */
@@ -50,7 +53,7 @@ export async function recordAttempts(
   );
   if (rows.length === 0) return;
   const pick = <T>(value: (attempt: Attempt) => T) => rows.map((row) => value(row.attempt));
-  await tx.run(sql`
+  const written = tx.run(sql`
     insert into delivery_attempts (partner_id, delivery_id, id, at, node, node_region, host, address, port, region, tls_version,
                                    tls_cipher, tls_verified, code, reply, duration_ms, path)
     select a.partner_id, a.delivery_id, a.id, a.at, ${node.id}, ${node.region}, a.host, a.address, a.port, a.region,
@@ -65,14 +68,20 @@ export async function recordAttempts(
                 ${pick((one) => one.path ?? 'direct')}::text[])
       as a (partner_id, delivery_id, id, at, host, address, port, region, tls_version, tls_cipher, tls_verified, code, reply,
             duration_ms, path)`);
-  await tx.run(sql`
+  const many = tried.filter((one) => one.isAgain || one.attempts.length > FIRST + LAST);
+  const trimmed = many.length === 0 ? 0 : trim(tx, many);
+  await together([written, trimmed]);
+}
+
+function trim(tx: SystemTx, tried: readonly Attempted[]): Promise<number> {
+  return tx.run(sql`
     with placed as (
       select a.partner_id, a.delivery_id, a.id,
              row_number() over (partition by a.partner_id, a.delivery_id, a.path order by a.at, a.id) as first,
              row_number() over (partition by a.partner_id, a.delivery_id, a.path order by a.at desc, a.id desc) as last
       from delivery_attempts a
       join (select distinct partner_id, delivery_id
-            from unnest(${rows.map((row) => row.partnerId)}::uuid[], ${rows.map((row) => row.deliveryId)}::uuid[])
+            from unnest(${tried.map((one) => one.partnerId)}::uuid[], ${tried.map((one) => one.deliveryId)}::uuid[])
               as t (partner_id, delivery_id)) t
         on t.partner_id = a.partner_id and t.delivery_id = a.delivery_id)
     delete from delivery_attempts a using placed p

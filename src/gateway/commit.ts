@@ -5,10 +5,11 @@ import { newId } from '../core/id.ts';
 import type { RecipientDsn } from '../core/message.ts';
 import type { SystemDb, SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
+import { together } from '../db/together.ts';
 import { appendEvents } from '../ledger/append.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
-import { claimDigests, digestOf, type Repeated } from './digests.ts';
+import { type Claim, claimDigests, claimNew, digestOf, isNotNew, type Repeated } from './digests.ts';
 import { noteHistory } from './history.ts';
 import { holdOverLimits } from './outbound-counts.ts';
 import { HOLD_DAYS, NOTICE_HOURS } from './retry.ts';
@@ -35,7 +36,7 @@ export class Committer {
   readonly #batcher: Batcher<Commit, Repeated | null>;
 
   constructor(db: SystemDb, node: string) {
-    this.#batcher = new Batcher((commits) => db.system((tx) => writeCommits(tx, commits, node), { eager: true }));
+    this.#batcher = new Batcher((commits) => write(db, commits, node));
   }
 
   /** Null: written. Else nothing was: an equal transaction was answered a moment ago, and that is its answer. */
@@ -52,24 +53,75 @@ export class Committer {
   }
 }
 
-async function writeCommits(tx: SystemTx, commits: readonly Commit[], node: string): Promise<(Repeated | null)[]> {
-  const repeats = await repeatsOf(tx, commits);
+/**
+ * One round trip when all is as nearly always: inbound mail that nobody sent before. Whether that is so is found out by the
+ * statements themselves: the first fails when it is not, and all is done again with a look in between.
+ */
+async function write(db: SystemDb, commits: readonly Commit[], node: string): Promise<(Repeated | null)[]> {
+  const claims = claimsOf(commits);
+  const known = claims.filter((one) => one !== null);
+  const isNew = new Set(known.map((one) => one.digest.toString('hex'))).size === known.length;
+  const isInbound = commits.every((one) => one.messages.every(({ envelope }) => envelope.direction === 'inbound'));
+  if (isNew && isInbound) {
+    try {
+      await db.system((tx) => writeNew(tx, commits, known, node));
+      return commits.map(() => null);
+    } catch (error) {
+      if (!isNotNew(error)) throw error;
+    }
+  }
+  return db.system((tx) => writeCommits(tx, commits, claims, node));
+}
+
+async function writeNew(
+  tx: SystemTx,
+  commits: readonly Commit[],
+  claims: readonly Claim[],
+  node: string,
+): Promise<void> {
+  const sent = [
+    claimNew(tx, claims),
+    ...sendMessages(
+      tx,
+      commits.flatMap((one) => one.messages),
+      node,
+      refusedEvents(commits, tx.now, node),
+    ),
+  ];
+  tx.seal();
+  await together(sent);
+}
+
+async function writeCommits(
+  tx: SystemTx,
+  commits: readonly Commit[],
+  claims: readonly (Claim | null)[],
+  node: string,
+): Promise<(Repeated | null)[]> {
+  const repeats = await repeatsOf(tx, claims);
   await writeMessages(
     tx,
     commits.filter((_, index) => repeats[index] === null).flatMap((one) => one.messages),
     node,
-    commits.flatMap((one) => one.refused).map((one) => refusedEvent(one, tx.now, node)),
+    refusedEvents(commits, tx.now, node),
   );
   return repeats;
 }
 
-/** Which of the commits are transactions that were answered before, the earlier ones of the same batch included. */
-async function repeatsOf(tx: SystemTx, commits: readonly Commit[]): Promise<(Repeated | null)[]> {
-  const claims = commits.map(({ messages }) => {
+function refusedEvents(commits: readonly Commit[], now: Date, node: string): LedgerEvent[] {
+  return commits.flatMap((one) => one.refused).map((one) => refusedEvent(one, now, node));
+}
+
+function claimsOf(commits: readonly Commit[]): (Claim | null)[] {
+  return commits.map(({ messages }) => {
     const digest = digestOf(messages);
     const rejected = messages.every((one) => one.deliveries.every((delivery) => delivery.disposition === 'rejected'));
     return digest === null ? null : { digest, contentId: messages[0]?.content.id ?? '', rejected };
   });
+}
+
+/** Which of the claims are transactions that were answered before, the earlier ones of the same batch included. */
+async function repeatsOf(tx: SystemTx, claims: readonly (Claim | null)[]): Promise<(Repeated | null)[]> {
   const answered = await claimDigests(
     tx,
     claims.filter((one) => one !== null),
@@ -98,7 +150,15 @@ export async function writeMessages(
   node: string,
   events: readonly LedgerEvent[] = [],
 ): Promise<void> {
-  const messages = await holdOverLimits(tx, given);
+  await together(sendMessages(tx, await holdOverLimits(tx, given), node, events));
+}
+
+function sendMessages(
+  tx: SystemTx,
+  messages: readonly AcceptedMessage[],
+  node: string,
+  events: readonly LedgerEvent[],
+): Promise<unknown>[] {
   const rows = messages.flatMap((message) => message.deliveries.map((delivery) => ({ message, delivery })));
   const queued = rows.filter((row) => row.delivery.disposition === 'queued');
   const statements: Promise<unknown>[] = [];
@@ -108,9 +168,7 @@ export async function writeMessages(
   if (history !== null) statements.push(history);
   statements.push(appendEvents(tx, [...rows.flatMap((row) => eventsOf(row, tx.now, node)), ...events]));
   if (queued.length > 0) statements.push(tx.run(sql`select pg_notify(${QUEUE_CHANNEL}, '')`));
-  // All of them: none may be under way when the transaction is rolled back for the first that failed.
-  const failed = (await Promise.allSettled(statements)).find((one) => one.status === 'rejected');
-  if (failed !== undefined) throw failed.reason;
+  return statements;
 }
 
 function insertMessages(tx: SystemTx, messages: readonly AcceptedMessage[], node: string): Promise<number> {

@@ -1,4 +1,4 @@
-import type { StoredContent } from '../core/content.ts';
+import type { ArrivingContent } from '../core/content.ts';
 import { AppError } from '../core/errors.ts';
 import type { Envelope, Pipeline, PipelineResult, RecipientContext } from '../core/message.ts';
 import { type AcceptedMessage, acceptanceOf } from './acceptance.ts';
@@ -22,25 +22,28 @@ export interface DecisionHooks {
 }
 
 /**
- * Decides a stored message and commits what was decided: the one way from DATA to 250 of both ports. Answers the text after
+ * Decides a message while it goes to the disk, and commits what was decided once it is there: the one way from DATA to 250 of both ports. Answers the text after
  * 250. Throws Reply 550 when every recipient rejects (that is committed too), and anything else as a failure of ours.
  */
 export async function decide(
   deps: DecisionDeps,
-  content: StoredContent,
+  content: ArrivingContent,
   envelope: Envelope,
   contexts: readonly RecipientContext[],
   signal: AbortSignal,
   hooks: DecisionHooks = {},
 ): Promise<string> {
+  const { bytes, message, stored } = content;
   const path = deps.spool.placeOf(content.id);
   const result = await withinTime(deps.scanMs, signal, (limit) =>
-    deps.pipeline.run({ path, bytes: content.bytes, envelope, recipients: contexts }, limit),
+    deps.pipeline.run({ path, bytes, message, stored, envelope, recipients: contexts }, limit),
   );
   if (result.deferred !== undefined) throw new AppError('unavailable', `${result.deferred}, try again later`);
   await hooks.check?.(result);
   const acceptance = acceptanceOf(content, envelope, contexts, result);
   const messages = (await hooks.expand?.(acceptance.messages)) ?? acceptance.messages;
+  // Rule 1: no row before its body is safe.
+  await stored;
   signal.throwIfAborted();
   const repeated = await deps.committer.accept(messages);
   // After an unclear commit the batch is written again and meets its own digests: then it was written, body and all.

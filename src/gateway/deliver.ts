@@ -305,10 +305,12 @@ async function deliverThrough(worker: Worker, group: Group, gates: Gates): Promi
   await worker.settling.add({
     outcomes,
     notices,
-    attempts: group.jobs.map(({ partnerId, deliveryId, recipient }) => {
+    attempts: group.jobs.map(({ partnerId, deliveryId, recipient, attempts: earlier }) => {
       const second = attempts.get(recipient);
       const direct = tries.map((one) => attemptOf(one, recipient));
-      return { partnerId, deliveryId, attempts: second === undefined ? direct : [...direct, second] };
+      // This try is counted already.
+      const isAgain = earlier > 1;
+      return { partnerId, deliveryId, attempts: second === undefined ? direct : [...direct, second], isAgain };
     }),
     second: new Map(
       group.jobs.flatMap(({ deliveryId, recipient }) =>

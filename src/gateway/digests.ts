@@ -40,12 +40,7 @@ export interface Claim {
  */
 export async function claimDigests(tx: SystemTx, claims: readonly Claim[]): Promise<Map<string, Repeated>> {
   const repeated = new Map<string, Repeated>();
-  const byDigest = new Map<string, Claim>();
-  for (const claim of claims) {
-    const key = claim.digest.toString('hex');
-    if (!byDigest.has(key)) byDigest.set(key, claim);
-  }
-  const sorted = [...byDigest].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, claim]) => claim);
+  const sorted = inOrder(claims);
   if (sorted.length === 0) return repeated;
   const forgotten = new Date(tx.now.getTime() - REPEAT_MS);
   const won = await tx.rows<{ digest: Buffer }>(sql`
@@ -70,4 +65,40 @@ export async function claimDigests(tx: SystemTx, claims: readonly Claim[]): Prom
     }
   }
   return repeated;
+}
+
+function inOrder(claims: readonly Claim[]): Claim[] {
+  const byDigest = new Map<string, Claim>();
+  for (const claim of claims) {
+    const key = claim.digest.toString('hex');
+    if (!byDigest.has(key)) byDigest.set(key, claim);
+  }
+  return [...byDigest].toSorted(([a], [b]) => (a < b ? -1 : 1)).map(([, claim]) => claim);
+}
+
+/** SQLSTATE division_by_zero: what `claimNew` fails with. */
+const NOT_NEW = '22012';
+
+/** Whether a transaction failed because a digest of `claimNew` had been claimed before. */
+export function isNotNew(error: unknown): boolean {
+  return (error as { code?: unknown } | null)?.code === NOT_NEW;
+}
+
+/**
+ * Claims digests of which nobody has any, as nearly always: fails otherwise (`isNotNew`), and its transaction with it. So the
+ * rows can be sent behind it without waiting for what it says. The digests must differ.
+ */
+export async function claimNew(tx: SystemTx, claims: readonly Claim[]): Promise<void> {
+  const sorted = inOrder(claims);
+  if (sorted.length === 0) return;
+  await tx.rows(sql`
+    with claimed as (
+      insert into accepted_digests (digest, content_id, rejected, accepted_at)
+      select c.digest, c.content_id, c.rejected, ${tx.now}
+      from unnest(${sorted.map((one) => one.digest)}::bytea[], ${sorted.map((one) => one.contentId)}::text[],
+                  ${sorted.map((one) => one.rejected)}::boolean[]) as c (digest, content_id, rejected)
+      order by c.digest
+      on conflict (digest) do nothing
+      returning 1)
+    select 1 / (case when (select count(*) from claimed) = ${sorted.length}::int then 1 else 0 end)`);
 }

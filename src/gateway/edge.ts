@@ -12,8 +12,17 @@ import type { Refusal } from './refusals.ts';
 import { Reply } from './replies.ts';
 import type { Reputation, Standing } from './reputation.ts';
 
-/** Unknown recipients of one network in ten minutes: from `slowFrom` on answers are slower, from `stopAt` on all are 450. */
-export const HARVEST = Object.freeze({ slowFrom: 10, stopAt: 30, stepMs: 250, maxMs: 5_000 });
+/**
+ * Different unknown recipients of one network in ten minutes: from `slowFrom` on answers are slower, from `stopAt` on all are 450,
+ * while they are more than `share` of the different recipients that it named. An old list, a tenth or a fifth of it gone, stays
+ * below; who tries addresses can't hide behind the few that are right.
+ */
+export const HARVEST = Object.freeze({ slowFrom: 10, stopAt: 30, share: 1 / 3, stepMs: 250, maxMs: 5_000 });
+
+/** Whether a network tries addresses. */
+export function isHarvesting({ known, unknown }: Pick<Standing, 'known' | 'unknown'>): boolean {
+  return unknown >= HARVEST.slowFrom && unknown > (known + unknown) * HARVEST.share;
+}
 
 /** A network that stands at or below `score` may send `perMinute` transactions a minute to each node. */
 export const THROTTLE = Object.freeze({ score: -0.7, perMinute: 10, networksMax: 10_000 });
@@ -80,8 +89,9 @@ export class Edge {
    * whether the address exists or not. Throws Reply 450.
    */
   async beforeRecipient(remoteAddress: string): Promise<void> {
-    const { known, unknown }: Standing = await this.#deps.reputation.standing(remoteAddress);
-    if (unknown < HARVEST.slowFrom || unknown <= known) return;
+    const standing = await this.#deps.reputation.standing(remoteAddress);
+    if (!isHarvesting(standing)) return;
+    const { unknown } = standing;
     if ((await this.#masterNetwork(remoteAddress)) === 'allow') return;
     const wait = this.#deps.delay ?? sleep;
     await wait(Math.min(HARVEST.maxMs, (unknown - HARVEST.slowFrom + 1) * HARVEST.stepMs));

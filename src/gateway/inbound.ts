@@ -87,11 +87,11 @@ export function inboundPort(deps: InboundDeps): Port {
       if (refused !== null) await refuseAs(refused, owner, recipient, sender);
       if (found.kind === 'unknown') {
         if (found.recent) throw new Reply(451, '4.1.1', 'The directory of this domain changed a moment ago, try again');
-        reputation.noteUnknown(remoteAddress, owner);
+        reputation.noteUnknown(remoteAddress, owner, recipient);
         await refuse(owner, recipient, sender, 'recipient.unknown', new Reply(550, '5.1.1', 'No such mailbox here'));
         return;
       }
-      reputation.note(remoteAddress, 'known');
+      reputation.noteKnown(remoteAddress, found.recipient.mailboxId);
       if (found.recipient.suspended) throw new Reply(450, '4.2.1', 'The mailbox does not take mail at present');
       const helo = String(session.hostNameAppearsAs || '').slice(0, 255);
       const wait = await edge.greylist(view, found.recipient, sender, { remoteAddress, helo });

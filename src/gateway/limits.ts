@@ -21,6 +21,7 @@ export const DEFAULT_LIMITS: Omit<ConnectionLimits, 'maxPerIp'> = {
 interface Watched {
   readonly socket: Socket;
   readonly ip: string;
+  readonly port: number;
   readonly since: number;
   /** When the last command ended. */
   progress: number;
@@ -40,9 +41,12 @@ export class ConnectionGuard {
   readonly #watched = new Map<string, Watched>();
   readonly #perIp = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
+  readonly #speaking: (ip: string, port: number) => Socket | null;
 
-  constructor(server: Server, limits: ConnectionLimits) {
+  /** `speaking`: what a reply to a peer is written to, which under TLS is not the socket that was accepted; null: nothing now. */
+  constructor(server: Server, limits: ConnectionLimits, speaking: (ip: string, port: number) => Socket | null) {
     this.#limits = limits;
+    this.#speaking = speaking;
     server.on('connection', (socket: Socket) => this.#watch(socket));
     this.#timer = setInterval(() => this.#check(), Math.min(TICK_MS, limits.commandMs / 2));
     this.#timer.unref();
@@ -50,7 +54,7 @@ export class ConnectionGuard {
 
   /** Whether an address holds more connections than it may. */
   isOver(ip: string): boolean {
-    return (this.#perIp.get(plain(ip)) ?? 0) > this.#limits.maxPerIp;
+    return (this.#perIp.get(plainIp(ip)) ?? 0) > this.#limits.maxPerIp;
   }
 
   /** A command of the connection ended. */
@@ -79,10 +83,11 @@ export class ConnectionGuard {
   }
 
   #watch(socket: Socket): void {
-    const ip = plain(socket.remoteAddress ?? '');
-    const name = key(ip, socket.remotePort ?? 0);
+    const ip = plainIp(socket.remoteAddress ?? '');
+    const port = socket.remotePort ?? 0;
+    const name = key(ip, port);
     const now = performance.now();
-    this.#watched.set(name, { socket, ip, since: now, progress: now, data: null, working: false });
+    this.#watched.set(name, { socket, ip, port, since: now, progress: now, data: null, working: false });
     this.#perIp.set(ip, (this.#perIp.get(ip) ?? 0) + 1);
     socket.once('close', () => {
       this.#watched.delete(name);
@@ -96,8 +101,10 @@ export class ConnectionGuard {
     const now = performance.now();
     for (const one of this.#watched.values()) {
       if (one.working || !this.#isLate(one, now)) continue;
-      one.socket.write('421 4.4.2 Too slow, closing the connection\r\n');
-      one.socket.destroySoon();
+      // Words in plain text within TLS, or within its handshake, would be rubbish to the client: then it is closed without.
+      const speaking = this.#speaking(one.ip, one.port);
+      speaking?.write('421 4.4.2 Too slow, closing the connection\r\n');
+      (speaking ?? one.socket).destroySoon();
     }
   }
 
@@ -110,10 +117,11 @@ export class ConnectionGuard {
   }
 }
 
-function plain(ip: string): string {
+/** An IPv4 address in IPv6 clothes is IPv4. */
+export function plainIp(ip: string): string {
   return ip.replace(/^::ffff:/i, '').toLowerCase();
 }
 
 function key(ip: string, port: number): string {
-  return `${plain(ip)} ${port}`;
+  return `${plainIp(ip)} ${port}`;
 }

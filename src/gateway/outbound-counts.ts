@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { type LimitSubject, limitsOf, type RecipientLimits, subjectKey } from '../accounts/outbound-limits.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
+import { together } from '../db/together.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 
 const BUCKET_MS = 300_000;
@@ -79,14 +80,6 @@ export async function holdOverLimits(
     const reason = held.get(message.id);
     return reason === undefined ? message : holdMessage(message, reason);
   });
-}
-
-/** None may be under way when the transaction is rolled back for the first that failed. */
-async function together<T extends readonly Promise<unknown>[]>(
-  statements: T,
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(statements);
-  return Promise.all(statements) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
 }
 
 function overLimit(

@@ -14,15 +14,12 @@ export function hearProtocolErrors(server: object, hear: (remoteAddress: string)
 }
 
 /**
- * Three repairs of smtp-server 3.21.6, made once.
+ * Two repairs of smtp-server 3.21.6, made once.
  *
  * `_feedDataStream` writes and yields to the event loop at every escaped dot: a message of `..` lines takes a core
  * for 24 s per 10 MB. Here the escapes of a chunk are taken out in one pass and written together, with back-pressure.
  *
  * `send` puts its own enhanced status before every text: one that a reply carries already stays alone.
- *
- * EHLO offers AUTH before STARTTLS even where it is then refused: a client that takes the offer has told its password to the
- * whole way (RFC 4954 section 4).
  */
 export function patchSmtpServer(): void {
   if (done) return;
@@ -72,10 +69,6 @@ export function patchSmtpServer(): void {
       if (typeof remoteAddress === 'string') hearers.get(_server)?.(remoteAddress);
     }
     const carries = typeof data === 'string' && /^[245]\.\d{1,3}\.\d{1,3} /.test(data);
-    const { options } = (this as unknown as { _server: { options: { allowInsecureAuth?: boolean } } })._server;
-    const isEarly =
-      !this.secure && options.allowInsecureAuth !== true && Array.isArray(data) && data.includes('STARTTLS');
-    const told = isEarly && Array.isArray(data) ? data.filter((line) => !String(line).startsWith('AUTH ')) : data;
-    Reflect.apply(send, this, [code, told, carries ? false : context]);
+    Reflect.apply(send, this, [code, data, carries ? false : context]);
   };
 }

@@ -102,7 +102,7 @@ export async function replyToDelivery(
     },
   });
   await deps.spool.requireSpace(message.length);
-  const content = await deps.spool.write(Readable.from([message]));
+  const content = await deps.spool.take(Readable.from([message]));
   await begin(deps, partnerId, actor, delivery.id, digest, content.id);
   try {
     const { hostName, nodeId } = deps.config;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Clock } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { networkOf } from '../core/networks.ts';
@@ -11,14 +12,14 @@ import {
   readNetwork,
 } from './reputation-store.ts';
 
-/** What is counted of a network. `known` and `unknown`: recipients at RCPT. */
-export type Sign = 'ham' | 'spam' | 'known' | 'unknown' | 'authFailures' | 'protocolErrors';
+/** What is counted of a network, beside recipients. */
+export type Sign = 'ham' | 'spam' | 'authFailures' | 'protocolErrors';
 
 /** How a network stands now, over all nodes as far as they have told, with what this node has not told yet. */
 export interface Standing {
   /** -1 to 1; 0: unknown or even. */
   readonly score: number;
-  /** Recipients in the window of ten minutes. */
+  /** Different recipients in the window of ten minutes: mailboxes that exist, and addresses that do not. */
   readonly known: number;
   readonly unknown: number;
 }
@@ -33,6 +34,8 @@ export const REPUTATION = Object.freeze({
   rereadMs: 60_000,
   flushMs: 5_000,
   networksMax: 20_000,
+  /** Recipients that a node remembers of a window, to count each once. */
+  recipientsMax: 200_000,
 });
 
 const ZERO: Counters = Object.freeze({ ham: 0, spam: 0, unknown: 0, authFailures: 0, protocolErrors: 0 });
@@ -60,6 +63,8 @@ export class Reputation {
   readonly #logger: Logger;
   #pending = new Map<string, Pending>();
   #harvest = new Map<string, HarvestRow>();
+  readonly #seen = new Set<string>();
+  #seenAt = 0;
   readonly #read = new Map<string, Read>();
   readonly #reading = new Map<string, Promise<void>>();
   #timer: NodeJS.Timeout | undefined;
@@ -85,15 +90,33 @@ export class Reputation {
   note(address: string, sign: Sign, count = 1): void {
     const pending = this.#of(networkOf(address));
     if (pending === null) return;
-    if (sign === 'known') pending.known += count;
-    else pending[sign] += count;
-    if (sign === 'unknown') pending.windowUnknown += count;
+    pending[sign] += count;
   }
 
-  /** An unknown recipient of a client's domain: counted for the network, and for the client. */
-  noteUnknown(address: string, owner: { partnerId: string; clientId: string; domain: string }): void {
-    this.note(address, 'unknown');
+  /**
+   * A recipient that exists. By its mailbox and once a window: who has one good address would else outweigh any number of tries
+   * by giving it again and again, or with details behind a plus sign.
+   */
+  noteKnown(address: string, mailboxId: string): void {
     const network = networkOf(address);
+    const pending = this.#of(network);
+    if (pending !== null && this.#isFirst(network, mailboxId)) pending.known += 1;
+  }
+
+  /**
+   * An unknown recipient of a client's domain: counted for the network, and for the client. In the window once: a sender who
+   * repeats one stale address tries nothing.
+   */
+  noteUnknown(
+    address: string,
+    owner: { partnerId: string; clientId: string; domain: string },
+    recipient: string,
+  ): void {
+    const network = networkOf(address);
+    const pending = this.#of(network);
+    if (pending !== null) pending.unknown += 1;
+    if (!this.#isFirst(network, recipient)) return;
+    if (pending !== null) pending.windowUnknown += 1;
     const { partnerId, clientId, domain } = owner;
     const windowAt = this.#window();
     const key = `${clientId} ${domain} ${network} ${windowAt}`;
@@ -159,6 +182,21 @@ export class Reputation {
     if (since.windowAt !== one.windowAt) return;
     since.known += one.known;
     since.windowUnknown += one.windowUnknown;
+  }
+
+  /** Whether the network names this recipient for the first time in this window, as far as this node knows. */
+  #isFirst(network: string, recipient: string): boolean {
+    const window = this.#window();
+    if (window !== this.#seenAt) this.#seen.clear();
+    this.#seenAt = window;
+    const key = createHash('sha256').update(`${network} ${recipient}`).digest('base64url').slice(0, 22);
+    if (this.#seen.has(key)) return false;
+    this.#seen.add(key);
+    for (const oldest of this.#seen) {
+      if (this.#seen.size <= REPUTATION.recipientsMax) break;
+      this.#seen.delete(oldest);
+    }
+    return true;
   }
 
   /** The counts of this window that are still to be told; null when there are too many networks at once. */

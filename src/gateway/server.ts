@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { createSecureContext } from 'node:tls';
 import {
@@ -10,7 +10,7 @@ import {
   type SMTPServerSession,
 } from 'smtp-server';
 import type { Clock } from '../core/clock.ts';
-import type { StoredContent } from '../core/content.ts';
+import type { ArrivingContent } from '../core/content.ts';
 import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { Envelope } from '../core/message.ts';
@@ -19,8 +19,9 @@ import { guard } from './callbacks.ts';
 import { declaredSize, dsnOf, recipientOf, senderOf } from './commands.ts';
 import { RejectedReply } from './decision.ts';
 import { type Etrn, enableEtrn } from './etrn.ts';
-import { ConnectionGuard, type ConnectionLimits, DEFAULT_LIMITS } from './limits.ts';
+import { ConnectionGuard, type ConnectionLimits, DEFAULT_LIMITS, plainIp } from './limits.ts';
 import { hearProtocolErrors, patchSmtpServer } from './patch.ts';
+import { guardPlainAuth } from './plain-auth.ts';
 import { Reply } from './replies.ts';
 import type { Spool } from './spool.ts';
 
@@ -42,7 +43,7 @@ export interface Port {
   /** Absent: the port knows no ETRN. */
   readonly etrn?: Etrn | undefined;
   /** Decides and commits; answers the text after 250. */
-  accept(content: StoredContent, envelope: Envelope, transaction: object, signal: AbortSignal): Promise<string>;
+  accept(content: ArrivingContent, envelope: Envelope, transaction: object, signal: AbortSignal): Promise<string>;
 }
 
 export interface ServerSettings {
@@ -58,6 +59,8 @@ export interface ServerSettings {
   readonly messageDeadlineMs?: number;
   /** PEM. Null: STARTTLS is not offered. */
   readonly tls?: { readonly key: string; readonly cert: string } | null;
+  /** Logins are taken without TLS from everywhere, and not from loopback only. */
+  readonly plainAuth?: boolean;
 }
 
 export interface ServerDeps {
@@ -67,6 +70,15 @@ export interface ServerDeps {
   readonly settings: ServerSettings;
   /** A command of the client was not SMTP. */
   readonly onProtocolError?: (remoteAddress: string) => void;
+}
+
+/** What is used of smtp-server's connection beside its types. */
+interface Connected {
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly _socket: Socket;
+  /** STARTTLS was answered and the handshake goes on. */
+  readonly _upgrading: boolean;
 }
 
 const DISABLED = ['WIZ', 'SHELL', 'KILL', 'HELP', 'VRFY', 'EXPN', 'XCLIENT', 'XFORWARD', 'XOAUTH2'];
@@ -83,17 +95,28 @@ export class GatewayServer {
     this.#deps = deps;
     this.#port = port;
     this.#server = new SMTPServer(this.#options());
+    const { tls, plainAuth } = deps.settings;
+    guardPlainAuth(this.#server, { hasTls: (tls ?? null) !== null, isAllowed: plainAuth === true });
     if (port.etrn !== undefined) {
       const deadlineMs = deps.settings.commandDeadlineMs ?? 60_000;
       enableEtrn(this.#server, { etrn: port.etrn, deadlineMs, logger: deps.logger });
     }
     if (deps.onProtocolError !== undefined) hearProtocolErrors(this.#server, deps.onProtocolError);
     this.#server.on('error', (error) => deps.logger.debug({ err: error }, 'an SMTP connection failed'));
-    this.#guard = new ConnectionGuard(this.#server.server, {
-      ...DEFAULT_LIMITS,
-      maxPerIp: deps.settings.maxConnectionsPerIp,
-      ...deps.settings.limits,
-    });
+    this.#guard = new ConnectionGuard(
+      this.#server.server,
+      { ...DEFAULT_LIMITS, maxPerIp: deps.settings.maxConnectionsPerIp, ...deps.settings.limits },
+      (ip, port) => this.#speaking(ip, port),
+    );
+  }
+
+  /** What a reply to the peer is written to: under TLS not the socket that was accepted. Null: nothing may be said now. */
+  #speaking(ip: string, port: number): Socket | null {
+    for (const connection of this.#server.connections) {
+      const one = connection as unknown as Connected;
+      if (one.remotePort === port && plainIp(one.remoteAddress) === ip) return one._upgrading ? null : one._socket;
+    }
+    return null;
   }
 
   /** Listens and answers `host:port`. Rejects when the port is taken. */
@@ -101,7 +124,8 @@ export class GatewayServer {
     return new Promise((resolve, reject) => {
       const server = this.#server.server;
       const { bindHost } = this.#deps.settings;
-      const failed = (error: NodeJS.ErrnoException) => reject(listenError(error, bindHost, port));
+      const setting = this.#port.auth === undefined ? 'SMTP_PORT' : 'SUBMISSION_PORT';
+      const failed = (error: NodeJS.ErrnoException) => reject(listenError(error, bindHost, port, setting));
       server.once('error', failed);
       this.#server.listen(port, bindHost, () => {
         server.removeListener('error', failed);
@@ -129,7 +153,6 @@ export class GatewayServer {
     const { settings } = this.#deps;
     const isSubmission = this.#port.auth !== undefined;
     const tls = settings.tls ?? null;
-    const loopback = /^(127\.|::1$)/.test(settings.bindHost);
     return {
       name: settings.hostName,
       banner: 'Tollgate',
@@ -153,8 +176,8 @@ export class GatewayServer {
       authMethods: ['PLAIN', 'LOGIN'],
       // The submission port asks at MAIL: a client's server may come by its network instead of a login.
       authOptional: true,
-      // Without TLS a password is heard by everyone on the way; on loopback there is no way.
-      allowInsecureAuth: isSubmission && loopback && tls === null,
+      // Of each peer guardPlainAuth decides.
+      allowInsecureAuth: isSubmission && tls === null,
       ...(tls === null ? {} : { key: tls.key, cert: tls.cert, minVersion: 'TLSv1.2' as const }),
       onConnect: (session, done) => this.#run('connect', session, () => this.#connect(session), done),
       onMailFrom: (address, session, done) => this.#run('MAIL', session, () => this.#mail(address, session), done),
@@ -261,15 +284,17 @@ export class GatewayServer {
       smtpUtf8: session.envelope.smtpUtf8 === true,
       dsn: dsnOf(session),
     };
-    const content = await spool.write(intake(stream), { hostName: settings.hostName });
+    const content = await spool.take(intake(stream), { hostName: settings.hostName });
     try {
       if (stream.sizeExceeded) throw new Reply(552, '5.3.4', 'The message is too large');
       signal.throwIfAborted();
       return await this.#port.accept(content, envelope, transaction, signal);
     } catch (error) {
       // What is not committed has no owner. After an unclear commit the file stays: the sweep removes it if no row knows it.
-      if (error instanceof Reply && !(error instanceof RejectedReply))
+      if (error instanceof Reply && !(error instanceof RejectedReply)) {
+        await content.stored.catch(() => undefined);
         await spool.remove(content.id).catch(() => undefined);
+      }
       throw error;
     }
   }
@@ -308,8 +333,11 @@ const LISTEN_FAULTS: Readonly<Record<string, string>> = {
 };
 
 /** A port that can't be had is a fault of the settings, said in words. */
-function listenError(error: NodeJS.ErrnoException, host: string, port: number): Error {
+function listenError(error: NodeJS.ErrnoException, host: string, port: number, setting: string): Error {
   const why = LISTEN_FAULTS[error.code ?? ''];
   if (why === undefined) return error;
-  return new AppError('config_invalid', `SMTP can't listen on ${host}:${port}: ${why}`, { cause: error });
+  const what = error.code === 'EADDRNOTAVAIL' ? 'BIND_HOST to one that it has' : `${setting} to another one`;
+  return new AppError('config_invalid', `${setting}: SMTP can't listen on ${host}:${port}: ${why}; set ${what}`, {
+    cause: error,
+  });
 }

@@ -2,6 +2,7 @@ import type { LedgerEvent } from '../core/event.ts';
 import { newId } from '../core/id.ts';
 import type { Disposition, Verdict } from '../core/verdict.ts';
 import type { SystemTx } from '../db/db.ts';
+import { together } from '../db/together.ts';
 import { appendEvents } from '../ledger/append.ts';
 import { holdOriginals, ORIGINAL_REASON, type OriginalOutcome, settleOriginals } from '../quarantine/originals.ts';
 import type { AcceptedMessage } from './acceptance.ts';
@@ -23,59 +24,67 @@ export interface Settlement {
   readonly changes: readonly Change[];
 }
 
-/** Writes what became of many groups that a node tried, in one transaction. */
+/**
+ * Writes what became of many groups that a node tried, in one transaction. What is known to be ours goes in one round trip, in
+ * this order.
+ */
 export async function settle(
   node: { readonly id: string; readonly region: string | null },
   tx: SystemTx,
   batch: readonly Settlement[],
 ): Promise<void> {
   const outcomes = batch.flatMap((one) => one.outcomes);
-  const ended = await removeEnded(
-    tx,
-    node.id,
-    outcomes.filter((one) => one.end !== 'deferred'),
-  );
-  const waiting = await postpone(
-    tx,
-    node.id,
-    outcomes.filter((one) => one.end === 'deferred'),
-  );
+  const [ended, waiting] = await together([
+    removeEnded(
+      tx,
+      node.id,
+      outcomes.filter((one) => one.end !== 'deferred'),
+    ),
+    postpone(
+      tx,
+      node.id,
+      outcomes.filter((one) => one.end === 'deferred'),
+    ),
+  ] as const);
   const isOurs = (id: string) => ended.has(id) || waiting.has(id);
   const ours = outcomes.filter((one) => isOurs(one.job.deliveryId));
   // An original comes after a delivery that has ended, and changes nothing of how it ended.
   const [originals, deliveries] = [ours.filter(isOriginal), ours.filter((one) => !isOriginal(one))];
-  await updateDeliveries(tx, deliveries);
-  await holdOriginals(tx, stripped(deliveries));
-  await settleOriginals(tx, originals.flatMap(settled));
-  await recordAttempts(
-    tx,
-    node,
-    batch.flatMap((one) => one.attempts).filter((one) => isOurs(one.deliveryId)),
-  );
   const second = new Map(batch.flatMap((one) => [...one.second]).filter(([id]) => isOurs(id)));
-  await countSecondChances(tx, second.size, [...second.values()].filter((arrived) => arrived).length);
   // The first deferral is an event, later ones are not: n deferrals are one deferred recipient.
   const told = ours.filter(
     (one) =>
       one.end !== 'deferred' || (one.job.disposition !== 'deferred' && one.job.kind !== 'release' && !isOriginal(one)),
   );
-  await appendEvents(
-    tx,
-    told.map((one) => eventOf(one, tx.now, node.id, second.get(one.job.deliveryId) === true ? [SECOND_CHANCE] : [])),
-  );
   const messages = batch
     .flatMap((one) => one.notices)
     .flatMap(({ notice, id }) => (notice !== null && ended.has(id) ? [notice] : []));
-  await writeMessages(tx, messages, node.id);
+  // The last word on each server, in one order everywhere, so that two nodes don't wait for each other.
+  const states = [...new Map(batch.flatMap((one) => one.states).map((state) => [stateKey(state), state]))]
+    .toSorted(([a], [b]) => a.localeCompare(b))
+    .map(([, state]) => state);
+  await together([
+    updateDeliveries(tx, deliveries),
+    holdOriginals(tx, stripped(deliveries)),
+    settleOriginals(tx, originals.flatMap(settled)),
+    recordAttempts(
+      tx,
+      node,
+      batch.flatMap((one) => one.attempts).filter((one) => isOurs(one.deliveryId)),
+    ),
+    countSecondChances(tx, second.size, [...second.values()].filter((arrived) => arrived).length),
+    appendEvents(
+      tx,
+      told.map((one) => eventOf(one, tx.now, node.id, second.get(one.job.deliveryId) === true ? [SECOND_CHANCE] : [])),
+    ),
+  ]);
+  if (messages.length > 0) await writeMessages(tx, messages, node.id);
   await writeChanges(
     tx,
     batch.flatMap((one) => one.changes),
   );
-  // The last word on each server, in one order everywhere, so that two nodes don't wait for each other.
-  const states = new Map(batch.flatMap((one) => one.states).map((state) => [stateKey(state), state]));
-  for (const [, state] of [...states].toSorted(([a], [b]) => a.localeCompare(b))) {
-    if (await recordHealth(tx, state)) await makeDue(tx, state.clientId);
-  }
+  const came = await together(states.map((state) => recordHealth(tx, state)));
+  for (const [index, state] of states.entries()) if (came[index] === true) await makeDue(tx, state.clientId);
 }
 
 const stateKey = ({ clientId, host, port }: RouteState): string => `${clientId} ${host} ${port}`;

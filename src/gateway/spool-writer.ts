@@ -39,10 +39,7 @@ export class SpoolWriter {
     idle.batch = this.#waiting.splice(0, BATCH_MAX);
     // While it works the process must not end.
     idle.worker.ref();
-    idle.worker.postMessage(
-      idle.batch.map((one) => one.job),
-      idle.batch.map((one) => one.job.message.buffer as ArrayBuffer),
-    );
+    idle.worker.postMessage(idle.batch.map((one) => one.job));
   }
 
   #start(): Thread {

@@ -1,14 +1,15 @@
 import { createReadStream } from 'node:fs';
 import { access, type FileHandle, mkdir, open, readdir, rename, rm, stat, statfs } from 'node:fs/promises';
 import path from 'node:path';
-import type { Readable } from 'node:stream';
+import { Readable } from 'node:stream';
 import type { Clock } from '../core/clock.ts';
-import type { ContentStore, StoredContent } from '../core/content.ts';
+import type { ArrivingContent, ContentStore, StoredContent } from '../core/content.ts';
 import { AppError } from '../core/errors.ts';
 import { isId, newId } from '../core/id.ts';
 import type { SystemDb } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { LineNormalizer, type LineOptions } from '../mail/lines.ts';
+import { RecentBodies } from './recent.ts';
 import { SpoolWriter } from './spool-writer.ts';
 
 /** What reaches the disk. The seam at which a test lets a disk fail. */
@@ -45,6 +46,7 @@ export class Spool implements ContentStore {
   /** Null with a test's disk, which is asked in this thread. */
   readonly #writer: SpoolWriter | null;
   readonly #wholeMax: number;
+  readonly #recent = new RecentBodies();
   #ample: { readonly at: number; readonly bytes: number } | null = null;
 
   private constructor(folder: string, disk: SpoolDisk) {
@@ -71,11 +73,19 @@ export class Spool implements ContentStore {
     return spool;
   }
 
-  /**
-   * Stores a message with its line ends made CRLF. Throws MailFormatError for a message that must be refused for its form;
-   * any other failure is the disk's, and nothing is left behind.
-   */
+  /** As `take`, and waits until the message is stored. */
   async write(source: Readable, options: LineOptions = {}): Promise<StoredContent> {
+    const { id, bytes, sha256, stored } = await this.take(source, options);
+    await stored;
+    return { id, bytes, sha256 };
+  }
+
+  /**
+   * Takes a message with its line ends made CRLF. Answers when it is here; a small one is still being written then. Throws
+   * MailFormatError for a message that must be refused for its form; any other failure, here or of `stored`, is the disk's, and
+   * nothing is left behind.
+   */
+  async take(source: Readable, options: LineOptions = {}): Promise<ArrivingContent> {
     const id = newId();
     const temporary = path.join(this.folder, 'tmp', id);
     const target = this.placeOf(id);
@@ -97,26 +107,40 @@ export class Spool implements ContentStore {
       }
       const { tail, report } = lines.end();
       held.push(tail);
+      const content = { id, bytes: report.bytes, sha256: report.sha256 };
       if (handle === null && this.#writer !== null) {
-        await this.#writer.write({ temporary, target, message: joined(held) });
-      } else {
-        handle ??= await open(temporary, 'wx', 0o600);
-        await writeAll(handle, held);
-        await this.#disk.sync(handle);
-        await handle.close();
-        await rename(temporary, target);
-        await this.#syncFolder(path.dirname(target));
+        const message = joined(held);
+        this.#recent.put(id, message);
+        const stored = this.#writer.write({ temporary, target, message }).catch(async (error: unknown) => {
+          await this.#discard(id, temporary, target);
+          throw error;
+        });
+        // Whoever needs it waits for it; who has given up before is not told.
+        stored.catch(() => undefined);
+        return { ...content, message, stored };
       }
-      return { id, bytes: report.bytes, sha256: report.sha256 };
+      handle ??= await open(temporary, 'wx', 0o600);
+      await writeAll(handle, held);
+      await this.#disk.sync(handle);
+      await handle.close();
+      await rename(temporary, target);
+      await this.#syncFolder(path.dirname(target));
+      return { ...content, message: null, stored: Promise.resolve() };
     } catch (error) {
       await handle?.close().catch(() => undefined);
-      await Promise.allSettled([rm(temporary, { force: true }), rm(target, { force: true })]);
+      await this.#discard(id, temporary, target);
       throw error;
     }
   }
 
+  async #discard(id: string, ...files: readonly string[]): Promise<void> {
+    this.#recent.delete(id);
+    await Promise.allSettled(files.map((file) => rm(file, { force: true })));
+  }
+
   async path(id: string): Promise<string> {
     const file = this.placeOf(id);
+    if (this.#recent.get(id) !== undefined) return file;
     try {
       await access(file);
     } catch (error) {
@@ -126,10 +150,13 @@ export class Spool implements ContentStore {
   }
 
   async open(id: string): Promise<Readable> {
-    return createReadStream(await this.path(id));
+    const held = this.#recent.get(id);
+    if (held === undefined) return createReadStream(await this.path(id));
+    return Readable.from([Buffer.from(held.buffer, held.byteOffset, held.length)], { objectMode: false });
   }
 
   async remove(id: string): Promise<void> {
+    this.#recent.delete(id);
     await rm(this.placeOf(id), { force: true });
   }
 
@@ -190,7 +217,7 @@ async function writeAll(handle: FileHandle, pieces: readonly Buffer[]): Promise<
   for (let at = 0; at < whole.length; ) at += (await handle.write(whole, at)).bytesWritten;
 }
 
-/** In memory of its own, which can be handed to another thread. */
+/** In memory of its own: what is handed to another thread is a copy. */
 function joined(pieces: readonly Buffer[]): Uint8Array {
   const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
   let at = 0;

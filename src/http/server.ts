@@ -144,7 +144,11 @@ async function listen(app: FastifyInstance, host: string, port: number): Promise
     };
     const text = why[code ?? ''];
     if (text === undefined) throw cause;
-    throw new AppError('config_invalid', `HTTP_PORT ${port} on ${host} can't be opened: ${text}`, { cause });
+    throw new AppError(
+      'config_invalid',
+      `HTTP_PORT: HTTP can't listen on ${host}:${port}: ${text}; set ${code === 'EADDRNOTAVAIL' ? 'BIND_HOST to one that it has' : 'HTTP_PORT to another one'}`,
+      { cause },
+    );
   }
 }
 

@@ -1,4 +1,3 @@
-import { AsyncLocalStorage } from 'node:async_hooks';
 import type { Readable } from 'node:stream';
 import {
   type ARCData,
@@ -51,10 +50,8 @@ export async function authenticate(
   const deadline = options.deadlineMs ?? 15_000;
   const watch = new WatchedResolver(resolver, deadline / 3);
   try {
-    const found = await withDeadline(
-      quietly(() => verify(message, input, watch, deadline)),
-      deadline,
-      () => dnsError('ETIMEOUT', input.ip, 'authentication'),
+    const found = await withDeadline(verify(message, input, watch, deadline), deadline, () =>
+      dnsError('ETIMEOUT', input.ip, 'authentication'),
     );
     return interpret(found, input, watch);
   } catch {
@@ -69,11 +66,7 @@ export async function spfResult(input: AuthenticationInput, resolver: Resolver, 
   const watch = new WatchedResolver(resolver, deadlineMs);
   const late = () => dnsError('ETIMEOUT', input.helo, 'SPF');
   try {
-    const found = await withDeadline(
-      quietly(() => spf({ ...input, resolver: watch.resolve as DNSResolver })),
-      deadlineMs,
-      late,
-    );
+    const found = await withDeadline(spf({ ...input, resolver: watch.resolve as DNSResolver }), deadlineMs, late);
     return found.status.result;
   } catch {
     return 'temperror';
@@ -303,21 +296,16 @@ function header(
   return `${cleanToken(input.mta, 255)}; ${parts.join('; ')}`;
 }
 
-const quiet = new AsyncLocalStorage<true>();
-let muffled = false;
-
 /**
- * Runs `work` with console.log muted for it alone: mailauth 4.13 prints a line for each DKIM signature with `l=`
- * (lib/dkim/dkim-verifier.js), and the service's standard output is a protocol.
+ * mailauth 4.13 prints a line for each DKIM signature with `l=` (lib/dkim/dkim-verifier.js), and the service's standard output is
+ * a protocol: that line is dropped, wherever it comes from. To know the caller would take AsyncLocalStorage, which makes every
+ * promise of the process dearer for good.
  */
-function quietly<T>(work: () => Promise<T>): Promise<T> {
-  if (!muffled) {
-    muffled = true;
-    const target = globalThis.console;
-    const log = target.log;
-    target.log = (...words: unknown[]) => {
-      if (quiet.getStore() === undefined) log.apply(target, words);
-    };
-  }
-  return quiet.run(true, work);
+function muffle(): void {
+  const target = globalThis.console;
+  const log = target.log;
+  target.log = (...words: unknown[]) => {
+    if (words.length !== 4 || words[0] !== 'TOTAL' || words[2] !== 'EXPECTING') log.apply(target, words);
+  };
 }
+muffle();

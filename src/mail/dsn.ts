@@ -95,20 +95,21 @@ function deliveryStatus(input: DsnInput): string {
     formatField('Reporting-MTA', `dns; ${cleanToken(input.reportingMta)}`),
     formatField('Arrival-Date', mailDate(input.arrivalDate)),
   ].join('');
-  const groups = input.recipients.map((recipient) =>
-    [
+  const groups = input.recipients.map((recipient) => {
+    const host = recipient.remoteMta ?? '';
+    return [
       recipient.originalRecipient === undefined
         ? ''
         : formatField('Original-Recipient', originalValue(recipient.originalRecipient)),
       formatField('Final-Recipient', addressValue(recipient.recipient)),
       formatField('Action', recipient.action),
       formatField('Status', /^[245]\.\d{1,3}\.\d{1,3}$/.test(recipient.status) ? recipient.status : '5.0.0'),
-      recipient.remoteMta === null ? '' : formatField('Remote-MTA', `dns; ${cleanToken(recipient.remoteMta)}`),
+      host === '' ? '' : formatField('Remote-MTA', `dns; ${cleanToken(host)}`),
       recipient.diagnostic === null ? '' : formatField('Diagnostic-Code', diagnosticValue(recipient.diagnostic)),
       recipient.lastAttempt === undefined ? '' : formatField('Last-Attempt-Date', mailDate(recipient.lastAttempt)),
       recipient.willRetryUntil === undefined ? '' : formatField('Will-Retry-Until', mailDate(recipient.willRetryUntil)),
-    ].join(''),
-  );
+    ].join('');
+  });
   return [message, ...groups].join('\r\n');
 }
 
@@ -146,8 +147,11 @@ function explanation(input: DsnInput): string {
   const lines = [`This is the mail system at ${cleanToken(input.reportingMta)}.`, ''];
   for (const recipient of input.recipients) {
     lines.push(`<${cleanText(recipient.recipient).slice(0, 320)}>: ${SENTENCE[recipient.action]}`);
-    if (recipient.remoteMta !== null) lines.push(`    host ${cleanToken(recipient.remoteMta)}`);
-    if (recipient.diagnostic !== null) lines.push(`    said: ${cleanText(recipient.diagnostic).slice(0, 800)}`);
+    const host = recipient.remoteMta ?? '';
+    if (host !== '') lines.push(`    host ${cleanToken(host)}`);
+    // What no server said are our own words.
+    if (recipient.diagnostic !== null)
+      lines.push(`    ${host === '' ? 'reason' : 'said'}: ${cleanText(recipient.diagnostic).slice(0, 800)}`);
     if (recipient.willRetryUntil !== undefined) {
       lines.push(`    It will be tried until ${mailDate(recipient.willRetryUntil)}. You need not send it again.`);
     }

@@ -55,7 +55,7 @@ const LIMITS: PipelineLimits = {
 };
 
 /**
- * Starts the threads. `run` decides one message: the thread reads the file by its path while authentication looks up what
+ * Starts the threads. `run` decides one message: a thread reads it, in memory or by its path, while authentication looks up what
  * it needs in this thread. A message that cannot be read is `unscannable`, with the reason; `run` never rejects.
  */
 export function createPipeline(deps: PipelineDeps): Pipeline {
@@ -70,8 +70,8 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
   return {
     async run(input, signal) {
       const [outcome, authentication, scanned] = await Promise.all([
-        pool.run({ path: input.path, envelope: input.envelope }, signal),
-        authenticateFile(deps, input, limits.authenticationMs),
+        pool.run({ path: input.path, message: input.message ?? null, envelope: input.envelope }, signal),
+        authenticateMessage(deps, input, limits.authenticationMs),
         askScanners(deps, input, signal, limits.scannerMs),
       ]);
       const down = deps.scannerDown === 'defer' ? scanned.find((one) => one.isDown) : undefined;
@@ -110,22 +110,22 @@ function unscannable(
   };
 }
 
-/** Null for submitted mail, which its login authenticates, and when the file cannot be read. */
-async function authenticateFile(
+/** Null for submitted mail, which its login authenticates, and when the message cannot be read. */
+async function authenticateMessage(
   { resolver, hostName, logger }: PipelineDeps,
-  { path, envelope }: PipelineInput,
+  { path, message, envelope }: PipelineInput,
   deadlineMs: number,
 ): Promise<AuthenticationResult | null> {
   if (resolver === null || envelope.direction === 'outbound') return null;
-  const stream = createReadStream(path);
+  const source = message ? Buffer.from(message.buffer, message.byteOffset, message.length) : createReadStream(path);
   try {
     const { remoteAddress: ip, helo, sender } = envelope;
-    return await authenticate(stream, { ip, helo, sender, mta: hostName }, resolver, { deadlineMs });
+    return await authenticate(source, { ip, helo, sender, mta: hostName }, resolver, { deadlineMs });
   } catch (error) {
     logger.warn({ err: error }, 'a message could not be authenticated');
     return null;
   } finally {
-    stream.destroy();
+    if (!Buffer.isBuffer(source)) source.destroy();
   }
 }
 
@@ -165,10 +165,13 @@ interface Scanned {
 
 async function askScanners(
   { scanners = [] }: PipelineDeps,
-  { path, bytes, envelope, recipients }: PipelineInput,
+  { path, bytes, stored, envelope, recipients }: PipelineInput,
   signal: AbortSignal,
   ms: number,
 ): Promise<Scanned[]> {
+  if (scanners.length === 0) return [];
+  // They read the file.
+  await stored?.catch(() => undefined);
   const task: ScanTask = { path, bytes, envelope, recipients: recipients.map((one) => one.recipient) };
   return Promise.all(scanners.map((scanner) => askScanner(scanner, task, signal, ms)));
 }

@@ -11,6 +11,14 @@ export const SCANNER_SHARE = 0.5;
 /** The part of the threshold that a client's own model can reach: with the content model together less than the whole. */
 export const LEARNED_SHARE = 0.24;
 
+/**
+ * What matters of form (no Date, no Message-ID, a bare HELO, no name ...) say together, as shares of the threshold: scanners, alarms
+ * and scripts send such mail every day, so by itself form counts up to FORM_SHARE, and beyond it only as far as everything
+ * else speaks against the message by more than EVIDENCE_SHARE.
+ */
+export const FORM_SHARE = 0.35;
+export const EVIDENCE_SHARE = 0.3;
+
 /** From mild to severe. Two wishes for one delivery: the severer one holds. */
 const SEVERITY: readonly Action[] = ['deliver', 'tag', 'strip', 'hold', 'quarantine', 'reject', 'discard'];
 
@@ -23,7 +31,8 @@ const SEVERITY: readonly Action[] = ['deliver', 'tag', 'strip', 'hold', 'quarant
 export function decide(votes: readonly Vote[], policy: Policy): Decision {
   const reasons: Reason[] = votes.flatMap((vote) => vote.reasons);
   const codes: ReadonlySet<string> = new Set(reasons.map((reason) => reason.code));
-  const score = round(sum(votes.map((vote) => contribution(vote, policy, isPhishy(codes)))));
+  const total = sum(votes.map((vote) => contribution(vote, policy, isPhishy(codes))));
+  const score = round(boundForm(total, formOf(codes), policy.spamScore));
 
   const verdicts = new Set<Verdict>();
   if (score >= policy.spamScore) verdicts.add(isPhishy(codes) ? 'phish' : 'spam');
@@ -38,6 +47,18 @@ export function decide(votes: readonly Vote[], policy: Policy): Decision {
   }
   const action = [...verdicts].map((verdict) => actionOf(verdict, policy, codes)).reduce(severer, 'deliver');
   return { verdict: worst(verdicts), action, score, reasons: sortReasons(reasons) };
+}
+
+/** The points of form among the codes; each code counts once, as stages give it. */
+function formOf(codes: ReadonlySet<string>): number {
+  return sum([...codes].map((code) => (symbolOf(code)?.form === true ? (symbolOf(code)?.weight ?? 0) : 0)));
+}
+
+/** `total` with its part of `form` bounded by what else speaks against the message. Never falls when either grows. */
+export function boundForm(total: number, form: number, spamScore: number): number {
+  const other = total - form;
+  const allowed = FORM_SHARE * spamScore + Math.max(0, other - EVIDENCE_SHARE * spamScore);
+  return other + Math.min(form, allowed);
 }
 
 function worst(verdicts: ReadonlySet<Verdict>): Verdict {

@@ -42,7 +42,7 @@ export function createFeatureReader({ logger }: { readonly logger: Logger }): Fe
         limits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32, stackSizeMb: 4 },
         logger,
       });
-      const outcome = await pool.run({ path, envelope: ENVELOPE }, ending.signal);
+      const outcome = await pool.run({ path, message: null, envelope: ENVELOPE }, ending.signal);
       if (!('failed' in outcome)) return outcome.result.learnable;
       if (outcome.failed === 'scan.unavailable' || outcome.failed === 'scan.aborted') {
         throw new AppError('unavailable', 'the reader of messages is not available');

@@ -35,6 +35,7 @@ export function symbolOf(code: string): {
   readonly words: string;
   readonly verdict?: Verdict;
   readonly phishy?: true;
+  readonly form?: true;
 } | null {
   return Object.hasOwn(SYMBOLS, code) ? SYMBOLS[code as SymbolCode] : null;
 }

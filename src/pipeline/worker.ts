@@ -11,6 +11,8 @@ import type { Inspected } from './stage.ts';
 /** The body of a filter thread: reads the file, parses, runs the message stages. It keeps nothing from task to task. */
 export interface InspectTask {
   readonly path: string;
+  /** Null: it is read at `path`. */
+  readonly message: Uint8Array | null;
   readonly envelope: Envelope;
 }
 
@@ -21,7 +23,9 @@ async function run(task: InspectTask): Promise<Answer<Inspected>> {
   let bytes: Buffer;
   try {
     // This thread has nothing else to do, and the asynchronous way costs four trips through the thread pool.
-    bytes = readFileSync(task.path);
+    const { message } = task;
+    bytes =
+      message === null ? readFileSync(task.path) : Buffer.from(message.buffer, message.byteOffset, message.length);
   } catch (error) {
     return { failed: 'scan.unavailable', detail: textOf(error) };
   }

@@ -34,6 +34,25 @@ export function verdictWords(verdict: Verdict): string {
   return VERDICT_WORDS[verdict];
 }
 
+const LIST_WORDS: Readonly<Record<string, string>> = {
+  mailbox: "this mailbox's block list",
+  client: "your company's block list",
+  partner: "your provider's block list",
+  master: "the operator's block list",
+};
+
+/** The detail of a list's reason is `pattern (scope)`. */
+function blockWords(detail: string): string {
+  const [, pattern = detail, scope = ''] = /^(.*) \((\w+)\)$/.exec(detail) ?? [];
+  return `${pattern === '' ? 'the sender' : pattern} is on ${LIST_WORDS[scope] ?? 'a block list'}`;
+}
+
+/** What is said of a held message in a word or two: what a block list holds is no spam for that. */
+export function heldWords(verdict: Verdict, reasons: readonly Reason[]): string {
+  const isBlocked = verdict === 'spam' && reasons.some((one) => one.code === 'list.block');
+  return isBlocked ? 'Blocked' : verdictWords(verdict);
+}
+
 /**
  * Why a message is where it is, one line per reason that speaks against it: the words of its code with the detail that the
  * pipeline gave; of a code that is not the pipeline's the detail, or else what it is about.
@@ -43,6 +62,7 @@ export function reasonWords(reasons: readonly Reason[]): string[] {
     const symbol: { readonly weight: number; readonly words: string } | undefined = SYMBOLS[code as SymbolCode];
     // What speaks for a message is no reason to hold it.
     if (symbol !== undefined && symbol.weight < 0) return [];
+    if (code === 'list.block') return [blockWords(detail)];
     if (symbol !== undefined) return [detail === '' ? symbol.words : `${symbol.words}: ${detail}`];
     if (detail !== '') return detail;
     const family = FAMILY_WORDS[code.slice(0, code.indexOf('.'))];

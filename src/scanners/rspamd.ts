@@ -91,7 +91,8 @@ function headerSafe(value: string): string {
 
 function resultOf(text: string): ScanResult {
   const answer = answerSchema.parse(JSON.parse(text));
-  if (answer.is_skipped === true) {
+  // rspamd 3.4 says `is_skipped` of the GTUBE test too, with the score of a rejection: what has a score was looked at.
+  if (answer.is_skipped === true && answer.score <= 0) {
     return { verdict: null, score: 0, reasons: [{ code: 'scanner.skipped', detail: 'rspamd' }] };
   }
   const { most, least } = RSPAMD_POINTS;

@@ -31,10 +31,15 @@ function program(home: string) {
     serve: (): ChildProcess => spawn(process.execPath, [MAIN, 'serve'], { env, stdio: ['ignore', 'pipe', 'inherit'] }),
     run: (...args: string[]): Promise<Ran> =>
       new Promise((resolve) => {
-        execFile(process.execPath, [MAIN, ...args, '--json'], { env }, (error, stdout, stderr) => {
-          const code = error === null ? 0 : Number(error.code);
-          resolve({ code, out: stdout.trim() === '' ? {} : JSON.parse(stdout), err: stderr });
-        });
+        execFile(
+          process.execPath,
+          [MAIN, ...args, ...(args[0] === 'serve' ? [] : ['--json'])],
+          { env },
+          (error, stdout, stderr) => {
+            const code = error === null ? 0 : Number(error.code);
+            resolve({ code, out: stdout.trim() === '' ? {} : JSON.parse(stdout), err: stderr });
+          },
+        );
       }),
   };
 }
@@ -59,6 +64,11 @@ test('the command line beside the running service and without it', async (t) => 
     await rm(home, { recursive: true, force: true });
   });
   const { http } = await ready(service);
+
+  // The same folder again: it would be the same node, and stop this one's database.
+  const second = await tollgate.run('serve');
+  assert.equal(second.code, 78);
+  assert.match(second.err, new RegExp(`another Tollgate serves from this folder \\(pid ${service.pid}\\)`));
 
   const partner = (await tollgate.run('partner', 'create', '--name', 'Northwind IT')).out as {
     id: string;
@@ -105,10 +115,16 @@ test('the command line beside the running service and without it', async (t) => 
   assert.doesNotMatch(wrong.err, /\n\s+at /, 'no stack for the wrong use of a command');
   const unknown = await tollgate.run('node', 'retire', '--node', 'n9');
   assert.equal(unknown.code, 1);
-  assert.match(unknown.err, /no such node/);
+  assert.match(unknown.err, /there is no such node n9/);
 
-  service.kill('SIGINT');
-  const [code] = (await once(service, 'exit')) as [number | null];
+  // Killed the hard way it is there again at once, on the database that it left running.
+  service.kill('SIGKILL');
+  await once(service, 'exit');
+  const again = tollgate.serve();
+  t.after(() => again.kill('SIGKILL'));
+  await ready(again);
+  again.kill('SIGINT');
+  const [code] = (await once(again, 'exit')) as [number | null];
   assert.equal(code, 0);
 
   // Without the service a command starts the database itself, and ends it.

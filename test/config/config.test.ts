@@ -25,6 +25,7 @@ test('every fault of the settings is listed at once', () => {
     () => readConfig(env),
     (error: unknown) => {
       assert.ok(error instanceof AppError && error.code === 'config_invalid');
+      assert.match(error.message, /^SMTP_PORT is not a port: a whole number from 1 to 65535/m);
       const lines = error.message.split('\n');
       for (const name of Object.keys(env))
         assert.equal(lines.filter((line) => line.startsWith(`${name} `)).length, 1, name);

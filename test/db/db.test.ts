@@ -92,15 +92,12 @@ test('a server that is silent in the middle of a transaction is gone: unavailabl
     await new Promise((resolve) => proxy.close(resolve));
   });
   const one = (tx: Tx) => tx.one<{ one: number }>(sql`select 1 as one`);
-  await db.system(one, { eager: true });
+  await db.system(one);
   await assert.rejects(
-    db.system(
-      async (tx) => {
-        await one(tx);
-        isSilent = true;
-      },
-      { eager: true },
-    ),
+    db.system(async (tx) => {
+      await one(tx);
+      isSilent = true;
+    }),
     (error: unknown) => error instanceof AppError && error.code === 'unavailable',
   );
   isSilent = false;

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, rm } from 'node:fs/promises';
+import path from 'node:path';
 import { test } from 'node:test';
 import { realDisk } from '../../src/gateway/spool.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
@@ -127,6 +128,19 @@ test('rule 1: a failing disk, database or filter is 451, and the service lives',
   await rig.owner.query('alter table gone rename to domains');
   client.close();
   assert.equal((await rig.owner.query('select from messages')).rowCount, 1);
+});
+
+test('rule 1: mail that is decided before the disk fails has no row', async (t) => {
+  const rig = await openRig(t);
+  const partner = await seedPartner(rig.db);
+  await seedClient(rig.db, partner.id);
+  const client = await Talker.open(rig.smtp);
+  await rm(path.join(rig.folder, 'tmp'), { recursive: true });
+  assert.match((await client.send('a@b.example', ['ann@acme.example'])).at(-1) ?? '', /^451 4\.3\.0/);
+  assert.equal((await rig.owner.query('select from messages')).rowCount, 0);
+  await mkdir(path.join(rig.folder, 'tmp'));
+  assert.match((await client.send('a@b.example', ['ann@acme.example'])).at(-1) ?? '', /^250/);
+  client.close();
 });
 
 test('a filter that never answers is 451 at its deadline', async (t) => {

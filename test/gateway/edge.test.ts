@@ -6,7 +6,7 @@ import { addListEntry, addMasterEntries } from '../../src/accounts/lists.ts';
 import { packageRoot } from '../../src/config/root.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import type { ConnectionFacts, Pipeline } from '../../src/core/message.ts';
-import { HARVEST, THROTTLE } from '../../src/gateway/edge.ts';
+import { HARVEST, isHarvesting, THROTTLE } from '../../src/gateway/edge.ts';
 import { pruneEdge } from '../../src/gateway/prune.ts';
 import { REFUSALS } from '../../src/gateway/refusals.ts';
 import { Reputation } from '../../src/gateway/reputation.ts';
@@ -186,14 +186,46 @@ test('harvest: a network that tries addresses is slowed down and then deferred, 
   assert.match(await rcpt(ANN, 'eve@far.example', '127.8.0.1'), /^250/, 'the window has passed');
 });
 
+test('harvest: one good address, given again and again and with details, hides no tries', async (t) => {
+  const { rig } = await open(t);
+  rig.clock.advance(1000);
+  const client = await Talker.open(rig.smtp, '127.8.0.1');
+  await client.say('MAIL FROM:<eve@far.example>');
+  const answers: string[] = [];
+  for (let index = 0; index <= HARVEST.stopAt; index += 1) {
+    await client.say(`RCPT TO:<${index % 2 === 0 ? ANN : ANN.replace('@', `+${index}@`)}>`);
+    answers.push((await client.say(`RCPT TO:<try${index}@acme.example>`)).slice(0, 3));
+    // No transaction may have more recipients than that.
+    if (index % 3 === 2) for (const line of ['RSET', 'MAIL FROM:<eve@far.example>']) await client.say(line);
+  }
+  client.close();
+  assert.equal(answers.indexOf('450'), HARVEST.stopAt);
+});
+
+test('harvest: who repeats stale addresses, or has a list of which a fifth is gone, is not harmed', async (t) => {
+  const { rig, waits } = await open(t);
+  rig.clock.advance(1000);
+  const client = await Talker.open(rig.smtp, '127.8.0.1');
+  await client.say('MAIL FROM:<news@far.example>');
+  for (let index = 0; index < 2 * HARVEST.stopAt; index += 1) {
+    assert.match(await client.say(`RCPT TO:<gone${index % 5}@acme.example>`), /^550/);
+  }
+  assert.match(await client.say(`RCPT TO:<${ANN}>`), /^250/);
+  client.close();
+  assert.deepEqual(waits, []);
+  assert.equal(isHarvesting({ known: 160, unknown: 40 }), false);
+  assert.equal(isHarvesting({ known: 5, unknown: 9 }), false, 'too few to say');
+  assert.equal(isHarvesting({ known: 40, unknown: 40 }), true, 'half of it is no list');
+});
+
 test('harvest: one network, two nodes, one count; and the client has its windows', async (t) => {
   const { rig, partner, clientId } = await open(t);
   const one = new Reputation(rig.db, rig.clock, silentLogger);
   const two = new Reputation(rig.db, rig.clock, silentLogger);
   const owner = { partnerId: partner.id, clientId, domain: 'acme.example' };
   for (let index = 0; index < 4; index += 1) {
-    one.noteUnknown('127.8.0.1', owner);
-    two.noteUnknown('127.8.0.2', owner);
+    one.noteUnknown('127.8.0.1', owner, `one${index}@acme.example`);
+    two.noteUnknown('127.8.0.2', owner, `two${index}@acme.example`);
   }
   await Promise.all([one.flush(), two.flush()]);
   rig.clock.advance(MINUTE);

@@ -25,6 +25,10 @@ test('a port that is taken is said in words, and nothing stays half open', async
   await assert.rejects(
     gateway.start(),
     (error: unknown) =>
-      error instanceof AppError && error.code === 'config_invalid' && /another program uses it/.test(error.message),
+      error instanceof AppError &&
+      error.code === 'config_invalid' &&
+      /^SUBMISSION_PORT: SMTP can't listen on 127.0.0.1:\d+: another program uses it; set SUBMISSION_PORT/.test(
+        error.message,
+      ),
   );
 });

@@ -175,9 +175,20 @@ test('a network belongs to one client of the whole gateway, and one that is too 
     '',
     '::ffff:192.0.2.1',
     '224.0.0.0/24',
+    '198.51.96.0/20',
+    '198.51.100.0/23',
+    '2001:db8::/47',
+    '10.0.0.0/19',
   ]) {
     assert.throws(() => parseNetwork(bad), refusedAs('invalid_input'), bad);
   }
+  for (const [given, kept] of [
+    ['198.51.100.9/24', '198.51.100.0/24'],
+    ['10.1.16.0/20', '10.1.16.0/20'],
+    ['127.0.0.0/20', '127.0.0.0/20'],
+    ['2001:db8:1::/48', '2001:db8:1::/48'],
+  ] as const)
+    assert.equal(parseNetwork(given), kept);
   assert.equal(parseNetwork(' 2001:DB8:1:2::5/64 '), '2001:db8:1:2::/64');
 });
 

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 import { type TestContext, test } from 'node:test';
+import { RecentBodies } from '../../src/gateway/recent.ts';
 import { realDisk, Spool, type SpoolDisk } from '../../src/gateway/spool.ts';
 import { writeBatch } from '../../src/gateway/spool-write.ts';
 
@@ -85,6 +86,44 @@ test('a thread that can not write says so, and the next message is stored', asyn
   await assert.rejects(write(), { code: 'ENOENT' });
   await mkdir(path.join(folder, 'tmp'));
   assert.equal((await write()).bytes, 14);
+});
+
+test('a small message is there at once, and safe when it says so', async (t) => {
+  const folder = await openFolder(t);
+  const spool = await Spool.open(folder);
+  const arriving = await spool.take(Readable.from([Buffer.from('Subject: x\n\nbody\n')]));
+  assert.equal(Buffer.from(arriving.message ?? []).toString(), 'Subject: x\r\n\r\nbody\r\n');
+  assert.equal(await text(await spool.open(arriving.id)), 'Subject: x\r\n\r\nbody\r\n');
+  await arriving.stored;
+  assert.equal(await readFile(spool.placeOf(arriving.id), 'utf8'), 'Subject: x\r\n\r\nbody\r\n');
+  await spool.remove(arriving.id);
+  await assert.rejects(spool.open(arriving.id), { code: 'not_found' });
+});
+
+test('what could not be stored is not kept in memory either', async (t) => {
+  const folder = await openFolder(t);
+  const spool = await Spool.open(folder);
+  await rm(path.join(folder, 'tmp'), { recursive: true });
+  const arriving = await spool.take(Readable.from([Buffer.from('Subject: x\r\n\r\n')]));
+  await assert.rejects(arriving.stored, { code: 'ENOENT' });
+  await assert.rejects(spool.open(arriving.id), { code: 'not_found' });
+});
+
+test('recent bodies are bounded, the oldest go first', () => {
+  const recent = new RecentBodies(10);
+  recent.put('a', new Uint8Array(4));
+  recent.put('b', new Uint8Array(4));
+  recent.put('a', new Uint8Array(4));
+  recent.put('c', new Uint8Array(4));
+  assert.deepEqual(
+    ['a', 'b', 'c'].map((id) => recent.get(id)?.length),
+    [4, undefined, 4],
+  );
+  recent.put('d', new Uint8Array(11));
+  assert.deepEqual(
+    ['a', 'c', 'd'].map((id) => recent.get(id)?.length),
+    [undefined, undefined, undefined],
+  );
 });
 
 test('rule 1: a disk that ends in the middle of the last write is a failure, and nothing stays', async (t) => {

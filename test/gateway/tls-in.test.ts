@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { copyFile, mkdtemp, rm } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
@@ -9,6 +9,7 @@ import { readCertificate } from '../../src/config/certificate.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import { watchCertificate } from '../../src/gateway/index.ts';
+import { mayLogInPlainly } from '../../src/gateway/plain-auth.ts';
 import { CA, file, OTHER, SERVER } from './support/certificates.ts';
 import { openRig, openSink, Talker } from './support/rig.ts';
 import { login, PASSWORD, seedSubmitter } from './support/submitter.ts';
@@ -130,6 +131,39 @@ test('without a certificate submission takes a login on loopback as before', asy
   assert.match(await client.say('STARTTLS'), /^5\d\d /);
   assert.match(await login(client, PASSWORD), /^235 /);
   client.close();
+});
+
+test('a client that is too slow under TLS is told so within TLS', async (t) => {
+  const rig = await openRig(t, { config: { tls: SERVER, limits: { commandMs: 400 } } });
+  const client = new Talker(await secure(t, rig.smtp));
+  assert.match(await client.reply(), /^421 4\.4\.2/);
+  client.close();
+});
+
+test('without a certificate a login in plain text is for loopback only, unless the operator allows it', () => {
+  const strict = { hasTls: false, isAllowed: false };
+  for (const here of ['127.0.0.1', '127.3.2.1', '::1', '::ffff:127.0.0.1'])
+    assert.equal(mayLogInPlainly(strict, here), true);
+  for (const far of ['192.0.2.2', '10.0.0.1', '2001:db8::1', '::ffff:192.0.2.2', ''])
+    assert.equal(mayLogInPlainly(strict, far), false, far);
+  assert.equal(mayLogInPlainly({ ...strict, isAllowed: true }, '192.0.2.2'), true);
+  assert.equal(mayLogInPlainly({ hasTls: true, isAllowed: true }, '127.0.0.1'), false);
+});
+
+const outside = Object.values(networkInterfaces())
+  .flatMap((addresses) => addresses ?? [])
+  .find((one) => one.family === 'IPv4' && !one.internal)?.address;
+
+test('off loopback AUTH is neither offered nor taken without TLS', { skip: outside === undefined }, async (t) => {
+  for (const plainAuth of [false, true]) {
+    const rig = await openRig(t, { config: { bindHost: outside ?? '', plainAuth } });
+    await seedSubmitter(rig.db);
+    const client = new Talker(connect({ host: outside ?? '', port: rig.submission }));
+    await client.reply();
+    assert.equal(/AUTH/.test(await client.say('EHLO client.example')), plainAuth);
+    assert.match(await login(client, PASSWORD), plainAuth ? /^235 / : /^538 5\.7\.11 /);
+    client.close();
+  }
 });
 
 const nameOf = (socket: TLSSocket) => String(socket.getPeerCertificate().subject.CN);

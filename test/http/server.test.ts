@@ -200,7 +200,7 @@ test('a port that is taken is a clear error', async (t) => {
   t.after(() => http.close(0));
   await assert.rejects(http.listen(), {
     code: 'config_invalid',
-    message: `HTTP_PORT ${port} on 127.0.0.1 can't be opened: another program uses it`,
+    message: `HTTP_PORT: HTTP can't listen on 127.0.0.1:${port}: another program uses it; set HTTP_PORT to another one`,
   });
 });
 

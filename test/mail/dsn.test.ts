@@ -35,6 +35,23 @@ const INPUT: DsnInput = {
   ],
 };
 
+test('what no server said is not put in a server’s mouth', () => {
+  const text = buildDsn({
+    ...INPUT,
+    recipients: [
+      {
+        recipient: 'bob@nowhere.example',
+        action: 'failed',
+        status: '5.1.2',
+        remoteMta: '',
+        diagnostic: '550 5.1.2 The domain has no mail host',
+      },
+    ],
+  }).toString();
+  assert.match(text, /attempt will be made\.\r\n {4}reason: 550 5\.1\.2 The domain has no mail host/);
+  assert.doesNotMatch(text, /said:|Remote-MTA| host \r/);
+});
+
 test('golden: a failure report', async () => {
   const dsn = buildDsn(INPUT);
   const boundary = /boundary="([^"]+)"/.exec(dsn.toString())?.[1] ?? '';

@@ -14,7 +14,7 @@ test('a domain whose addresses are tried is one incident of its client, that end
   const reputation = new Reputation(db, clock, silentLogger);
   const attack = async (id: string, domain: string, tries: number, from = '203.0.113.9') => {
     for (let index = 0; index < tries; index += 1) {
-      reputation.noteUnknown(from, { partnerId: partner.id, clientId: id, domain });
+      reputation.noteUnknown(from, { partnerId: partner.id, clientId: id, domain }, `try${index}@${domain}`);
     }
     await reputation.flush();
   };

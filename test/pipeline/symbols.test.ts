@@ -47,7 +47,13 @@ test('every symbol is given by some stage', () => {
       'rules/links.ts',
       'rules/body.ts',
     ])
-    .concat(['rules/phrases.ts', 'rules/phrases-world.ts', 'rules/structure.ts'])
+    .concat([
+      'rules/phrases.ts',
+      'rules/phrases-world.ts',
+      'rules/structure.ts',
+      'rules/modern.ts',
+      'rules/phrases-recent.ts',
+    ])
     .concat(['../scanners/clamd.ts', '../scanners/rspamd.ts'])
     .map((name) => readFileSync(path.join(folder, name), 'utf8'))
     .join('\n');

@@ -91,9 +91,14 @@ test('whatever the score, its points stay within bounds and it gives no verdict'
 });
 
 test('mail that rspamd is told to leave alone', async (t) => {
-  const url = await answering(t, () => '{"is_skipped":true,"score":99,"required_score":1}');
+  const url = await answering(t, () => '{"is_skipped":true,"score":0,"required_score":15}');
   const result = await rspamdScanner(url).scan(taskOf(t, MAIL), signal);
   assert.deepEqual([result.score, result.reasons[0]?.code], [0, 'scanner.skipped']);
+  // What rspamd 3.4 says of the GTUBE test.
+  const gtube =
+    '{"is_skipped":true,"score":15.0,"required_score":15.0,"action":"reject","symbols":{"GTUBE":{"score":0}}}';
+  const found = await rspamdScanner(await answering(t, () => gtube)).scan(taskOf(t, MAIL), signal);
+  assert.deepEqual([found.score, found.reasons[0]?.code], [RSPAMD_POINTS.most, 'scanner.rspamd']);
 });
 
 test('what is no answer rejects: garbage, wrong types, too much, an error, a cut connection', async (t) => {

@@ -1,8 +1,10 @@
 import dns from 'node:dns';
 import net from 'node:net';
+import { networkInterfaces } from 'node:os';
 
-/** Preloaded into every test process: any connection or look-up that is not loopback fails the test loudly. */
-const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127\./.test(host);
+/** Preloaded into every test process: any connection or look-up that leaves this machine fails the test loudly. */
+const own = new Set(Object.values(networkInterfaces()).flatMap((all) => (all ?? []).map((one) => one.address)));
+const isLoopback = (host: string) => host === 'localhost' || /^127\./.test(host) || own.has(host) || host === '::1';
 
 const connect = net.Socket.prototype.connect;
 net.Socket.prototype.connect = function guarded(this: net.Socket, ...args: unknown[]) {

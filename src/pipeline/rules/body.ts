@@ -47,8 +47,9 @@ function letterHits(mail: ParsedMail, reading: Reading): Hit[] {
     /[\p{Script=Latin}\p{Script=Cyrillic}][\u00ad\u200b-\u200d\u2060\ufeff]+[\p{Script=Latin}\p{Script=Cyrillic}]/gu,
     3,
   );
+  const inHead = MIXED_WORD.test(`${mail.subject} ${mail.from[0]?.name ?? ''}`);
   const styled = countUpTo(raw, /[\u{1d400}-\u{1d7ff}]/gu, 8);
-  if (mixed >= 3 || invisible >= 3 || styled >= 8) hits.push(hit('rules.obfuscated'));
+  if (inHead || mixed >= 3 || invisible >= 3 || styled >= 8) hits.push(hit('rules.obfuscated'));
   if (/(?<![\p{L}\d])(?:\p{L}[ ._*-]){5,}\p{L}(?![\p{L}\d])/u.test(`${mail.subject} ${reading.body.slice(0, 4000)}`)) {
     hits.push(hit('rules.gappy'));
   }
@@ -57,6 +58,10 @@ function letterHits(mail: ParsedMail, reading: Reading): Hit[] {
   if (letters.length > 200 && upper.length > 0.4 * letters.length) hits.push(hit('rules.upper_body'));
   return hits;
 }
+
+/** Latin letters on both sides of a Cyrillic or Greek one, or the reverse: no language writes so. */
+const MIXED_WORD =
+  /\p{Script=Latin}{2}[\p{Script=Cyrillic}\p{Script=Greek}]\p{Script=Latin}|\p{Script=Latin}[\p{Script=Cyrillic}]\p{Script=Latin}{2}/u;
 
 function isPage(contentType: string, name: string): boolean {
   return contentType === 'text/html' || contentType === 'application/xhtml+xml' || /\.(?:x?html?|shtml)$/i.test(name);

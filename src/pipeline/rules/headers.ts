@@ -2,7 +2,7 @@ import { domainOf } from '../../core/address.ts';
 import { brandLabel, isAddress, organisation, topLevel } from '../domains.ts';
 import type { MessageInput } from '../stage.ts';
 import { type Hit, hit } from '../votes.ts';
-import { BRANDS, FREE_MAIL, ODD_TLDS } from './names.ts';
+import { BRANDS, FREE_MAIL, isDoubtfulTld, ODD_TLDS } from './names.ts';
 import { fold, type Reading } from './text.ts';
 
 const DAY_MS = 86_400_000;
@@ -130,18 +130,31 @@ function senderHits(address: string, name: string, replyTo: MessageInput['mail']
   const isFree = FREE_MAIL.has(label);
   const isList = reading.header('list-id') !== undefined || reading.header('list-post') !== undefined;
   const answer = replyTo[0]?.address.toLowerCase() ?? '';
-  if (answer.includes('@') && answer !== address && !isList && FREE_MAIL.has(brandLabel(domainOf(answer)))) {
+  if (
+    answer.includes('@') &&
+    answer !== address &&
+    !isList &&
+    !isContactForm(address, answer, reading) &&
+    FREE_MAIL.has(brandLabel(domainOf(answer)))
+  ) {
     hits.push(hit(isFree ? 'rules.reply_elsewhere' : 'rules.reply_freemail_swap', answer));
   }
   const shown = /[^\s<>"'(),;:]+@([a-z0-9-]+(?:\.[a-z0-9-]+)+)/i.exec(name);
   if (shown?.[1] !== undefined && !isList && organisation(shown[1]) !== organisation(domain)) {
     hits.push(hit('rules.name_is_other_address', `${shown[0]} <${address}>`));
   }
-  const foreign = brandIn(fold(name), label);
+  const foreign = brandIn(fold(name), isDoubtfulTld(topLevel(domain)) ? '' : label);
   if (foreign !== null && !isList) hits.push(hit('rules.name_brand', `${foreign} <${address}>`));
   if (looksRandom(address.slice(0, address.lastIndexOf('@')))) hits.push(hit('rules.random_sender', address));
   if (ODD_TLDS.has(topLevel(domain))) hits.push(hit('rules.odd_tld_sender', domain));
   return hits;
+}
+
+/** A form on a web page: written by the site's program, answered to the visitor, whose address stands in the text. */
+function isContactForm(address: string, answer: string, reading: Reading): boolean {
+  const program =
+    /^(?:wordpress|www(?:-data|run)?|apache|web(?:site|form|master|mailer)?|no-?reply|form\w*|kontakt\w*|contact\w*|anfrage\w*|mailer|notif\w*)@/;
+  return program.test(address) && reading.folded.includes(answer);
 }
 
 /** The company that a display name shows while the domain is another's; null when there is none. */

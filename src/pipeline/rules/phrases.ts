@@ -1,4 +1,5 @@
 import { type Hit, hit } from '../votes.ts';
+import { RECENT_RULES } from './phrases-recent.ts';
 import { type PhraseRule, WORLD_RULES } from './phrases-world.ts';
 
 /**
@@ -217,12 +218,12 @@ const RULES: readonly PhraseRule[] = [
     code: 'rules.spam_footer',
     least: 1,
     patterns: [
-      /\b(?:this (?:e-?mail|message|mail(?:ing)?) (?:is not|is not considered|cannot be considered|can ?not be considered) (?:a )?spam|not spam|bill s\.? ?1618|s\.? ?1618|section 301|murkowski|anti[- ]spam (?:policy|law|legislation)|one[- ]?time (?:mailing|e-?mail(?:ing)?)|(?:to be|be) (?:removed|deleted|taken off)|remove (?:me|in (?:the )?subject|yourself|your (?:e-?mail|name|address))|with (?:the word )?"?remove"?|removal (?:instructions|link|from)|"remove"|(?:never|no longer wish to) receive (?:this|these|any|our|further|future)|opt[- ]?(?:out|ed[- ]in)|you (?:have )?(?:opted|signed up|subscribed|requested) (?:in |to receive|for)|permission[- ]based|sent in compliance|we apologi[sz]e (?:for|if)|if (?:this|you) (?:e-?mail )?(?:has )?(?:reached|received|got) (?:you|this) (?:in|by) error|extractor|(?:do not|don'?t) (?:want|wish) to (?:receive|get) (?:any )?(?:more|further|future|our|these)|update your preferences or unsubscribe here)\b/,
+      /\b(?:this (?:e-?mail|message|mail(?:ing)?) (?:is not|is not considered|cannot be considered|can ?not be considered) (?:a )?spam|not spam|bill s\.? ?1618|s\.? ?1618|section 301|murkowski|anti[- ]spam (?:policy|law|legislation)|one[- ]?time (?:mailing|e-?mail(?:ing)?)|(?:to be|be) (?:removed|deleted|taken off)|remove (?:me|in (?:the )?subject|yourself|your (?:e-?mail|name|address))|with (?:the word )?"?remove"?|removal (?:instructions|link|from)|"remove"|(?:never|no longer wish to) receive (?:this|these|any|our|further|future)|opt[- ]?(?:out|ed[- ]in)|you (?:have )?opted (?:in |to receive|for)|stop receiving (?:these|our) (?:offers|promotions|ads)|permission[- ]based|sent in compliance|we apologi[sz]e (?:for|if)|if (?:this|you) (?:e-?mail )?(?:has )?(?:reached|received|got) (?:you|this) (?:in|by) error|extractor|(?:do not|don'?t) (?:want|wish) to (?:receive|get) (?:any )?(?:more|further|future|our|these)|update your preferences or unsubscribe here)\b/,
     ],
   },
 ];
 
-const ALL: readonly PhraseRule[] = [...RULES, ...WORLD_RULES];
+const ALL: readonly PhraseRule[] = [...RULES, ...WORLD_RULES, ...RECENT_RULES];
 
 const LONG = 4000;
 

@@ -1,10 +1,11 @@
 import { domainOf } from '../../core/address.ts';
 import type { ParsedMail } from '../../mail/types.ts';
-import { brandLabel, linkHost, organisation } from '../domains.ts';
+import { brandLabel, linkHost, organisation, topLevel } from '../domains.ts';
 import { bodyHits } from '../rules/body.ts';
 import { headerHits } from '../rules/headers.ts';
 import { linkHits, linksOf } from '../rules/links.ts';
-import { BRANDS, FREE_MAIL, OWN_LABELS } from '../rules/names.ts';
+import { modernHits } from '../rules/modern.ts';
+import { BRANDS, FREE_MAIL, isDoubtfulTld, OWN_LABELS } from '../rules/names.ts';
 import { phraseHits } from '../rules/phrases.ts';
 import { leadsAwayFrom, structureHits } from '../rules/structure.ts';
 import { fold, type Reading, readingOf } from '../rules/text.ts';
@@ -18,6 +19,7 @@ export const rulesStage: MessageStage = (input) => {
   const found = [
     ...headerHits(input, reading),
     ...structureHits(input, reading),
+    ...modernHits(input, reading),
     ...subjectHits(mail.subject, reading),
     ...linkHits(mail),
     ...bodyHits(mail, reading),
@@ -28,7 +30,7 @@ export const rulesStage: MessageStage = (input) => {
   const own = organisation(domainOf(mail.from[0]?.address ?? ''));
   const label = brandLabel(own);
   const isAway = leadsAwayFrom(mail, own);
-  const isCompany = OWN_LABELS.has(label) && !FREE_MAIL.has(label) && !isAway;
+  const isCompany = OWN_LABELS.has(label) && !FREE_MAIL.has(label) && !isDoubtfulTld(topLevel(own)) && !isAway;
   const hits = isCompany ? found.filter((one) => !one.code.startsWith('rules.scam_')) : found;
   return voteOf('rules', [
     ...hits,
@@ -48,9 +50,11 @@ function togetherHits(
   const has = (set: ReadonlySet<string>) => [...codes].some((code) => set.has(code));
   const isLure = has(LURES);
   if (codes.has('rules.scam_credentials') && isAway) hits.push(hit('rules.scam_credentials_link'));
-  if ((isLure || has(ADVERTS)) && has(CHEAP_HOSTS)) hits.push(hit('rules.lure_cheap_host'));
+  if ((isLure || has(ADVERTS)) && has(CHEAP_HOSTS) && reading.body.length < LURE_MAX)
+    hits.push(hit('rules.lure_cheap_host'));
   if (FREE_MAIL.has(label) && has(PITCHES)) hits.push(hit('rules.free_pitch'));
-  if (isLure && (mail.links.length > 0 || isAway)) {
+  // A digest names companies; a fraud in the name of one is short.
+  if (isLure && !codes.has('rules.bulk') && reading.body.length < LURE_MAX && (mail.links.length > 0 || isAway)) {
     const foreign = brandClaimed(reading.folded.slice(0, 600), mail, label);
     if (foreign !== null) hits.push(hit('rules.lure_brand', foreign));
   }
@@ -67,9 +71,12 @@ function brandClaimed(head: string, mail: ParsedMail, label: string): string | n
   return null;
 }
 
+/** Characters of the body beyond which a message is a digest rather than a lure. */
+const LURE_MAX = 6000;
+
 const LURES: ReadonlySet<string> = new Set([
   ...['rules.scam_credentials', 'rules.scam_parcel', 'rules.scam_voicemail', 'rules.scam_prize', 'rules.scam_crypto'],
-  ...['rules.scam_renewal', 'rules.name_brand', 'rules.scam_qr', 'rules.name_office'],
+  ...['rules.scam_renewal', 'rules.name_brand', 'rules.scam_qr', 'rules.name_office', 'rules.scam_refund'],
 ]);
 const ADVERTS: ReadonlySet<string> = new Set([
   ...['rules.spam_pharmacy', 'rules.spam_adult', 'rules.spam_gambling', 'rules.spam_goods', 'rules.spam_money'],
@@ -83,6 +90,7 @@ const PITCHES: ReadonlySet<string> = new Set([
     'rules.spam_domain',
     'rules.scam_extortion',
     'rules.spam_adult',
+    'rules.scam_job',
   ],
 ]);
 const CHEAP_HOSTS: ReadonlySet<string> = new Set([
@@ -94,6 +102,8 @@ const CHEAP_HOSTS: ReadonlySet<string> = new Set([
     'rules.link_random_host',
     'rules.sender_throwaway',
     'rules.odd_tld_sender',
+    'rules.cheap_tld',
+    'rules.link_token',
   ],
 ]);
 

@@ -1,0 +1,206 @@
+import { listRuns } from '../../reports/run-list.ts';
+import { listClients, listDomains, requireClient } from '../accounts/clients.ts';
+import { listConnections, mappingOf } from '../accounts/connections.ts';
+import { listKeys } from '../accounts/keys.ts';
+import { listMailboxes } from '../accounts/mailboxes.ts';
+import { getPartner, listPartners } from '../accounts/partners.ts';
+import { listRoutes } from '../accounts/routes.ts';
+import { listPlans } from '../billing/read.ts';
+import { AppError } from '../core/errors.ts';
+import { type PartnerId, partnerId } from '../core/tenant.ts';
+import type { TenantTx } from '../db/db.ts';
+import { listIncidents } from '../tickets/read.ts';
+import type { Command, CommandContext, Values } from './command.ts';
+import { ownerOf } from './owner.ts';
+import { optional, requiredId } from './values.ts';
+
+/** Rows that a list shows at most. */
+const LIST_MAX = 1_000;
+const text = { type: 'string' } as const;
+
+/** Reads as the partner that `--partner` names, or that owns the client that `--client` names. */
+export async function reading<T>(
+  { store }: CommandContext,
+  values: Values,
+  work: (tx: TenantTx, clientId: string | null) => Promise<T>,
+): Promise<T> {
+  const { partner, clientId } = await meant({ store }, values);
+  return store.db.tenant(partner, (tx) => work(tx, clientId), { readOnly: true });
+}
+
+/** Whose things are meant: a client's, or all of a partner. Throws `invalid_input` when neither is named. */
+export async function meant(
+  { store }: Pick<CommandContext, 'store'>,
+  values: Values,
+): Promise<{ partner: PartnerId; clientId: string | null }> {
+  if (optional(values, 'client') === null) {
+    if (optional(values, 'partner') === null)
+      throw new AppError('invalid_input', '--client or --partner is missing', { field: 'client' });
+    return { partner: partnerId(requiredId(values, 'partner')), clientId: null };
+  }
+  const clientId = requiredId(values, 'client');
+  return { partner: await store.db.system((tx) => ownerOf(tx, 'clients', clientId), { readOnly: true }), clientId };
+}
+
+const partnerList: Command = {
+  name: 'partner list',
+  usage: '',
+  summary: 'the partners and their ids',
+  options: {},
+  run: async ({ store }) => ({ output: { partners: await store.db.system(listPartners, { readOnly: true }) } }),
+};
+
+const partnerShow: Command = {
+  name: 'partner show',
+  usage: '--partner ID',
+  summary: 'a partner with its clients, keys and PSA connections',
+  options: { partner: text },
+  run: (context, values) =>
+    reading(context, { ...values, client: undefined }, async (tx) => ({
+      output: {
+        ...(await getPartner(tx)),
+        clients: await clientsOf(tx),
+        keys: await listKeys(tx),
+        connections: await listConnections(tx),
+      },
+    })),
+};
+
+async function clientsOf(tx: TenantTx) {
+  const clients = await listClients(tx, { first: LIST_MAX, after: null });
+  const domains = await listDomains(
+    tx,
+    clients.map((one) => one.id),
+  );
+  return clients.map(({ id, name, timeZone, status }) => ({
+    id,
+    name,
+    timeZone,
+    status,
+    domains: domains.filter((one) => one.clientId === id).map((one) => one.name),
+  }));
+}
+
+const clientList: Command = {
+  name: 'client list',
+  usage: '--partner ID',
+  summary: 'the clients of a partner, their ids and domains',
+  options: { partner: text },
+  run: (context, values) => reading(context, values, async (tx) => ({ output: { clients: await clientsOf(tx) } })),
+};
+
+const clientShow: Command = {
+  name: 'client show',
+  usage: '--client ID',
+  summary: 'a client with its domains, mail servers and company in the PSA',
+  options: { client: text },
+  async run(context, values) {
+    const clientId = requiredId(values, 'client');
+    return reading(context, values, async (tx) => ({
+      output: {
+        ...(await requireClient(tx, clientId)),
+        domains: (await listDomains(tx, [clientId])).map((one) => one.name),
+        company: await mappingOf(tx, tx.partnerId, clientId),
+        routes: (await listRoutes(tx, [clientId])).map(({ clientId: _, ...route }) => route),
+      },
+    }));
+  },
+};
+
+const mailboxList: Command = {
+  name: 'mailbox list',
+  usage: '--client ID',
+  summary: 'the directory of a client: mailboxes, groups and contacts by address',
+  options: { client: text },
+  async run(context, values) {
+    const clientId = requiredId(values, 'client');
+    return reading(context, values, async (tx) => ({
+      output: {
+        mailboxes: (await listMailboxes(tx, clientId, { first: 100_000, after: null })).map(
+          ({ clientId: _, ...mailbox }) => mailbox,
+        ),
+      },
+    }));
+  },
+};
+
+const keyList: Command = {
+  name: 'key list',
+  usage: '--partner ID',
+  summary: 'the API keys of a partner, revoked ones too; the keys themselves are not kept',
+  options: { partner: text },
+  run: (context, values) => reading(context, values, async (tx) => ({ output: { keys: await listKeys(tx) } })),
+};
+
+const psaList: Command = {
+  name: 'psa list',
+  usage: '--partner ID',
+  summary: 'the PSA connections of a partner',
+  options: { partner: text },
+  run: (context, values) =>
+    reading(context, values, async (tx) => ({ output: { connections: await listConnections(tx) } })),
+};
+
+const billingList: Command = {
+  name: 'billing list',
+  usage: '--partner ID',
+  summary: 'the billing plans of a partner, newest first',
+  options: { partner: text },
+  run: (context, values) =>
+    reading(context, values, async (tx) => ({
+      output: { plans: await listPlans(tx, { first: LIST_MAX, after: null }) },
+    })),
+};
+
+const reportList: Command = {
+  name: 'report list',
+  usage: '--client ID | --partner ID',
+  summary: 'the reports that were asked for and issued, newest first',
+  options: { client: text, partner: text },
+  run: (context, values) =>
+    reading(context, values, async (tx, clientId) => ({
+      output: {
+        reports: (await listRuns(tx, clientId, { first: LIST_MAX, after: null })).map(
+          ({ id, clientId: client, report, from, to, version, state, complete, issuedAt, error }) => ({
+            ...{ id, clientId: client, report, from, to, version, state, complete, issuedAt, error },
+          }),
+        ),
+      },
+    })),
+};
+
+const incidentList: Command = {
+  name: 'incident list',
+  usage: '--client ID | --partner ID [--open]',
+  summary: 'what a technician should know, and its ticket, newest first',
+  options: { client: text, partner: text, open: { type: 'boolean' } },
+  run: (context, values) =>
+    reading(context, values, async (tx, clientId) => ({
+      output: {
+        incidents: (
+          await listIncidents(
+            tx,
+            { clientId, state: values['open'] === true ? 'open' : null },
+            { first: LIST_MAX, after: null },
+          )
+        ).map(
+          ({ id, clientId: client, rule, subject, state, severity, title, openedAt, ticketState, ticketNumber }) => ({
+            ...{ id, clientId: client, rule, subject, state, severity, title, openedAt, ticketState, ticketNumber },
+          }),
+        ),
+      },
+    })),
+};
+
+export const showCommands: readonly Command[] = [
+  partnerList,
+  partnerShow,
+  clientList,
+  clientShow,
+  mailboxList,
+  keyList,
+  psaList,
+  billingList,
+  reportList,
+  incidentList,
+];
