@@ -12,6 +12,7 @@ CREATE OR REPLACE FUNCTION public.note_master_change() RETURNS trigger LANGUAGE 
 CREATE OR REPLACE FUNCTION public.note_model_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'DELETE' then insert into directory_changes (partner, client) values (old.partner_id, old.client_id); elsif tg_op = 'INSERT' or old.model is distinct from new.model then insert into directory_changes (partner, client) values (new.partner_id, new.client_id); else return null; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.queue_direction() RETURNS trigger LANGUAGE plpgsql AS $function$ begin select d.direction into new.direction from deliveries d where d.partner_id = new.partner_id and d.id = new.delivery_id; return new; end $function$ ;
 CREATE OR REPLACE FUNCTION public.region_allows(partner uuid, client uuid, delivery uuid, node_region text) RETURNS boolean LANGUAGE sql STABLE AS $function$ select coalesce( (select coalesce(region_allows.node_region = any(s.regions), false) from region_strategies s where s.partner_id = region_allows.partner and s.client_id = region_allows.client and (s.domain is null or s.domain = (select d.domain from deliveries d where d.partner_id = region_allows.partner and d.id = region_allows.delivery)) order by s.domain nulls last limit 1), true) $function$ ;
+CREATE OR REPLACE FUNCTION public.trace_candidates(part text, fragment text, most integer) RETURNS uuid[] LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path TO 'pg_catalog', 'public', 'pg_temp' SET enable_seqscan TO 'off' SET enable_indexscan TO 'off' AS $function$ declare found uuid[]; begin -- Each by EXECUTE, so that it is planned for this fragment. if part = 'subject' then execute 'select array_agg(c.id) from (select m.id from messages m where m.partner_id = current_partner() and m.subject ilike $1 limit $2) as c' into found using fragment, most; elsif part = 'attachment' then execute 'select array_agg(c.id) from (select m.id from messages m where m.partner_id = current_partner() and m.attachments <> ''[]'' and m.attachments::text ilike $1 limit $2) as c' into found using fragment, most; elsif part = 'text' then execute 'select array_agg(c.id) from ( (select m.id from messages m where m.partner_id = current_partner() and (m.subject ilike $1 or m.sender ilike $1) limit $2) union (select d.message_id from deliveries d where d.partner_id = current_partner() and d.recipient ilike $1 limit $2) limit $2) as c' into found using fragment, most; end if; return found; end $function$ ;
 
 create table accepted_digests (
   digest bytea not null,
@@ -1255,15 +1256,20 @@ CREATE INDEX clients_return ON public.clients USING btree ("right"((id)::text, 1
 CREATE INDEX correspondents_age ON public.correspondents USING btree (last_seen);
 CREATE INDEX day_judgements_age ON public.day_judgements USING btree (day);
 CREATE INDEX deliveries_client ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC);
+CREATE INDEX deliveries_disposition ON public.deliveries USING btree (partner_id, disposition, accepted_at DESC, id DESC) WHERE (disposition <> ALL (ARRAY['queued'::text, 'deferred'::text, 'delivered'::text, 'quarantined'::text]));
 CREATE INDEX deliveries_held ON public.deliveries USING btree (accepted_at) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_message ON public.deliveries USING btree (partner_id, message_id);
+CREATE INDEX deliveries_newest ON public.deliveries USING btree (partner_id, accepted_at DESC, id DESC);
 CREATE INDEX deliveries_originals ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (original_state = 'held'::text);
 CREATE INDEX deliveries_originals_failed ON public.deliveries USING btree (original_at) WHERE (original_state = 'failed'::text);
 CREATE INDEX deliveries_outbound_malware ON public.deliveries USING btree (accepted_at) WHERE ((direction = 'outbound'::text) AND (verdict = 'malware'::text));
 CREATE INDEX deliveries_quarantine ON public.deliveries USING btree (partner_id, client_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
 CREATE INDEX deliveries_quarantine_mailbox ON public.deliveries USING btree (partner_id, mailbox_id, accepted_at DESC, id DESC) WHERE (disposition = 'quarantined'::text);
+CREATE INDEX deliveries_recipient ON public.deliveries USING btree (partner_id, recipient, accepted_at DESC, id DESC);
+CREATE INDEX deliveries_recipients ON public.deliveries USING gin (recipient extensions.gin_trgm_ops) WITH (gin_pending_list_limit='512');
 CREATE INDEX deliveries_release ON public.deliveries USING btree (release_due_at) WHERE (release_due_at IS NOT NULL);
 CREATE INDEX deliveries_release_failed ON public.deliveries USING btree (ended_at) WHERE ((released_by IS NOT NULL) AND (disposition = ANY (ARRAY['bounced'::text, 'expired'::text])));
+CREATE INDEX deliveries_verdict ON public.deliveries USING btree (partner_id, verdict, accepted_at DESC, id DESC) WHERE (verdict <> ALL (ARRAY['clean'::text, 'bulk'::text, 'spam'::text]));
 CREATE INDEX destination_backoff_parked ON public.destination_backoff USING btree (parked_until);
 CREATE INDEX digest_items_delivery ON public.digest_items USING btree (partner_id, delivery_id);
 CREATE INDEX digest_items_run ON public.digest_items USING btree (partner_id, scope, subject_id, slot);
@@ -1297,8 +1303,13 @@ CREATE INDEX mailboxes_client ON public.mailboxes USING btree (partner_id, clien
 CREATE INDEX mailboxes_updated ON public.mailboxes USING btree (partner_id, client_id, updated_at);
 CREATE INDEX message_feedback_client ON public.message_feedback USING btree (partner_id, client_id, at);
 CREATE INDEX messages_age ON public.messages USING btree (received_at, id);
+CREATE INDEX messages_attachments ON public.messages USING gin (((attachments)::text) extensions.gin_trgm_ops) WITH (gin_pending_list_limit='512') WHERE (attachments <> '[]'::jsonb);
 CREATE INDEX messages_content ON public.messages USING btree (content_id);
+CREATE INDEX messages_fragments ON public.messages USING gin (subject extensions.gin_trgm_ops, sender extensions.gin_trgm_ops) WITH (gin_pending_list_limit='512');
+CREATE INDEX messages_header_id ON public.messages USING btree (partner_id, header_message_id);
 CREATE INDEX messages_received ON public.messages USING btree (partner_id, received_at DESC);
+CREATE INDEX messages_remote ON public.messages USING btree (partner_id, remote_address, received_at DESC);
+CREATE INDEX messages_sender ON public.messages USING btree (partner_id, sender, received_at DESC);
 CREATE INDEX network_reputation_age ON public.network_reputation USING btree (updated_at);
 CREATE INDEX outbound_counts_bucket ON public.outbound_counts USING btree (bucket);
 CREATE INDEX outbound_known_seen ON public.outbound_known USING btree (seen_on);
@@ -1366,6 +1377,7 @@ create policy system on day_judgements for ALL to tollgate_system using (true) w
 create policy tenant on day_judgements for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on deliveries for ALL to tollgate_system using (true) with check (true);
 create policy tenant on deliveries for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy trace_candidates on deliveries for SELECT to tollgate using (true) with check ();
 create policy system on delivery_attempts for ALL to tollgate_system using (true) with check (true);
 create policy tenant on delivery_attempts for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on digest_items for ALL to tollgate_system using (true) with check (true);
@@ -1406,6 +1418,7 @@ create policy system on message_replies for ALL to tollgate_system using (true) 
 create policy tenant on message_replies for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on messages for ALL to tollgate_system using (true) with check (true);
 create policy tenant on messages for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy trace_candidates on messages for SELECT to tollgate using (true) with check ();
 create policy system on outbound_counts for ALL to tollgate_system using (true) with check (true);
 create policy tenant on outbound_counts for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on outbound_known for ALL to tollgate_system using (true) with check (true);

@@ -80,7 +80,8 @@ export async function authenticateKey(db: SystemDb, token: string, now: Date): P
       tx.maybe<SecretRow>(sql`
         select k.partner_id, k.label, k.secret_hash, k.scopes, k.documents_only from api_keys k
         where k.id = ${parts.id} and k.revoked_at is null and (k.expires_at is null or k.expires_at > ${now})`),
-    { readOnly: true },
+    // At every request: one statement needs no transaction around it.
+    { readOnly: true, perStatement: true },
   );
   if (row === null || !timingSafeEqual(row.secret_hash, hashSecret(parts.secret))) return null;
   return {

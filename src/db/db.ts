@@ -43,6 +43,8 @@ export interface TxOptions {
    * the two round trips of BEGIN and COMMIT. `run` throws.
    */
   readonly perStatement?: boolean;
+  /** Tenant role only: milliseconds that each statement may take; PostgreSQL then ends it with `query_canceled`. */
+  readonly statementMs?: number;
 }
 
 export interface TenantDb {
@@ -105,7 +107,9 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
   async tenant<T>(partner: PartnerId, work: (tx: TenantTx) => Promise<T>, options: TxOptions = {}): Promise<T> {
     if (!UUID.test(partner)) throw new AppError('not_found', 'no such partner');
     // The id is a checked UUID, so it may stand in the text; one round trip opens the transaction and names the tenant.
-    const open = `${begin(options)}; select set_config('app.partner', '${partner}', true)`;
+    const limit =
+      options.statementMs === undefined ? '' : `, set_config('statement_timeout', '${options.statementMs}', true)`;
+    const open = `${begin(options)}; select set_config('app.partner', '${partner}', true)${limit}`;
     return this.#observed(options, (now) =>
       transact(this.#app, open, (base) => work({ ...base, scope: 'tenant', partnerId: partner }), now),
     );
@@ -196,6 +200,8 @@ async function transact<T>(pool: pg.Pool, open: string, work: (tx: Base) => Prom
   }
   let broken: Error | undefined;
   try {
+    // BEGIN and the statements that follow it at once share a write.
+    if (client instanceof HeardClient) client.gather();
     const opened = client.query(open);
     let ending: Promise<pg.QueryResult> | null = null;
     const seal = () => {

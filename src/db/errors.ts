@@ -48,3 +48,8 @@ export function isForeignKeyViolation(error: unknown): boolean {
 export function isExclusionViolation(error: unknown): boolean {
   return sqlState(error) === EXCLUSION_VIOLATION;
 }
+
+/** Whether PostgreSQL ended a statement because its time was over (`query_canceled`; an administrator's cancel has the same code). */
+export function isStatementTimeout(error: unknown): boolean {
+  return sqlState(error) === '57014' && error instanceof Error && /statement timeout/.test(error.message);
+}

@@ -1,3 +1,4 @@
+import type { Writable } from 'node:stream';
 import pg from 'pg';
 
 /**
@@ -9,5 +10,12 @@ export class HeardClient extends pg.Client {
     super(config);
     // Whoever runs the next statement is told by its rejection.
     this.on('error', () => undefined);
+  }
+
+  /** What is sent from now until the promises at hand are done leaves in one write: a system call costs more than its bytes. */
+  gather(): void {
+    const { stream } = (this as unknown as { readonly connection: { readonly stream: Writable } }).connection;
+    stream.cork();
+    process.nextTick(() => stream.uncork());
   }
 }

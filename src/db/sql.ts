@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 
-/** A statement with its parameters, ready for `pg`. Made by the `sql` tag only, so that values never reach the text. */
+/** A statement with its parameters, ready for `pg`. Made by the tags of this file only, so that values never reach the text. */
 export interface Sql {
+  /** Under which the connection keeps it prepared; empty: it is planned at every run. */
   readonly name: string;
   readonly text: string;
   readonly values: readonly unknown[];
@@ -21,4 +22,42 @@ export function sql(strings: TemplateStringsArray, ...values: readonly unknown[]
     texts.set(strings, known);
   }
   return { ...known, values };
+}
+
+/**
+ * A statement put together from others: a value that is an `Sql` itself becomes part of the text, its parameters renumbered. It is
+ * not prepared but planned at every run with its values known: for searches, whose best plan depends on what is looked for.
+ */
+export function planned(strings: TemplateStringsArray, ...parts: readonly unknown[]): Sql {
+  const values: unknown[] = [];
+  let text = strings[0] ?? '';
+  parts.forEach((part, index) => {
+    if (isSql(part)) {
+      const offset = values.length;
+      text += part.text.replace(/\$(\d+)/g, (_, number: string) => `$${Number(number) + offset}`);
+      values.push(...part.values);
+    } else {
+      values.push(part);
+      text += `$${values.length}`;
+    }
+    text += strings[index + 1] ?? '';
+  });
+  return { name: '', text, values };
+}
+
+/**
+ * The same statement, planned at every run with its values: for one whose plan for any values would be bad for most. PostgreSQL changes to
+ * such a plan by itself after five runs when it takes it for as cheap.
+ */
+export function replanned(statement: Sql): Sql {
+  return { ...statement, name: '' };
+}
+
+/** Conditions that must all hold. */
+export function allOf(conditions: readonly Sql[]): Sql {
+  return conditions.reduce((all, one) => planned`${all} and ${one}`, planned`true`);
+}
+
+function isSql(part: unknown): part is Sql {
+  return typeof part === 'object' && part !== null && 'text' in part && 'values' in part;
 }

@@ -1,7 +1,10 @@
 import { AppError } from '../core/errors.ts';
 import type { PartnerId } from '../core/tenant.ts';
 import type { TenantDb, TenantTx } from '../db/db.ts';
-import { translateError } from '../db/errors.ts';
+import { isStatementTimeout, translateError } from '../db/errors.ts';
+
+/** Milliseconds that one statement of a request may take. */
+const STATEMENT_MS = 10_000;
 
 /**
  * The one read-only transaction of a request, so that all its numbers are of one moment. It opens with the first
@@ -47,7 +50,7 @@ export class Snapshot {
             resolve(oneAtATime(tx, this.#expired));
             return released;
           },
-          { readOnly: true, repeatableRead: true },
+          { readOnly: true, repeatableRead: true, statementMs: STATEMENT_MS },
         )
         .catch(reject);
     });
@@ -63,13 +66,13 @@ function oneAtATime(tx: TenantTx, expired: () => boolean): TenantTx {
   let failure: { readonly error: unknown } | null = null;
   const attempt = async <T>(run: () => Promise<T>): Promise<T> => {
     if (failure !== null) throw failure.error;
-    if (expired()) throw new AppError('limit_exceeded', 'the query took too long; ask for less at once');
+    if (expired()) throw tooLong();
     try {
       return await run();
     } catch (error) {
       // "Not found" is an answer of the database, not a failure of it.
       if (error instanceof AppError) throw error;
-      failure = { error: translateError(error) };
+      failure = { error: isStatementTimeout(error) ? tooLong(error) : translateError(error) };
       throw failure.error;
     }
   };
@@ -87,4 +90,12 @@ function oneAtATime(tx: TenantTx, expired: () => boolean): TenantTx {
     maybe: (statement) => queue(() => tx.maybe(statement)),
     run: (statement) => queue(() => tx.run(statement)),
   };
+}
+
+function tooLong(cause?: unknown): AppError {
+  return new AppError(
+    'limit_exceeded',
+    'the query took too long; ask for less at once',
+    cause === undefined ? {} : { cause },
+  );
 }

@@ -23,60 +23,6 @@ export interface DeliveryRow {
   readonly remoteReply: string | null;
 }
 
-export interface DeliveryFilter {
-  readonly clientId?: string | null;
-  /** Any part of subject, sender or recipient. */
-  readonly text?: string | null;
-  readonly recipient?: string | null;
-  readonly sender?: string | null;
-  readonly verdicts?: readonly Verdict[] | null;
-  readonly dispositions?: readonly Disposition[] | null;
-  readonly from?: Date | null;
-  readonly to?: Date | null;
-}
-
-export interface Page<Cursor> {
-  readonly first: number;
-  readonly after: Cursor | null;
-}
-
-export interface TimeCursor {
-  readonly at: Date;
-  readonly id: string;
-}
-
-function pattern(text: string | null | undefined): string | null {
-  return text === undefined || text === null || text === '' ? null : `%${text.replace(/[\\%_]/g, '\\$&')}%`;
-}
-
-/** The message trace: deliveries, newest first, a page by its keys. */
-export async function searchDeliveries(
-  tx: TenantTx,
-  filter: DeliveryFilter,
-  page: Page<TimeCursor>,
-): Promise<DeliveryRow[]> {
-  const text = pattern(filter.text);
-  return tx.rows<DeliveryRow>(sql`
-    select d.id, d.client_id as "clientId", d.message_id as "messageId", d.mailbox_id as "mailboxId", d.recipient, d.direction,
-           d.verdict, d.disposition, d.score, d.reasons, d.accepted_at as "acceptedAt", d.ended_at as "endedAt",
-           d.released_at as "releasedAt", d.remote_reply as "remoteReply"
-    from deliveries d
-    join messages m on m.partner_id = d.partner_id and m.id = d.message_id
-    where d.partner_id = ${tx.partnerId}
-      and (${filter.clientId ?? null}::uuid is null or d.client_id = ${filter.clientId ?? null}::uuid)
-      and (${filter.recipient ?? null}::text is null or d.recipient = ${filter.recipient ?? null}::text)
-      and (${filter.sender ?? null}::text is null or m.sender = ${filter.sender ?? null}::text)
-      and (${filter.verdicts ?? null}::text[] is null or d.verdict = any(${filter.verdicts ?? null}::text[]))
-      and (${filter.dispositions ?? null}::text[] is null or d.disposition = any(${filter.dispositions ?? null}::text[]))
-      and (${filter.from ?? null}::timestamptz is null or d.accepted_at >= ${filter.from ?? null}::timestamptz)
-      and (${filter.to ?? null}::timestamptz is null or d.accepted_at < ${filter.to ?? null}::timestamptz)
-      and (${text}::text is null or m.subject ilike ${text} or m.sender ilike ${text} or d.recipient ilike ${text})
-      and (${page.after?.id ?? null}::uuid is null
-           or (d.accepted_at, d.id) < (${page.after?.at ?? null}::timestamptz, ${page.after?.id ?? null}::uuid))
-    order by d.accepted_at desc, d.id desc
-    limit ${page.first}`);
-}
-
 /** Those of the ids that exist, in no special order. */
 export async function getDeliveries(tx: TenantTx, ids: readonly string[]): Promise<DeliveryRow[]> {
   return tx.rows<DeliveryRow>(sql`

@@ -1,7 +1,7 @@
 import type { Completeness, Totals } from '../core/counts.ts';
 import { addDays, startOfDay } from '../core/period.ts';
 import type { TenantTx } from '../db/db.ts';
-import { sql } from '../db/sql.ts';
+import { replanned, sql } from '../db/sql.ts';
 import { readReach } from './reach.ts';
 import { wholeMonths } from './spans.ts';
 import { type Count, Sum } from './totals.ts';
@@ -39,7 +39,8 @@ export async function readClientsOverview(
   ).map((row) => row.zone);
   const starts = zones.map((zone) => startOfDay(period.from, zone));
   const ends = zones.map((zone) => startOfDay(end, zone));
-  const rows = await tx.rows<Row>(sql`
+  const rows = await tx.rows<Row>(
+    replanned(sql`
     with days as (
       select d.* from rollup_days d
       where d.partner_id = ${tx.partnerId} and d.day >= ${period.from}::date and d.day < ${months.from}::date
@@ -72,7 +73,8 @@ export async function readClientsOverview(
                              pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
         where ${reach.tail}::boolean))
       and e.partner_id = ${tx.partnerId} and e.occurred_at >= z.low and e.occurred_at < z.high
-    group by 1, 2, 3, 4`);
+    group by 1, 2, 3, 4`),
+  );
   const sums = new Map<string, Sum>();
   const whole = new Sum();
   let messages = 0;

@@ -16,6 +16,7 @@ import { createPipeline } from '../../src/pipeline/create.ts';
 import { byLocalPart, CONFIG } from '../gateway/support/rig.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { openHome } from './home.ts';
+import { apiServer, bareServer } from './read/servers.ts';
 
 /**
  * `child.js KIND OPTIONS`: a server to be measured, or the sink of one, as a process of its own. Tells its ports when it
@@ -34,6 +35,8 @@ interface Options {
   /** Of the whole gateway: where it delivers to. */
   readonly relayPort?: number;
   readonly maxMessageBytes?: number;
+  /** Of what answers questions: the seeded database. */
+  readonly ownerUrl?: string;
 }
 
 const LARGE = {
@@ -179,6 +182,8 @@ const PARTS: Readonly<Record<string, (options: Options) => Promise<Part>>> = {
   bare: () => bare(fileEach),
   group: () => bare(groupCommit()),
   sink,
+  api: apiServer,
+  bare_read: bareServer,
 };
 
 const [kind = '', given = '{}'] = process.argv.slice(2);

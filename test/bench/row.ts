@@ -19,6 +19,8 @@ export interface BenchOptions {
   readonly runs: number;
   /** Seconds of what runs for a time. */
   readonly seconds: number;
+  /** Of the seeded database that questions are asked of. */
+  readonly clients: number;
 }
 
 export type Bench = (options: BenchOptions) => Promise<readonly Row[]>;

@@ -6,11 +6,13 @@ import { benchFlood } from './flood.ts';
 import { benchMemory } from './memory.ts';
 import { benchPath } from './path.ts';
 import { benchQueue } from './queue.ts';
+import { benchRead } from './read.ts';
 import { benchRollup } from './rollup.ts';
 import type { Bench, Row } from './row.ts';
+import { benchTrace } from './trace.ts';
 
 /**
- * `npm run bench -- [--only NAME]... [--runs N] [--seconds N] [--json]`: the measurements of this folder. What counts is the
+ * `npm run bench -- [--only NAME]... [--runs N] [--seconds N] [--clients N] [--json]`: the measurements of this folder. What counts is the
  * ratio of two figures of one run on one machine, never a figure alone. A peer that is not installed is said to be missing.
  */
 const BENCHES: Readonly<Record<string, Bench>> = {
@@ -19,6 +21,8 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   memory: benchMemory,
   queue: benchQueue,
   flood: benchFlood,
+  read: benchRead,
+  trace: benchTrace,
   rollup: benchRollup,
 };
 
@@ -27,6 +31,7 @@ const { values } = parseArgs({
     only: { type: 'string', multiple: true },
     runs: { type: 'string', default: '3' },
     seconds: { type: 'string', default: '20' },
+    clients: { type: 'string', default: '1000' },
     json: { type: 'boolean', default: false },
   },
 });
@@ -36,7 +41,11 @@ if (unknown.length > 0) {
   process.stderr.write(`There is no bench ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}.\n`);
   process.exit(2);
 }
-const options = { runs: positive('runs', values.runs), seconds: positive('seconds', values.seconds) };
+const options = {
+  runs: positive('runs', values.runs),
+  seconds: positive('seconds', values.seconds),
+  clients: positive('clients', values.clients),
+};
 
 const rows: Row[] = [];
 for (const name of names) {

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { type TestContext, test } from 'node:test';
 import { HARVEST } from '../../src/gateway/edge.ts';
-import { searchDeliveries } from '../../src/ledger/read.ts';
+import { searchDeliveries } from '../../src/ledger/search.ts';
 import { gate } from '../support/gate.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { byLocalPart, openRig, type RigOptions, Talker } from './support/rig.ts';

@@ -1,5 +1,6 @@
 import type { Client } from '../../accounts/clients.ts';
-import { type DeliveryRow, searchDeliveries } from '../../ledger/read.ts';
+import type { DeliveryRow } from '../../ledger/read.ts';
+import { searchDeliveries } from '../../ledger/search.ts';
 import { connect, type PageArgs } from '../connection.ts';
 import type { Context } from '../context.ts';
 import { globalId, uuidOf } from '../ids.ts';
