@@ -926,6 +926,7 @@ create table threat_traits (
   digest bytea not null,
   label text not null,
   occurred_at timestamp with time zone not null
+);
 create table tls_policies (
   partner_id uuid not null,
   report_id uuid not null,
