@@ -47,7 +47,7 @@ export class Snapshot {
         .tenant(
           this.#partner,
           (tx) => {
-            resolve(oneAtATime(tx, this.#expired));
+            resolve(sideBySide(tx, this.#expired));
             return released;
           },
           { readOnly: true, repeatableRead: true, statementMs: STATEMENT_MS },
@@ -58,13 +58,12 @@ export class Snapshot {
 }
 
 /**
- * A connection carries one statement at a time; resolvers that run side by side wait for each other here. After a statement
+ * Resolvers that run side by side share round trips: their statements are sent without waiting for each other. After a statement
  * that failed PostgreSQL takes no other in the same transaction: those that follow fail with the error that came first.
  */
-function oneAtATime(tx: TenantTx, expired: () => boolean): TenantTx {
-  let last: Promise<unknown> = Promise.resolve();
+function sideBySide(tx: TenantTx, expired: () => boolean): TenantTx {
   let failure: { readonly error: unknown } | null = null;
-  const attempt = async <T>(run: () => Promise<T>): Promise<T> => {
+  const ask = async <T>(run: () => Promise<T>): Promise<T> => {
     if (failure !== null) throw failure.error;
     if (expired()) throw tooLong();
     try {
@@ -72,23 +71,18 @@ function oneAtATime(tx: TenantTx, expired: () => boolean): TenantTx {
     } catch (error) {
       // "Not found" is an answer of the database, not a failure of it.
       if (error instanceof AppError) throw error;
-      failure = { error: isStatementTimeout(error) ? tooLong(error) : translateError(error) };
+      failure ??= { error: isStatementTimeout(error) ? tooLong(error) : translateError(error) };
       throw failure.error;
     }
-  };
-  const queue = <T>(run: () => Promise<T>): Promise<T> => {
-    const turn = last.then(() => attempt(run));
-    last = turn.catch(() => undefined);
-    return turn;
   };
   return {
     scope: tx.scope,
     partnerId: tx.partnerId,
     now: tx.now,
-    rows: (statement) => queue(() => tx.rows(statement)),
-    one: (statement) => queue(() => tx.one(statement)),
-    maybe: (statement) => queue(() => tx.maybe(statement)),
-    run: (statement) => queue(() => tx.run(statement)),
+    rows: (statement) => ask(() => tx.rows(statement)),
+    one: (statement) => ask(() => tx.one(statement)),
+    maybe: (statement) => ask(() => tx.maybe(statement)),
+    run: (statement) => ask(() => tx.run(statement)),
   };
 }
 

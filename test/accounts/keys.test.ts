@@ -15,7 +15,7 @@ test('a key is live until it is revoked or expires, and is stored as a hash', as
   assert.ok(caller?.scopes.includes('admin'));
 
   const dump = JSON.stringify((await owner.query('select * from api_keys')).rows);
-  assert.ok(!dump.includes(partner.apiKey.split('_').at(-1) ?? '?'));
+  assert.ok(!dump.includes(partner.apiKey.slice(-43)));
 
   for (const wrong of [
     '',
