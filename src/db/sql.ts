@@ -45,14 +45,6 @@ export function planned(strings: TemplateStringsArray, ...parts: readonly unknow
   return { name: '', text, values };
 }
 
-/**
- * The same statement, planned at every run with its values: for one whose plan for any values would be bad for most. PostgreSQL changes to
- * such a plan by itself after five runs when it takes it for as cheap.
- */
-export function replanned(statement: Sql): Sql {
-  return { ...statement, name: '' };
-}
-
 /** Conditions that must all hold. */
 export function allOf(conditions: readonly Sql[]): Sql {
   return conditions.reduce((all, one) => planned`${all} and ${one}`, planned`true`);

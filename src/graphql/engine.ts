@@ -125,7 +125,8 @@ export class Engine {
     } catch (error) {
       return this.#refusal(error, log);
     } finally {
-      await context.close();
+      // What was read is answered; that its transaction ends needs no waiting for.
+      void context.close();
     }
   }
 

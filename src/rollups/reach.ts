@@ -6,14 +6,16 @@ import { PENDING_MAX, UNCOUNTED } from './state.ts';
 export interface Reach {
   /** Everything that happened before this moment is in the numbers of a reader that goes by this. Null: nothing is known. */
   readonly completeThrough: Date | null;
+  /** The same of the rollups alone. */
+  readonly rolledThrough: Date | null;
   /** Whether events that the roller has not taken yet are counted with the rollups. */
   readonly tail: boolean;
 }
 
 /** Without a round for so long the tail may have any size. */
-const ROLLED_MAX_MS = 5 * 60_000;
+export const ROLLED_MAX_MS = 5 * 60_000;
 /** So many transactions, of the whole cluster, are looked for one by one. */
-const TRANSACTIONS_MAX = 50_000;
+export const TRANSACTIONS_MAX = 50_000;
 
 /**
  * What a reader may count: the rollups and, while it is small, the tail of events that are committed and not yet rolled.
@@ -48,6 +50,7 @@ export async function readReach(tx: Tx): Promise<Reach> {
   const isSmall = isRolled && (row.pending ?? 0) <= PENDING_MAX && row.transactions <= TRANSACTIONS_MAX;
   return {
     completeThrough: isSmall ? (row.holdingNow ?? row.latestNow) : (row.holding ?? row.latest),
+    rolledThrough: row.holding ?? row.latest,
     tail: isSmall,
   };
 }

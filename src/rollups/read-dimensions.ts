@@ -43,17 +43,18 @@ export async function readPercentiles(
         and (${direction}::text is null or r.direction = ${direction}::text)
       union all
       select width_bucket(v.value, ${BIN_STARTS}::bigint[]) - 1, 1
-      from ledger e
+      from (
+        select l.* from ledger l
+        where ${reach.tail}::boolean
+          and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+          and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+          and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+        offset 0) as e
       cross join lateral (values
         ('delivery_ms', e.latency_ms,
          e.kind = 'delivered' and e.disposition is distinct from 'released' and e.latency_ms is not null),
         ('bytes', e.bytes, e.leads & case when ${clientId}::uuid is null then 1 else 2 end <> 0)) as v (metric, value, counts)
-      where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+      where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
         and v.metric = ${metric} and v.counts and (${direction}::text is null or e.direction = ${direction}::text))
     select c.bin, sum(c.count)::bigint as count from counts c group by c.bin having sum(c.count) > 0`);
@@ -89,13 +90,14 @@ export async function distinctMailboxes(tx: TenantTx, clientId: string | null, p
             and z.time_zone is distinct from ${period.zone} and r.bucket >= ${range.start} and r.bucket < ${range.end}
           union
           select e.mailbox_id
-          from ledger e
-          where e.xid = any(array(
-            select g.xid::text::xid8
-            from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                                 pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-            where ${reach.tail}::boolean))
-            and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+          from (
+            select l.* from ledger l
+            where ${reach.tail}::boolean
+              and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+              and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+              and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+            offset 0) as e
+          where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
             and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
             and e.kind in ('accepted', 'rejected') and e.mailbox_id is not null) as active`);
   return row.mailboxes;
@@ -126,13 +128,14 @@ export async function distinctSenders(tx: TenantTx, clientId: string | null, ran
               and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
             union
             select e.sender
-            from ledger e
-            where e.xid = any(array(
-              select g.xid::text::xid8
-              from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                                   pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-              where ${reach.tail}::boolean))
-              and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+            from (
+              select l.* from ledger l
+              where ${reach.tail}::boolean
+                and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+                and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+                and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+              offset 0) as e
+            where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
               and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
               and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')
             union
@@ -161,13 +164,14 @@ async function youngRegisters(
             and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
           union
           select hll_hash(e.sender)
-          from ledger e
-          where e.xid = any(array(
-            select g.xid::text::xid8
-            from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                                 pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-            where ${reach.tail}::boolean))
-            and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+          from (
+            select l.* from ledger l
+            where ${reach.tail}::boolean
+              and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+              and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+              and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+            offset 0) as e
+          where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
             and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
             and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')) as h
     group by 1`);
@@ -229,13 +233,14 @@ export async function topSenders(
         and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
       union all
       select e.sender, 1, case when e.verdict in ('clean', 'bulk') then 0 else 1 end, 0
-      from ledger e
-      where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+      from (
+        select l.* from ledger l
+        where ${reach.tail}::boolean
+          and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+          and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+          and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+        offset 0) as e
+      where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
         and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')
       union all
@@ -267,15 +272,16 @@ export async function topItems(
         and r.dimension = ${dimension} and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
       union all
       select i.item, 1, case when e.verdict in ('clean', 'bulk') then 0 else 1 end, 0
-      from ledger e
+      from (
+        select l.* from ledger l
+        where ${reach.tail}::boolean
+          and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+          and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+          and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+        offset 0) as e
       join messages m on m.partner_id = e.partner_id and m.id = e.message_id
       cross join lateral message_items(m.attachments, m.campaign, coalesce(e.verdict, '')) as i
-      where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+      where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
         and e.direction = 'inbound' and e.kind in ('accepted', 'rejected') and i.dimension = ${dimension}
       union all
@@ -312,13 +318,14 @@ export async function byDomain(
         and r.kind in ('accepted', 'rejected') and r.bucket >= ${range.start} and r.bucket < ${range.end}
       union all
       select e.domain, coalesce(e.verdict, ''), 1, case when e.leads & 4 <> 0 then 1 else 0 end
-      from ledger e
-      where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+      from (
+        select l.* from ledger l
+        where ${reach.tail}::boolean
+          and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+          and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+          and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+        offset 0) as e
+      where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
         and e.kind in ('accepted', 'rejected'))
     select c.domain as key, sum(c.deliveries)::bigint as deliveries, sum(c.messages)::bigint as messages,
@@ -339,14 +346,15 @@ export async function byDirection(tx: TenantTx, clientId: string | null, range: 
         and r.kind in ('accepted', 'rejected') and r.bucket >= ${range.start} and r.bucket < ${range.end}
       union all
       select e.direction, coalesce(e.verdict, ''), 1, case when l.leads then 1 else 0 end, case when l.leads then e.bytes else 0 end
-      from ledger e
+      from (
+        select l.* from ledger l
+        where ${reach.tail}::boolean
+          and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+          and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+          and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+        offset 0) as e
       cross join lateral (select e.leads & case when ${clientId}::uuid is null then 1 else 2 end <> 0) as l (leads)
-      where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+      where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
         and e.kind in ('accepted', 'rejected'))
     select c.direction as key, sum(c.deliveries)::bigint as deliveries, sum(c.messages)::bigint as messages,

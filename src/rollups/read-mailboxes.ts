@@ -57,13 +57,14 @@ export async function readMailboxStatistics(
       union all
       select e.mailbox_id, e.occurred_at, e.direction, coalesce(e.verdict, ''), 1, case when e.leads & 8 <> 0 then 1 else 0 end,
              case when e.leads & 8 <> 0 then e.bytes else 0 end
-      from ledger e
-      where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-        and e.partner_id = ${tx.partnerId} and e.mailbox_id = any(${ids}::uuid[]) and e.kind in ('accepted', 'rejected')
+      from (
+        select l.* from ledger l
+        where ${reach.tail}::boolean
+          and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+          and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+          and l.occurred_at >= ${whole.start} and l.occurred_at < ${whole.end}
+        offset 0) as e
+      where e.partner_id = ${tx.partnerId} and e.mailbox_id = any(${ids}::uuid[]) and e.kind in ('accepted', 'rejected')
         and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end})
     select c.mailbox_id, width_bucket(c.at, ${pieces.map((piece) => piece.start)}::timestamptz[]) - 1 as slot, c.direction,
            c.verdict, sum(c.deliveries)::bigint as deliveries, sum(c.messages)::bigint as messages, sum(c.bytes)::bigint as bytes

@@ -1,7 +1,7 @@
 import type { Completeness, Totals } from '../core/counts.ts';
 import { addDays, startOfDay } from '../core/period.ts';
 import type { TenantTx } from '../db/db.ts';
-import { replanned, sql } from '../db/sql.ts';
+import { sql } from '../db/sql.ts';
 import { readReach } from './reach.ts';
 import { wholeMonths } from './spans.ts';
 import { type Count, Sum } from './totals.ts';
@@ -39,8 +39,11 @@ export async function readClientsOverview(
   ).map((row) => row.zone);
   const starts = zones.map((zone) => startOfDay(period.from, zone));
   const ends = zones.map((zone) => startOfDay(end, zone));
-  const rows = await tx.rows<Row>(
-    replanned(sql`
+  const earliest = (moments: readonly Date[]) =>
+    moments.reduce<Date | null>((a, b) => (a === null || b < a ? b : a), null);
+  const latest = (moments: readonly Date[]) =>
+    moments.reduce<Date | null>((a, b) => (a === null || b > a ? b : a), null);
+  const rows = await tx.rows<Row>(sql`
     with days as (
       select d.* from rollup_days d
       where d.partner_id = ${tx.partnerId} and d.day >= ${period.from}::date and d.day < ${months.from}::date
@@ -64,17 +67,17 @@ export async function readClientsOverview(
            count(*) filter (where e.leads & 2 <> 0), coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint,
            count(*) filter (where e.leads & 1 <> 0 and e.kind in ('accepted', 'rejected')),
            coalesce(sum(e.bytes) filter (where e.leads & 1 <> 0 and e.kind in ('accepted', 'rejected')), 0)::bigint, null
-    from ledger e
+    from (
+      select l.* from ledger l
+      where ${reach.tail}::boolean
+        and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+        and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+        and l.occurred_at >= ${earliest(starts)} and l.occurred_at < ${latest(ends)}
+      offset 0) as e
     join rollup_zones c on c.partner_id = e.partner_id and c.client_id = e.client_id
     join zones z on z.zone = c.time_zone
-    where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-      and e.partner_id = ${tx.partnerId} and e.occurred_at >= z.low and e.occurred_at < z.high
-    group by 1, 2, 3, 4`),
-  );
+    where e.partner_id = ${tx.partnerId} and e.occurred_at >= z.low and e.occurred_at < z.high
+    group by 1, 2, 3, 4`);
   const sums = new Map<string, Sum>();
   const whole = new Sum();
   let messages = 0;

@@ -10,9 +10,11 @@ import {
   localDate,
 } from '../core/period.ts';
 import type { TenantTx, Tx } from '../db/db.ts';
-import { replanned, sql } from '../db/sql.ts';
-import { type Reach, readReach } from './reach.ts';
+import { sql } from '../db/sql.ts';
+import { together } from '../db/together.ts';
+import { type Reach, ROLLED_MAX_MS, readReach, TRANSACTIONS_MAX } from './reach.ts';
 import { type Days, wholeMonths } from './spans.ts';
+import { PENDING_MAX } from './state.ts';
 import { type Count, Sum } from './totals.ts';
 
 export { topSenders } from './read-dimensions.ts';
@@ -136,11 +138,18 @@ async function readClients(
 ): Promise<Map<string, Statistics>> {
   const { whole, starts, dates, tier } = parts;
   const clients = [...new Set(clientIds)];
-  // Before the numbers: a round of the roller between the two then makes them newer than what is said of them, never older.
-  const reach = await readReach(tx);
-  const rows = await tx.rows<Row & { client_id: string }>(
-    replanned(sql`
-    with tiered as materialized (
+  // Sent together, the reach first: a round of the roller between the two makes the numbers newer than what is said of them, never
+  // older. Whether the tail is small enough to be counted is asked again by the statement itself, which says whether it was.
+  const rolledSince = new Date(tx.now.getTime() - ROLLED_MAX_MS);
+  const [reach, rows] = await together([
+    readReach(tx),
+    tx.rows<Row & { client_id: string | null }>(sql`
+    with gate as materialized (
+      select (s.cursor is null or (s.cursor <> '0' and s.rolled_at >= ${rolledSince})) and coalesce(s.pending, 0) <= ${PENDING_MAX}
+             and pg_snapshot_xmax(pg_current_snapshot())::text::bigint - coalesce(s.cursor::text::bigint, 3) <= ${TRANSACTIONS_MAX}
+               as tail
+      from (select 1) as one left join rollup_state s on true),
+    tiered as materialized (
       select z.client_id from rollup_zones z
       where z.partner_id = ${tx.partnerId} and z.client_id = any(${clients}::uuid[]) and z.time_zone = ${zone}
         and ${tier !== null}::boolean),
@@ -179,28 +188,32 @@ async function readClients(
     select e.client_id, width_bucket(e.occurred_at, ${starts}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
            coalesce(e.disposition, ''), count(*), count(*) filter (where e.leads & 2 <> 0),
            coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint, null
-    from ledger e
-    -- Each transaction from the cursor on by its id: for a range the planner has to guess how much of the ledger it is.
-    where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-      and e.partner_id = ${tx.partnerId} and e.client_id = any(${clients}::uuid[])
+    -- With an offset the tail is found by its few transactions, and never by going through all that a client has.
+    from (
+      select l.* from ledger l
+      where (select g.tail from gate g)
+        and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+        and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+        and l.occurred_at >= ${whole.start} and l.occurred_at < ${whole.end}
+      offset 0) as e
+    where e.partner_id = ${tx.partnerId} and e.client_id = any(${clients}::uuid[])
       and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end}
-    group by 1, 2, 3, 4, 5`),
-  );
+    group by 1, 2, 3, 4, 5
+    union all
+    select null, -1, null, null, null, 0, 0, 0, null from gate g where g.tail`),
+  ] as const);
   const byClient = new Map<string, Row[]>(clients.map((id) => [id, []]));
-  for (const row of rows) byClient.get(row.client_id)?.push(row);
-  return new Map([...byClient].map(([id, own]) => [id, assemble(reach, parts, own)]));
+  for (const row of rows) if (row.client_id !== null) byClient.get(row.client_id)?.push(row);
+  const isWhole = rows.some((row) => row.client_id === null);
+  const said = isWhole ? reach : { completeThrough: reach.rolledThrough };
+  return new Map([...byClient].map(([id, own]) => [id, assemble(said, parts, own)]));
 }
 
 /** The partner as a whole: a message to two clients counts once. */
 async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Statistics> {
   const { whole, starts, dates, tier } = parts;
   const reach = await readReach(tx);
-  const rows = await tx.rows<Row>(
-    replanned(sql`
+  const rows = await tx.rows<Row>(sql`
     with tiered as materialized (
       select z.client_id from rollup_zones z
       where z.partner_id = ${tx.partnerId} and z.time_zone = ${zone} and ${tier !== null}::boolean),
@@ -241,15 +254,15 @@ async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Stat
     select width_bucket(e.occurred_at, ${starts}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
            coalesce(e.disposition, ''), count(*), count(*) filter (where e.leads & 1 <> 0),
            coalesce(sum(e.bytes) filter (where e.leads & 1 <> 0), 0)::bigint, null
-    from ledger e
-    where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-      and e.partner_id = ${tx.partnerId} and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end}
-    group by 1, 2, 3, 4`),
-  );
+    from (
+      select l.* from ledger l
+      where ${reach.tail}::boolean
+        and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+        and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+        and l.occurred_at >= ${whole.start} and l.occurred_at < ${whole.end}
+      offset 0) as e
+    where e.partner_id = ${tx.partnerId} and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end}
+    group by 1, 2, 3, 4`);
   return assemble(reach, parts, rows);
 }
 
@@ -292,8 +305,7 @@ export async function topMailboxes(
   limit: number,
 ): Promise<Ranked[]> {
   const reach = await readReach(tx);
-  return tx.rows<Ranked>(
-    replanned(sql`
+  return tx.rows<Ranked>(sql`
     with counts as (
       select r.mailbox_id, r.verdict, r.deliveries
       from rollup_mailboxes r
@@ -301,19 +313,19 @@ export async function topMailboxes(
         and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
       union all
       select e.mailbox_id, coalesce(e.verdict, ''), 1
-      from ledger e
-      where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+      from (
+        select l.* from ledger l
+        where ${reach.tail}::boolean
+          and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+          and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+          and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+        offset 0) as e
+      where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
         and e.direction = 'inbound' and e.kind in ('accepted', 'rejected') and e.mailbox_id is not null
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
     select c.mailbox_id::text as key, sum(c.deliveries)::bigint as deliveries,
            coalesce(sum(c.deliveries) filter (where c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
-    from counts c group by c.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`),
-  );
+    from counts c group by c.mailbox_id order by unwanted desc, deliveries desc, key limit ${limit}`);
 }
 
 /** Machine reasons by deliveries that they were given for. */
@@ -324,8 +336,7 @@ export async function topReasons(
   limit: number,
 ): Promise<{ key: string; deliveries: number }[]> {
   const reach = await readReach(tx);
-  return tx.rows(
-    replanned(sql`
+  return tx.rows(sql`
     with counts as (
       select r.reason, r.deliveries
       from rollup_reasons r
@@ -333,18 +344,18 @@ export async function topReasons(
         and r.bucket >= ${range.start} and r.bucket < ${range.end}
       union all
       select x.reason, 1
-      from ledger e cross join lateral (select distinct u.reason from unnest(e.reasons) as u (reason)) as x
-      where e.xid = any(array(
-        select g.xid::text::xid8
-        from generate_series((select coalesce(max(s.cursor::text::bigint), 3) from rollup_state s),
-                             pg_snapshot_xmax(pg_current_snapshot())::text::bigint - 1) as g (xid)
-        where ${reach.tail}::boolean))
-        and e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+      from (
+        select l.* from ledger l
+        where ${reach.tail}::boolean
+          and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+          and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+          and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+        offset 0) as e cross join lateral (select distinct u.reason from unnest(e.reasons) as u (reason)) as x
+      where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
         and e.kind in ('accepted', 'rejected', 'refused')
         and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end})
     select c.reason as key, sum(c.deliveries)::bigint as deliveries
-    from counts c group by c.reason order by deliveries desc, key limit ${limit}`),
-  );
+    from counts c group by c.reason order by deliveries desc, key limit ${limit}`);
 }
 
 /**
