@@ -245,6 +245,8 @@ async function look<T>(pool: pg.Pool, work: (tx: Base) => Promise<T>, now: Date)
 /** `opened`: BEGIN, which was answered before any statement is: where it failed no answer counts. */
 function wrap(client: Pick<pg.ClientBase, 'query'>, now: Date, opened: Promise<unknown> | null = null): Tx {
   const query = async ({ name, text, values }: Sql) => {
+    // Statements that are sent side by side share a write.
+    if (client instanceof HeardClient) client.gather();
     const result = await client.query({ name, text, values: values as unknown[] });
     await opened;
     return result;

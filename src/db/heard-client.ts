@@ -6,6 +6,8 @@ import pg from 'pg';
  * and between two statements would be an unheard `error` event. For pools that others make, as BullMQ does: give it as their `Client`.
  */
 export class HeardClient extends pg.Client {
+  #isGathering = false;
+
   constructor(config?: string | pg.ClientConfig) {
     super(config);
     // Whoever runs the next statement is told by its rejection.
@@ -14,8 +16,13 @@ export class HeardClient extends pg.Client {
 
   /** What is sent from now until the promises at hand are done leaves in one write: a system call costs more than its bytes. */
   gather(): void {
+    if (this.#isGathering) return;
+    this.#isGathering = true;
     const { stream } = (this as unknown as { readonly connection: { readonly stream: Writable } }).connection;
     stream.cork();
-    process.nextTick(() => stream.uncork());
+    process.nextTick(() => {
+      this.#isGathering = false;
+      stream.uncork();
+    });
   }
 }
