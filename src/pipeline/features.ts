@@ -58,9 +58,11 @@ export function featuresOf(mail: ParsedMail): Uint32Array {
 /** Scripts that put no space between words: pairs of letters stand for words. */
 const UNSPACED = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Thai}]/u;
 
+const NON_ASCII = /[^\0-\x7f]/;
+
 /** The stem of a long word, so that its endings do not matter; pairs of letters where words are not spaced. */
 function addParts(word: string, add: (kind: string, token: string) => void): void {
-  if (UNSPACED.test(word)) {
+  if (NON_ASCII.test(word) && UNSPACED.test(word)) {
     for (let at = 0; at < Math.min(word.length, 60) - 1; at += 1) add('c', word.slice(at, at + 2));
   } else if (word.length >= 7) add('p', word.slice(0, 5));
 }
@@ -69,6 +71,7 @@ const WORD = /[\p{L}\p{N}$€£!]+(?:['-]\p{L}+)*/gu;
 
 function shape(word: string): string {
   const plain = word.length > 24 ? `long${Math.min(9, Math.floor(word.length / 24))}` : word;
+  if (!/[\d!]/.test(plain)) return plain;
   return plain
     .replace(/\d+/g, (digits) => (digits.length > 4 ? '0+' : '0'.repeat(digits.length)))
     .replace(/!{2,}/g, '!!');

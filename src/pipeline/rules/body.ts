@@ -34,21 +34,29 @@ export function bodyHits(mail: ParsedMail, reading: Reading): Hit[] {
   return hits;
 }
 
+const ASCII = /^[\0-\x7f]*$/;
+
 function letterHits(mail: ParsedMail, reading: Reading): Hit[] {
   const hits: Hit[] = [];
   const raw = `${mail.subject} ${mail.from[0]?.name ?? ''} ${reading.body.slice(0, 8000)}`;
-  const mixed = countUpTo(
-    raw,
-    /\p{Script=Latin}[\p{Script=Cyrillic}\p{Script=Greek}]|[\p{Script=Cyrillic}\p{Script=Greek}]\p{Script=Latin}/gu,
-    3,
-  );
-  const invisible = countUpTo(
-    raw,
-    /[\p{Script=Latin}\p{Script=Cyrillic}][\u00ad\u200b-\u200d\u2060\ufeff]+[\p{Script=Latin}\p{Script=Cyrillic}]/gu,
-    3,
-  );
-  const inHead = MIXED_WORD.test(`${mail.subject} ${mail.from[0]?.name ?? ''}`);
-  const styled = countUpTo(raw, /[\u{1d400}-\u{1d7ff}]/gu, 8);
+  // Most mail is ASCII, and nothing of this can be.
+  const isAscii = ASCII.test(raw);
+  const mixed = isAscii
+    ? 0
+    : countUpTo(
+        raw,
+        /\p{Script=Latin}[\p{Script=Cyrillic}\p{Script=Greek}]|[\p{Script=Cyrillic}\p{Script=Greek}]\p{Script=Latin}/gu,
+        3,
+      );
+  const invisible = isAscii
+    ? 0
+    : countUpTo(
+        raw,
+        /[\p{Script=Latin}\p{Script=Cyrillic}][\u00ad\u200b-\u200d\u2060\ufeff]+[\p{Script=Latin}\p{Script=Cyrillic}]/gu,
+        3,
+      );
+  const inHead = !isAscii && MIXED_WORD.test(`${mail.subject} ${mail.from[0]?.name ?? ''}`);
+  const styled = isAscii ? 0 : countUpTo(raw, /[\u{1d400}-\u{1d7ff}]/gu, 8);
   if (inHead || mixed >= 3 || invisible >= 3 || styled >= 8) hits.push(hit('rules.obfuscated'));
   if (/(?<![\p{L}\d])(?:\p{L}[ ._*-]){5,}\p{L}(?![\p{L}\d])/u.test(`${mail.subject} ${reading.body.slice(0, 4000)}`)) {
     hits.push(hit('rules.gappy'));
