@@ -3,6 +3,7 @@ import { parseArgs } from 'node:util';
 import { renderTable } from '../../src/demo/table.ts';
 import { benchAccept } from './accept.ts';
 import { benchFlood } from './flood.ts';
+import { benchGrowth, benchOverview } from './growth.ts';
 import { benchMemory } from './memory.ts';
 import { benchPath } from './path.ts';
 import { benchQueue } from './queue.ts';
@@ -23,6 +24,8 @@ const BENCHES: Readonly<Record<string, Bench>> = {
   flood: benchFlood,
   read: benchRead,
   trace: benchTrace,
+  overview: benchOverview,
+  growth: benchGrowth,
   rollup: benchRollup,
 };
 

@@ -32,6 +32,17 @@ export function bareMonth(clientId: string): HttpRequest {
   };
 }
 
+export function overview(apiKey: string, period: { readonly from: string; readonly to: string }): HttpRequest {
+  return graphql(apiKey, OVERVIEW, period);
+}
+
+const OVERVIEW = `query ($from: Date!, $to: Date!) {
+  viewer { partner { overview(from: $from, to: $to) {
+    complete completeThrough
+    totals { messages deliveries bytes byVerdict { verdict deliveries } }
+    previous { totals { deliveries } }
+    clients(orderBy: UNWANTED, first: 25) { nodes { client { id name } totals { deliveries } change } } } } } }`;
+
 export function trace(apiKey: string, filter: object, after: string | null = null): HttpRequest {
   return graphql(apiKey, TRACE, { filter, after });
 }
