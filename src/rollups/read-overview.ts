@@ -3,7 +3,7 @@ import { addDays, startOfDay } from '../core/period.ts';
 import type { TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { readReach } from './reach.ts';
-import { wholeMonths } from './spans.ts';
+import { fewestPieces } from './spans.ts';
 import { type Count, Sum } from './totals.ts';
 
 /** Part of the one reader of the rollups (read.ts, which exports it): numbers of all clients of a partner at once. */
@@ -31,7 +31,7 @@ export async function readClientsOverview(
   period: { readonly from: string; readonly to: string },
 ): Promise<ClientsOverview> {
   const end = addDays(period.to, 1);
-  const months = wholeMonths({ from: period.from, to: end });
+  const { months, plus, minus } = fewestPieces({ from: period.from, to: end });
   const reach = await readReach(tx);
   const zones = (
     await tx.rows<{ zone: string }>(sql`
@@ -44,23 +44,23 @@ export async function readClientsOverview(
   const latest = (moments: readonly Date[]) =>
     moments.reduce<Date | null>((a, b) => (a === null || b > a ? b : a), null);
   const rows = await tx.rows<Row>(sql`
-    with days as (
-      select d.* from rollup_days d
-      where d.partner_id = ${tx.partnerId} and d.day >= ${period.from}::date and d.day < ${months.from}::date
+    with spans as (
+      select p.sign, p.low, p.high from unnest(array[1, 1, -1, -1], ${[...plus, ...minus].map((one) => one.from)}::date[],
+        ${[...plus, ...minus].map((one) => one.to)}::date[]) as p (sign, low, high) where p.low < p.high),
+    days as (
+      select p.sign, d.* from spans p
+      join rollup_days d on d.partner_id = ${tx.partnerId} and d.day >= p.low and d.day < p.high
       union all
-      select d.* from rollup_months d
-      where d.partner_id = ${tx.partnerId} and d.day >= ${months.from}::date and d.day < ${months.to}::date
-      union all
-      select d.* from rollup_days d
-      where d.partner_id = ${tx.partnerId} and d.day >= ${months.to}::date and d.day < ${end}::date),
+      select 1, d.* from rollup_months d
+      where d.partner_id = ${tx.partnerId} and d.day >= ${months.from}::date and d.day < ${months.to}::date),
     zones as materialized (
       select z.zone, z.low, z.high from unnest(${zones}::text[], ${starts}::timestamptz[], ${ends}::timestamptz[])
         as z (zone, low, high))
     select d.client_id, null as kind, null as verdict, null as disposition, 0::bigint as deliveries, 0::bigint as messages,
-           0::bigint as bytes, sum(d.partner_messages)::bigint as partner_messages, sum(d.partner_bytes)::bigint as partner_bytes,
-           json_build_array(sum(d.messages), sum(d.deliveries), sum(d.refused), sum(d.bytes),
-             sum(d.verdict_clean), sum(d.verdict_bulk), sum(d.verdict_spam), sum(d.verdict_spoof), sum(d.verdict_phish), sum(d.verdict_policy), sum(d.verdict_unscannable), sum(d.verdict_malware),
-             sum(d.ended_queued), sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged), sum(d.ended_stripped), sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced), sum(d.ended_expired), sum(d.ended_discarded), sum(d.ended_released)) as wide
+           0::bigint as bytes, sum(d.sign * d.partner_messages)::bigint as partner_messages, sum(d.sign * d.partner_bytes)::bigint as partner_bytes,
+           json_build_array(sum(d.sign * d.messages), sum(d.sign * d.deliveries), sum(d.sign * d.refused), sum(d.sign * d.bytes),
+             sum(d.sign * d.verdict_clean), sum(d.sign * d.verdict_bulk), sum(d.sign * d.verdict_spam), sum(d.sign * d.verdict_spoof), sum(d.sign * d.verdict_phish), sum(d.sign * d.verdict_policy), sum(d.sign * d.verdict_unscannable), sum(d.sign * d.verdict_malware),
+             sum(d.sign * d.ended_queued), sum(d.sign * d.ended_deferred), sum(d.sign * d.ended_delivered), sum(d.sign * d.ended_tagged), sum(d.sign * d.ended_stripped), sum(d.sign * d.ended_quarantined), sum(d.sign * d.ended_rejected), sum(d.sign * d.ended_bounced), sum(d.sign * d.ended_expired), sum(d.sign * d.ended_discarded), sum(d.sign * d.ended_released)) as wide
     from days d group by 1
     union all
     select e.client_id, e.kind, coalesce(e.verdict, ''), coalesce(e.disposition, ''), count(*),
@@ -95,7 +95,14 @@ export async function readClientsOverview(
   return {
     complete: through >= last,
     completeThrough: reach.completeThrough,
-    clients: [...sums].map(([clientId, sum]) => ({ clientId, totals: sum.totals() })),
+    clients: [...sums]
+      .map(([clientId, sum]) => ({ clientId, totals: sum.totals() }))
+      .filter(({ totals }) => hasTraffic(totals)),
     totals: { ...whole.totals(), messages, bytes },
   };
+}
+
+/** A month that was taken off again leaves zeros. */
+function hasTraffic({ messages, deliveries, refused, byDisposition }: Totals): boolean {
+  return messages > 0 || deliveries > 0 || refused > 0 || byDisposition.size > 0;
 }
