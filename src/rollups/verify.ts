@@ -199,7 +199,7 @@ async function compareSenders(tx: SystemTx, { from, to, clients }: Part): Promis
         and not exists (select from rollup_folds f
                         where f.partner_id = e.partner_id and f.client_id = e.client_id and f.dimension = 'sender'
                           and f.direction = e.direction and f.starts <= e.occurred_at and f.ends > e.occurred_at
-                          and f.starts < ${to} and f.ends > ${from})
+                          and f.starts < ${to} and f.ends > ${from} and f.starts > ${from}::timestamptz - interval '3 days')
       group by 1, 2, 3, 4),
     kept as (
       select r.partner_id, r.client_id, r.bucket, jsonb_build_array(r.sender, r.direction, r.verdict) as grp,
