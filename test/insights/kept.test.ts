@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PartnerId } from '../../src/core/tenant.ts';
 import { keptOf } from '../../src/insights/quality.ts';
-import { readValue } from '../../src/insights/wellbeing.ts';
+import { readHealth, readValue } from '../../src/insights/wellbeing.ts';
 import { discardDelivery } from '../../src/quarantine/decide.ts';
 import type { FlowRow } from '../../src/rollups/flow.ts';
 import { openDatabase } from '../support/db.ts';
@@ -46,4 +46,18 @@ test('kept: what was let out is taken off, what was thrown away at once counts',
     row('delivered', 'released', 3),
   ];
   assert.deepEqual(keptOf(flow), new Map([['spam', 50 + 5 + 7 - 3]]));
+});
+
+test('health: an attack in the first minutes of a day is not taken for thousands a month', async (t) => {
+  const { db, clock, owner } = await openDatabase(t);
+  const partner = (await seedPartner(db)).id as PartnerId;
+  const clientId = await seedClient(db, partner, { timeZone: 'UTC', mailboxes: ['a', 'b', 'c', 'd', 'e', 'f'] });
+  clock.set(new Date('2026-10-15T00:04:00Z'));
+  await seedQuarantined(db, partner, clientId, { verdict: 'phish' });
+  await rollAll(db);
+  await countedThrough(owner, '2026-10-15T00:05:00Z');
+  const period = { from: '2026-10-15', to: '2026-10-15', zone: 'UTC' };
+  const { components } = await db.tenant(partner, (tx) => readHealth(tx, clientId, { days: [], first: 0, period }));
+  const threats = components.find((one) => one.part === 'threats')?.points;
+  assert.equal(threats, 20 * (1 - 30 / 6 / 10));
 });

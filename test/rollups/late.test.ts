@@ -135,3 +135,14 @@ test('rule 4: rollups held back while a report is due say incomplete, never zero
   const today = await db.tenant(partner.id, (tx) => readStatisticsOf(tx, { ...query, granularity: 'DAY' }));
   assert.equal(today.get(clientId)?.complete, false, 'a day to come is not complete');
 });
+
+test('a client in a zone that nobody knows does not stop the roller; its late events are late after a day', async (t) => {
+  const { db, owner, write, restated } = await setup(t, 'Europe/London');
+  await rollAll(db);
+  await owner.query("update clients set time_zone = 'Nowhere/Atlantis'");
+  await write('2026-10-14T09:00:00Z');
+  await write('2026-10-12T09:00:00Z');
+  assert.equal(await rollAll(db), 2);
+  assert.equal(await restated('2026-10-14'), null);
+  assert.notEqual(await restated('2026-10-12'), null);
+});
