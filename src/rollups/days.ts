@@ -27,8 +27,9 @@ export async function syncZones(tx: SystemTx, limit: number | null): Promise<Zon
   const rows = await tx.rows<ZoneKey>(sql`
     select c.partner_id, c.id as client_id, c.time_zone as zone
     from clients c left join rollup_zones z on z.partner_id = c.partner_id and z.client_id = c.id
-    where z.time_zone is distinct from c.time_zone limit ${limit}::bigint`);
-  const changed = rows.filter((row) => isTimeZone(row.zone));
+    where z.time_zone is distinct from c.time_zone`);
+  // Bounded after the zones that nobody knows are left out: they stay, and must not take the places of others.
+  const changed = rows.filter((row) => isTimeZone(row.zone)).slice(0, limit ?? rows.length);
   if (changed.length === 0) return [];
   await tx.run(sql`
     insert into rollup_zones (partner_id, client_id, time_zone)

@@ -146,3 +146,18 @@ test('a client in a zone that nobody knows does not stop the roller; its late ev
   assert.equal(await restated('2026-10-14'), null);
   assert.notEqual(await restated('2026-10-12'), null);
 });
+
+test('clients in zones that nobody knows, however many, keep no other from its days', async (t) => {
+  const { db, owner } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  await owner.query(
+    `insert into clients (partner_id, id, name, time_zone, created_at)
+     select $1, ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'c' || n, 'Atlantis/Nowhere', now() from generate_series(1, 60) as n`,
+    [partner.id],
+  );
+  await rollAll(db);
+  const clientId = await seedClient(db, partner.id);
+  await rollAll(db);
+  const { rows } = await owner.query('select client_id from rollup_zones');
+  assert.deepEqual(rows, [{ client_id: clientId }]);
+});
