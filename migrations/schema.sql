@@ -1332,6 +1332,7 @@ CREATE INDEX report_runs_due ON public.report_runs USING btree (due_at) WHERE (s
 CREATE INDEX report_runs_list ON public.report_runs USING btree (partner_id, requested_at DESC, id DESC);
 CREATE INDEX rollup_days_client ON public.rollup_days USING btree (partner_id, client_id, day);
 CREATE INDEX rollup_folds_starts ON public.rollup_folds USING btree (partner_id, dimension, starts);
+CREATE INDEX rollup_folds_time ON public.rollup_folds USING brin (starts) WITH (pages_per_range='8', autosummarize='on');
 CREATE INDEX rollup_items_bucket ON public.rollup_items USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX rollup_mailbox_days_day ON public.rollup_mailbox_days USING btree (partner_id, day);
 CREATE INDEX rollup_mailboxes_bucket ON public.rollup_mailboxes USING brin (bucket) WITH (pages_per_range='32', autosummarize='on');

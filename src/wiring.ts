@@ -160,7 +160,8 @@ export function makeHandlers(wired: Wired): JobHandlers {
       await tellDrift(wired, sample.differences, [], true);
       const again = await clientsWithDrift(db);
       if (again.length === 0) return;
-      await tellDrift(wired, (await verify(db, { clients: again })).differences, again, true);
+      const found = await verify(db, { clients: again });
+      await tellDrift(wired, found.differences, again, found.exhaustive);
     },
     'rollups.verify_all': async () => {
       const { differences, groups, exhaustive } = await verify(db);

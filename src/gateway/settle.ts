@@ -122,7 +122,12 @@ function eventOf({ job, end, disposition }: Outcome, now: Date, node: string, re
     reasons: isOriginal ? [ORIGINAL_REASON] : reasons,
     bytes: job.bytes,
     leads: 0,
-    latencyMs: Math.max(0, now.getTime() - job.acceptedAt.getTime()),
+    latencyMs: end === 'delivered' && wasHeld(job) ? null : Math.max(0, now.getTime() - job.acceptedAt.getTime()),
     node,
   };
+}
+
+/** Whether a person let it go: its time in the queue began then. How long people take is not how long delivery takes. */
+function wasHeld({ kind, queuedAt, acceptedAt }: Job): boolean {
+  return kind !== 'release' && kind !== 'original' && queuedAt > acceptedAt;
 }

@@ -37,14 +37,21 @@ export function deliveryOf(
   return { delivered, deferred, bounced, expired, failedShare: ended === 0 ? null : (bounced + expired) / ended };
 }
 
-const KEPT: ReadonlySet<string> = new Set(['quarantined', 'rejected', 'discarded']);
+/**
+ * A delivery is kept once: held, rejected, or thrown away as it came. An event `discarded` alone tells nothing: it also ends what
+ * was held, when a person or its age throws it away.
+ */
+function isKept({ kind, disposition }: FlowRow): boolean {
+  return kind === 'quarantined' || kind === 'rejected' || (kind === 'accepted' && disposition === 'discarded');
+}
 
 /** Pure: inbound deliveries that were kept from their reader, by verdict. Those released later are taken off again. */
 export function keptOf(flow: readonly FlowRow[]): Map<Verdict, number> {
   const kept = new Map<Verdict, number>();
-  for (const { kind, direction, verdict, disposition, deliveries } of flow) {
+  for (const row of flow) {
+    const { kind, direction, verdict, disposition, deliveries } = row;
     if (direction !== 'inbound' || verdict === '') continue;
-    const sign = KEPT.has(kind) ? 1 : kind === 'delivered' && disposition === 'released' ? -1 : 0;
+    const sign = isKept(row) ? 1 : kind === 'delivered' && disposition === 'released' ? -1 : 0;
     if (sign !== 0) kept.set(verdict, (kept.get(verdict) ?? 0) + sign * deliveries);
   }
   // Mail that was held in an earlier period and let out in this one must not make a time saved negative.

@@ -1,5 +1,5 @@
 import { getMailboxes } from '../accounts/mailboxes.ts';
-import { addDays, interval, localDate } from '../core/period.ts';
+import { addDays, interval, isTimeZone, localDate } from '../core/period.ts';
 import { type PartnerId, partnerId } from '../core/tenant.ts';
 import type { SystemDb, TenantDb, TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
@@ -56,7 +56,7 @@ async function watchPartner(db: TenantDb, partner: PartnerId): Promise<number> {
   );
   if (through === null) return 0;
   let count = 0;
-  for (const zone of new Set(clients.map((client) => client.zone))) {
+  for (const zone of new Set(clients.map((client) => client.zone).filter(isTimeZone))) {
     const day = lastCompleteDay(through, now, zone);
     const own = clients.filter((client) => client.zone === zone);
     const judged: Judged[] = [];

@@ -10,6 +10,9 @@ import { mailboxCount, openIncidents, serverSegments } from './rows.ts';
 import { insightSettings } from './settings.ts';
 import { type ProtectionValue, protectionValue, type SecondsPerMessage } from './value.ts';
 
+/** Of less than a day nothing is extrapolated: one attack in the first minute would be forty thousand a month. */
+const DAY_MS = 86_400_000;
+
 /** The health score of a period, from what of it is counted. The formula is in health.ts and docs/insights.md. */
 export async function readHealth(
   tx: TenantTx,
@@ -28,7 +31,8 @@ export async function readHealth(
     threatsPerMailbox:
       flow === null || range === null || mailboxes === 0
         ? null
-        : (threatsOf(flow) / mailboxes) * ((30 * 86_400_000) / (range.end.getTime() - range.start.getTime())),
+        : (threatsOf(flow) / mailboxes) *
+          ((30 * DAY_MS) / Math.max(DAY_MS, range.end.getTime() - range.start.getTime())),
     unusualDays: unusualDaysOf(history),
     openIncidents: incidents,
   });

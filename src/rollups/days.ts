@@ -13,6 +13,10 @@ export interface ZoneKey {
 
 /** So many local days a statement: some million quarter hours at most, of a thousand clients too. */
 const DATES_MAX = 7;
+/** Of more clients than these it is quicker to ask for the days of all. */
+const FEW = 50;
+/** So many months a statement: some hundred thousand days at most. */
+const MONTHS_MAX = 12;
 
 /**
  * Makes the zones of the tiers those of the clients: a new client gets one, and of a client whose zone has changed, or that has
@@ -23,8 +27,9 @@ export async function syncZones(tx: SystemTx, limit: number | null): Promise<Zon
   const rows = await tx.rows<ZoneKey>(sql`
     select c.partner_id, c.id as client_id, c.time_zone as zone
     from clients c left join rollup_zones z on z.partner_id = c.partner_id and z.client_id = c.id
-    where z.time_zone is distinct from c.time_zone limit ${limit}::bigint`);
-  const changed = rows.filter((row) => isTimeZone(row.zone));
+    where z.time_zone is distinct from c.time_zone`);
+  // Bounded after the zones that nobody knows are left out: they stay, and must not take the places of others.
+  const changed = rows.filter((row) => isTimeZone(row.zone)).slice(0, limit ?? rows.length);
   if (changed.length === 0) return [];
   await tx.run(sql`
     insert into rollup_zones (partner_id, client_id, time_zone)
@@ -32,7 +37,7 @@ export async function syncZones(tx: SystemTx, limit: number | null): Promise<Zon
     from unnest(${changed.map((key) => key.partner_id)}::uuid[], ${changed.map((key) => key.client_id)}::uuid[],
                 ${changed.map((key) => key.zone)}::text[]) as k (partner_id, client_id, zone)
     on conflict (partner_id, client_id) do update set time_zone = excluded.time_zone`);
-  await mend(tx, changed, await datesOf(tx, changed));
+  await mend(tx, changed, changed.length > FEW ? await allDates(tx) : await datesOf(tx, changed));
   return changed;
 }
 
@@ -43,7 +48,7 @@ export async function syncZones(tx: SystemTx, limit: number | null): Promise<Zon
 export async function fillDays(tx: SystemTx, range?: { readonly from: Date; readonly to: Date }): Promise<void> {
   await syncZones(tx, null);
   const keys = await zoneKeys(tx);
-  await mend(tx, keys, range === undefined ? await datesOf(tx, keys) : datesWithin(range.from, range.to));
+  await mend(tx, keys, range === undefined ? await allDates(tx) : datesWithin(range.from, range.to));
 }
 
 /**
@@ -51,8 +56,7 @@ export async function fillDays(tx: SystemTx, range?: { readonly from: Date; read
  * got other numbers.
  */
 export async function mendDays(tx: SystemTx): Promise<ChangedBucket[]> {
-  const keys = await zoneKeys(tx);
-  return mend(tx, keys, await datesOf(tx, keys));
+  return mend(tx, await zoneKeys(tx), await allDates(tx));
 }
 
 /** All clients that have days. */
@@ -69,18 +73,55 @@ function datesWithin(from: Date, to: Date): string[] {
   return dates;
 }
 
-/** The local days of which these clients have quarter hours or days. */
-export async function datesOf(tx: SystemTx, keys: readonly ZoneKey[]): Promise<string[]> {
+/** The local days of which these clients have quarter hours or days; `range`: of the time that reaches into it alone. */
+export async function datesOf(tx: SystemTx, keys: readonly ZoneKey[], range: Stretch = ALL): Promise<string[]> {
   const rows = await tx.rows<{ day: Date }>(sql`
     with keys as materialized (
       select k.partner_id, k.client_id
       from unnest(${keys.map((key) => key.partner_id)}::uuid[], ${keys.map((key) => key.client_id)}::uuid[])
         as k (partner_id, client_id))
     select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z') as day
-    from rollup_traffic r join keys k using (partner_id, client_id) group by 1
+    from rollup_traffic r join keys k using (partner_id, client_id)
+    where r.bucket >= coalesce(${range.from}::timestamptz, '-infinity') and r.bucket < coalesce(${range.to}::timestamptz, 'infinity')
+    group by 1
     union
     select r.day::timestamp at time zone 'UTC' from rollup_days r join keys k using (partner_id, client_id) group by 1`);
-  return datesAround(rows.map((row) => row.day));
+  return datesWithinReach(rows, range);
+}
+
+/**
+ * The local days of which any client has quarter hours or rows in a tier. The quarter hours are gone through without a look at
+ * whose they are, which PostgreSQL does many times faster; rows that no quarter hour stands behind are found by the tiers.
+ */
+export async function allDates(tx: SystemTx, range: Stretch = ALL): Promise<string[]> {
+  const quarterHours = await tx.rows<{ day: Date }>(sql`
+    select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z') as day from rollup_traffic r
+    where r.bucket >= coalesce(${range.from}::timestamptz, '-infinity') and r.bucket < coalesce(${range.to}::timestamptz, 'infinity')
+    group by 1`);
+  const tiers = await tx.rows<{ day: Date }>(sql`
+    with recursive of_mailboxes as (
+      select p.id as partner_id, (select min(r.day) from rollup_mailbox_days r where r.partner_id = p.id) as day from partners p
+      union all
+      select o.partner_id, (select min(r.day) from rollup_mailbox_days r where r.partner_id = o.partner_id and r.day > o.day)
+      from of_mailboxes o where o.day is not null)
+    select x.day::timestamp at time zone 'UTC' as day
+    from (select r.day from rollup_days r group by 1 union select r.day from rollup_months r group by 1
+          union select o.day from of_mailboxes o where o.day is not null) as x`);
+  return datesWithinReach([...quarterHours, ...tiers], range);
+}
+
+/** A time, in moments; null: without an end. */
+interface Stretch {
+  readonly from: Date | null;
+  readonly to: Date | null;
+}
+
+const ALL: Stretch = { from: null, to: null };
+
+function datesWithinReach(rows: readonly { readonly day: Date }[], { from, to }: Stretch): string[] {
+  const first = from === null ? '' : addDays(localDate(from, 'UTC'), -1);
+  const last = to === null ? '9999' : addDays(localDate(to, 'UTC'), 1);
+  return datesAround(rows.map((row) => row.day)).filter((date) => date >= first && date <= last);
 }
 
 async function mend(tx: SystemTx, keys: readonly ZoneKey[], dates: readonly string[]): Promise<ChangedBucket[]> {
@@ -89,7 +130,9 @@ async function mend(tx: SystemTx, keys: readonly ZoneKey[], dates: readonly stri
     changed.push(...(await mendSome(tx, keys, dates.slice(at, at + DATES_MAX))));
   }
   const months = [...new Set(dates.map((date) => `${date.slice(0, 7)}-01`))];
-  if (months.length > 0) await mendMonths(tx, keys, months);
+  for (let at = 0; at < months.length; at += MONTHS_MAX) {
+    await mendMonths(tx, keys, months.slice(at, at + MONTHS_MAX));
+  }
   return changed;
 }
 

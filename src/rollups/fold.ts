@@ -12,9 +12,10 @@ export const ITEMS_KEPT = 200;
 
 /** A day is folded when it is over for so long. */
 const AGE_MS = 2 * 86_400_000;
-/** Folds in one transaction: the roller waits for it. */
-const FOLDS_MAX = 50;
-const DAYS_MAX = 40;
+/** Folds in one transaction: the roller waits for it, half a second or so. */
+const FOLDS_MAX = 200;
+/** So many days are looked through for the next folds. */
+const DAYS_MAX = 2;
 
 /** A stretch of a client's time in one dimension and direction. */
 export interface FoldKey {
@@ -28,40 +29,64 @@ export interface FoldKey {
 
 /** Folds all days that are over for two days. Answers how many stretches that were. */
 export async function foldDue(db: SystemDb): Promise<number> {
+  const days = await db.system(daysBefore, { readOnly: true });
   let folded = 0;
-  for (;;) {
-    const keys = await db.system(async (tx) => {
-      await waitForRoller(tx);
-      return foldSome(tx);
-    });
-    folded += keys;
-    if (keys === 0) return folded;
+  // Few days at a time: with years to fold, going through all of them for every few folds would take days.
+  for (let at = 0; at < days.length; at += DAYS_MAX) {
+    for (;;) {
+      const keys = await db.system(async (tx) => {
+        await waitForRoller(tx);
+        return foldSome(tx, days.slice(at, at + DAYS_MAX));
+      });
+      folded += keys;
+      if (keys === 0) break;
+    }
   }
+  return folded;
+}
+
+/**
+ * Before which moment days have to have ended: what had begun before `settled_at` is counted, so that an event of those days that
+ * still comes is a late one. Null: nothing is counted yet.
+ */
+async function foldedBefore(tx: SystemTx): Promise<Date | null> {
+  const state = await tx.maybe<{ at: Date }>(sql`select s.settled_at as at from rollup_state s`);
+  return state === null ? null : new Date(state.at.getTime() - AGE_MS);
+}
+
+/** The UTC days, in order, that have rows which are not folded and old enough. */
+async function daysBefore(tx: SystemTx): Promise<Date[]> {
+  const latest = await foldedBefore(tx);
+  if (latest === null) return [];
+  const senders = await tx.rows<{ day: Date }>(sql`
+    select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z') as day from rollup_senders r
+    where r.bucket < ${latest} and r.bucket >= '1900-01-02Z' group by 1`);
+  const items = await tx.rows<{ day: Date }>(sql`
+    select date_bin('1 day', i.bucket, timestamptz '2000-01-01 00:00Z') as day from rollup_items i
+    where i.bucket < ${latest} and i.bucket >= '1900-01-02Z' group by 1`);
+  return [...new Set([...senders, ...items].map((row) => row.day.getTime()))]
+    .sort((a, b) => a - b)
+    .map((day) => new Date(day));
 }
 
 /** One transaction of it, under the roller's lock. */
-async function foldSome(tx: SystemTx): Promise<number> {
-  const state = await tx.maybe<{ at: Date }>(sql`select s.settled_at as at from rollup_state s`);
-  if (state === null) return 0;
-  // What had begun before `settled_at` is counted: an event of those days that still comes is a late one.
-  const latest = new Date(state.at.getTime() - AGE_MS);
-  const keys = await dueKeys(tx, latest);
+async function foldSome(tx: SystemTx, days: readonly Date[]): Promise<number> {
+  const latest = await foldedBefore(tx);
+  if (latest === null) return 0;
+  const keys = await dueKeys(tx, latest, days);
   for (const key of keys) await fold(tx, key);
   return keys.length;
 }
 
-/** Days (of the clients' zones) that ended before `latest` and have rows that are not folded; without what is folded around them. */
-async function dueKeys(tx: SystemTx, latest: Date): Promise<FoldKey[]> {
-  const days = await tx.rows<{ day: Date }>(sql`
-    select distinct date_bin('1 day', y.bucket, timestamptz '2000-01-01 00:00Z') as day
-    from (select r.partner_id, r.client_id, r.bucket from rollup_senders r
-          union all select i.partner_id, i.client_id, i.bucket from rollup_items i) as y
-    join rollup_zones z on z.partner_id = y.partner_id and z.client_id = y.client_id
-    where y.bucket < ${latest} and y.bucket >= '1900-01-02Z' order by day limit ${DAYS_MAX}`);
-  if (days.length === 0) return [];
+/**
+ * Days (of the clients' zones) that ended before `latest`, reach into these UTC days and have rows that are not folded; without
+ * what is folded around them.
+ */
+async function dueKeys(tx: SystemTx, latest: Date, days: readonly Date[]): Promise<FoldKey[]> {
   const known = await tx.rows<{ zone: string }>(sql`select distinct z.time_zone as zone from rollup_zones z`);
   const names = known.map((row) => row.zone);
-  const zones = zoneTable(names, datesAround(days.map((row) => row.day)));
+  const zones = zoneTable(names, datesAround(days));
+  const until = zones.to < latest ? zones.to : latest;
   const cuts = names.map((zone) => startOfDay(localDate(latest, zone), zone));
   return tx.rows<FoldKey>(sql`
     with zones as materialized (
@@ -72,10 +97,10 @@ async function dueKeys(tx: SystemTx, latest: Date): Promise<FoldKey[]> {
       select y.partner_id, y.client_id, y.dimension, y.direction, z.starts[w.place] as starts, z.starts[w.place + 1] as ends,
              min(y.bucket) as bucket
       from (select r.partner_id, r.client_id, 'sender' as dimension, r.direction, r.bucket from rollup_senders r
-            where r.bucket >= ${zones.from} and r.bucket < ${latest}
+            where r.bucket >= ${zones.from} and r.bucket < ${until}
             union all
             select i.partner_id, i.client_id, i.dimension, i.direction, i.bucket from rollup_items i
-            where i.bucket >= ${zones.from} and i.bucket < ${latest}) as y
+            where i.bucket >= ${zones.from} and i.bucket < ${until}) as y
       join rollup_zones c on c.partner_id = y.partner_id and c.client_id = y.client_id
       join zones z on z.zone = c.time_zone
       cross join lateral (select width_bucket(y.bucket, z.starts) as place) as w

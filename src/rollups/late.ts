@@ -1,4 +1,4 @@
-import { BUCKET_MS, localDate, startOfDay } from '../core/period.ts';
+import { BUCKET_MS, isTimeZone, localDate, startOfDay } from '../core/period.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import type { BucketKey, ChangedBucket } from './recompute.ts';
@@ -30,18 +30,23 @@ export async function recordLate(tx: SystemTx, changed: readonly ChangedBucket[]
     on conflict (partner_id, client_id, bucket, noticed_at) do update set events = rollup_late.events + excluded.events`);
 }
 
-/** When the present day of each client began. A client that is gone has none. */
+/** When the day of `now` began in a zone. Null: nobody knows that zone. */
+function startOf(now: Date, zone: string): number | null {
+  return isTimeZone(zone) ? startOfDay(localDate(now, zone), zone).getTime() : null;
+}
+
+/** When the present day of each client began. A client that is gone has none, and so has one whose zone nobody knows. */
 async function startsOfToday(tx: SystemTx, keys: readonly BucketKey[]): Promise<Map<string, number>> {
   const clients = await tx.rows<{ id: string; zone: string }>(sql`
     select c.id, c.time_zone as zone from clients c
     where c.partner_id = any(${[...new Set(keys.map((key) => key.partner_id))]}::uuid[])
       and c.id = any(${[...new Set(keys.map((key) => key.client_id))]}::uuid[])`);
-  const starts = new Map<string, number>();
+  const starts = new Map<string, number | null>();
   const result = new Map<string, number>();
   for (const { id, zone } of clients) {
-    const start = starts.get(zone) ?? startOfDay(localDate(tx.now, zone), zone).getTime();
+    const start = starts.get(zone) ?? startOf(tx.now, zone);
     starts.set(zone, start);
-    result.set(id, start);
+    if (start !== null) result.set(id, start);
   }
   return result;
 }

@@ -1,7 +1,7 @@
 import { BIN_STARTS } from '../core/sketch.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
-import { datesOf, type ZoneKey, zoneKeys } from './days.ts';
+import { allDates, datesOf, type ZoneKey, zoneKeys } from './days.ts';
 import type { BucketKey, ChangedBucket, Counting } from './recompute.ts';
 import { zoneTable } from './zones.ts';
 
@@ -59,7 +59,7 @@ async function mendItems(tx: SystemTx, { from, to, below }: Counting): Promise<B
         and not exists (select from rollup_folds f
                         where f.partner_id = e.partner_id and f.client_id = e.client_id and f.dimension = i.dimension
                           and f.direction = e.direction and f.starts <= e.occurred_at and f.ends > e.occurred_at
-                          and f.starts < ${to} and f.ends > ${from})
+                          and f.starts < ${to} and f.ends > ${from} and f.starts > ${from}::timestamptz - interval '3 days')
       group by 1, 2, 3, 4, 5, 6),
     kept as materialized (select r.* from rollup_items r where r.bucket >= ${from} and r.bucket < ${to}),
     gone as (
@@ -87,7 +87,7 @@ async function mendItems(tx: SystemTx, { from, to, below }: Counting): Promise<B
 export async function mendMailboxDays(tx: SystemTx, given?: readonly ZoneKey[]): Promise<ChangedBucket[]> {
   const keys = given ?? (await zoneKeys(tx));
   if (keys.length === 0) return [];
-  const dates = await datesOf(tx, keys);
+  const dates = given === undefined ? await allDates(tx) : await datesOf(tx, keys);
   const changed: ChangedBucket[] = [];
   for (let at = 0; at < dates.length; at += DATES_MAX) {
     changed.push(...(await mendSome(tx, keys, dates.slice(at, at + DATES_MAX))));

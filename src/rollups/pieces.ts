@@ -17,26 +17,49 @@ export interface Range {
   readonly to: Date | null;
 }
 
+/** The days of which each table has rows, a statement a table: all of them in one would be too long for a statement some day. */
+const ROLLUP_DAYS = [
+  ({ from, to }: Range) => sql`
+    select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z') as day, 0 as events from rollup_traffic r
+    where r.bucket >= coalesce(${from}::timestamptz, '-infinity') and r.bucket < coalesce(${to}::timestamptz, 'infinity') group by 1`,
+  ({ from, to }: Range) => sql`
+    select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z') as day, 0 as events from rollup_mailboxes r
+    where r.bucket >= coalesce(${from}::timestamptz, '-infinity') and r.bucket < coalesce(${to}::timestamptz, 'infinity') group by 1`,
+  ({ from, to }: Range) => sql`
+    select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z') as day, 0 as events from rollup_senders r
+    where r.bucket >= coalesce(${from}::timestamptz, '-infinity') and r.bucket < coalesce(${to}::timestamptz, 'infinity') group by 1`,
+  ({ from, to }: Range) => sql`
+    select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z') as day, 0 as events from rollup_reasons r
+    where r.bucket >= coalesce(${from}::timestamptz, '-infinity') and r.bucket < coalesce(${to}::timestamptz, 'infinity') group by 1`,
+  ({ from, to }: Range) => sql`
+    select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z') as day, 0 as events from rollup_sketches r
+    where r.bucket >= coalesce(${from}::timestamptz, '-infinity') and r.bucket < coalesce(${to}::timestamptz, 'infinity') group by 1`,
+  ({ from, to }: Range) => sql`
+    select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z') as day, 0 as events from rollup_items r
+    where r.bucket >= coalesce(${from}::timestamptz, '-infinity') and r.bucket < coalesce(${to}::timestamptz, 'infinity') group by 1`,
+  ({ from, to }: Range) => sql`
+    select date_bin('1 day', r.starts, timestamptz '2000-01-01 00:00Z') as day, 0 as events from rollup_folds r
+    where r.starts >= coalesce(${from}::timestamptz, '-infinity') and r.starts < coalesce(${to}::timestamptz, 'infinity') group by 1`,
+];
+
 /**
  * Cuts a time into pieces of a bounded number of events, each within one UTC day. Only days of which there are events or
  * rollups: a wild clock must not mean an endless loop.
  */
 export async function piecesOf(tx: SystemTx, { from, to }: Range): Promise<Piece[]> {
-  const days = await tx.rows<{ day: Date; events: number }>(sql`
-    with moments as (
+  const events = new Map<number, number>();
+  const add = (rows: readonly { day: Date; events: number }[]) => {
+    for (const row of rows) events.set(row.day.getTime(), (events.get(row.day.getTime()) ?? 0) + row.events);
+  };
+  add(
+    await tx.rows(sql`
       select date_bin('1 day', e.occurred_at, timestamptz '2000-01-01 00:00Z') as day, count(*) as events
       from ledger e
       where e.occurred_at >= coalesce(${from}::timestamptz, '-infinity') and e.occurred_at < coalesce(${to}::timestamptz, 'infinity')
-      group by 1
-      union all
-      select date_bin('1 day', r.bucket, timestamptz '2000-01-01 00:00Z'), 0
-      from (select bucket from rollup_traffic union all select bucket from rollup_mailboxes
-            union all select bucket from rollup_senders union all select bucket from rollup_reasons
-            union all select bucket from rollup_sketches union all select bucket from rollup_items
-            union all select starts from rollup_folds) as r
-      where r.bucket >= coalesce(${from}::timestamptz, '-infinity') and r.bucket < coalesce(${to}::timestamptz, 'infinity')
-      group by 1)
-    select m.day, sum(m.events)::bigint as events from moments m group by 1 order by 1`);
+      group by 1`),
+  );
+  for (const read of ROLLUP_DAYS) add(await tx.rows(read({ from, to })));
+  const days = [...events].sort(([a], [b]) => a - b).map(([day, count]) => ({ day: new Date(day), events: count }));
   const low = from?.getTime() ?? Number.NEGATIVE_INFINITY;
   const high = to?.getTime() ?? Number.POSITIVE_INFINITY;
   return days

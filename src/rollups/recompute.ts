@@ -138,7 +138,7 @@ async function mendSenders(tx: SystemTx, { from, to, below }: Counting): Promise
         and not exists (select from rollup_folds f
                         where f.partner_id = e.partner_id and f.client_id = e.client_id and f.dimension = 'sender'
                           and f.direction = e.direction and f.starts <= e.occurred_at and f.ends > e.occurred_at
-                          and f.starts < ${to} and f.ends > ${from})
+                          and f.starts < ${to} and f.ends > ${from} and f.starts > ${from}::timestamptz - interval '3 days')
       group by 1, 2, 3, 4, 5, 6),
     kept as materialized (select r.* from rollup_senders r where r.bucket >= ${from} and r.bucket < ${to}),
     gone as (

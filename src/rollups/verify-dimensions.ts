@@ -1,14 +1,13 @@
-import { addDays, localDate } from '../core/period.ts';
 import { BIN_STARTS } from '../core/sketch.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
-import { datesOf, zoneKeys } from './days.ts';
+import { allDates, datesOf, zoneKeys } from './days.ts';
 import { ITEMS_KEPT, SENDERS_KEPT } from './fold.ts';
 import type { Found } from './verify.ts';
 import { zoneTable } from './zones.ts';
 
 const SHOWN = 100;
-const DATES_MAX = 31;
+const DATES_MAX = 7;
 
 interface Part {
   readonly from: Date;
@@ -70,7 +69,7 @@ export async function compareItems(tx: SystemTx, { from, to, clients }: Part): P
         and not exists (select from rollup_folds f
                         where f.partner_id = e.partner_id and f.client_id = e.client_id and f.dimension = i.dimension
                           and f.direction = e.direction and f.starts <= e.occurred_at and f.ends > e.occurred_at
-                          and f.starts < ${to} and f.ends > ${from})
+                          and f.starts < ${to} and f.ends > ${from} and f.starts > ${from}::timestamptz - interval '3 days')
       group by 1, 2, 3, 4),
     kept as (
       select r.partner_id, r.client_id, r.bucket, jsonb_build_array(r.dimension, r.direction, r.item) as grp, r.deliveries as n,
@@ -145,9 +144,7 @@ export async function compareMailboxDays(
 ): Promise<void> {
   const all = await zoneKeys(tx);
   const keys = clients === null ? all : all.filter((key) => clients.includes(key.client_id));
-  const first = from === null ? '' : addDays(localDate(from, 'UTC'), -1);
-  const last = to === null ? '9999' : addDays(localDate(to, 'UTC'), 1);
-  const dates = (await datesOf(tx, keys)).filter((date) => date >= first && date <= last);
+  const dates = clients === null ? await allDates(tx, { from, to }) : await datesOf(tx, keys, { from, to });
   for (let at = 0; at < dates.length; at += DATES_MAX) {
     const some = dates.slice(at, at + DATES_MAX);
     const zones = zoneTable([...new Set(keys.map((key) => key.zone))], some);

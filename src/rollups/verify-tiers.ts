@@ -1,12 +1,12 @@
-import { addDays, localDate } from '../core/period.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
-import { datesOf, type ZoneKey, zoneKeys } from './days.ts';
+import { allDates, datesOf, type ZoneKey, zoneKeys } from './days.ts';
 import type { Found } from './verify.ts';
 import { zoneTable } from './zones.ts';
 
 const SHOWN = 100;
 const DATES_MAX = 7;
+const MONTHS_MAX = 12;
 
 /** Which days: those that reach into the range, of all clients or of some. */
 interface TierRange {
@@ -26,14 +26,14 @@ export async function compareTiers(
 ): Promise<void> {
   const all = await zoneKeys(tx);
   const keys = clients === null ? all : all.filter((key) => clients.includes(key.client_id));
-  const first = from === null ? '' : addDays(localDate(from, 'UTC'), -1);
-  const last = to === null ? '9999' : addDays(localDate(to, 'UTC'), 1);
-  const dates = (await datesOf(tx, keys)).filter((date) => date >= first && date <= last);
+  const dates = clients === null ? await allDates(tx, { from, to }) : await datesOf(tx, keys, { from, to });
   for (let at = 0; at < dates.length; at += DATES_MAX) {
     take('days', await compareDays(tx, keys, dates.slice(at, at + DATES_MAX)));
   }
   const months = [...new Set(dates.map((date) => `${date.slice(0, 7)}-01`))];
-  if (months.length > 0) take('months', await compareMonths(tx, keys, months));
+  for (let at = 0; at < months.length; at += MONTHS_MAX) {
+    take('months', await compareMonths(tx, keys, months.slice(at, at + MONTHS_MAX)));
+  }
 }
 
 function compareDays(tx: SystemTx, keys: readonly ZoneKey[], dates: readonly string[]): Promise<Found[]> {

@@ -304,9 +304,10 @@ test('over the hourly limit mail is held, counted as queued, and let go or purge
   assert.equal(await rig.delivery.drainOnce(), 1, 'it has its full time from the release on');
   assert.equal(sink.mail.length, 4);
   const ends = await rig.owner.query(
-    `select l.kind, l.disposition from ledger l join deliveries d on d.id = l.delivery_id where d.id = any($1) order by 1`,
+    `select l.kind, l.disposition, l.latency_ms from ledger l join deliveries d on d.id = l.delivery_id where d.id = any($1) order by 1`,
     [ids],
   );
+  assert.equal(ends.rows[2]?.latency_ms, null, 'the two weeks are not the time that delivery takes');
   assert.deepEqual(
     ends.rows.map((row) => row.kind),
     ['accepted', 'accepted', 'delivered', 'discarded'],

@@ -49,7 +49,7 @@ async function rig(t: Parameters<typeof openDatabase>[0], clients = ['acme']) {
          join clients c on c.partner_id = i.partner_id and c.id = i.client_id where i.rule = 'traffic.anomaly' order by 1, 2`,
       )
     ).rows;
-  return { db, clock, partner: partner as PartnerId, put, through, incidents };
+  return { db, clock, owner, partner: partner as PartnerId, put, through, incidents };
 }
 
 const DAY = addDays(FIRST, 60);
@@ -140,4 +140,13 @@ test('pure: the last complete day, and what a holiday is', () => {
   assert.equal(holiday([day('low'), day('low')]), false);
   assert.equal(holiday([day('low'), day('low'), day('usual')]), true);
   assert.equal(holiday([day('low'), day('usual'), day('usual')]), false);
+});
+
+test('a client in a zone that nobody knows is not judged, and keeps no other from it', async (t) => {
+  const { db, clock, owner, put, through } = await rig(t, ['acme', 'lost']);
+  await owner.query("update clients set time_zone = 'Atlantis/Nowhere' where name = 'lost'");
+  await put('acme', DAY, 'clean', 101);
+  clock.set(new Date(`${NEXT}T06:00:00Z`));
+  await through(`${NEXT}T05:00:00Z`);
+  assert.equal(await watchTraffic(db), 1);
 });

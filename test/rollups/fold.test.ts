@@ -205,3 +205,37 @@ test('whatever is added to a fold, sums are kept and no item has more than it is
     { numRuns: 500 },
   );
 });
+
+test('days that have waited for long are folded in one run, whichever they are', async (t) => {
+  const { db, owner } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  const clients = [
+    await seedClient(db, partner.id),
+    await seedClient(db, partner.id, { domain: 'b.example', timeZone: 'Asia/Tokyo' }),
+  ];
+  const days = [
+    '2026-08-01',
+    '2026-08-02',
+    '2026-08-03',
+    '2026-08-20',
+    '2026-09-30',
+    '2026-10-01',
+    '2026-10-10',
+    '2026-10-13',
+  ];
+  await db.system((tx) =>
+    appendEvents(
+      tx,
+      days.flatMap((day) =>
+        clients.map((clientId) =>
+          makeEvent({ partnerId: partner.id, clientId, occurredAt: new Date(`${day}T23:30:00Z`) }),
+        ),
+      ),
+    ),
+  );
+  await rollAll(db);
+  assert.equal(await foldDue(db), 2 * (days.length - 1), 'all but the young one');
+  assert.equal(await foldDue(db), 0);
+  assert.equal((await owner.query('select from rollup_senders')).rowCount, 2);
+  assert.deepEqual((await verify(db)).differences, []);
+});

@@ -135,3 +135,29 @@ test('rule 4: rollups held back while a report is due say incomplete, never zero
   const today = await db.tenant(partner.id, (tx) => readStatisticsOf(tx, { ...query, granularity: 'DAY' }));
   assert.equal(today.get(clientId)?.complete, false, 'a day to come is not complete');
 });
+
+test('a client in a zone that nobody knows does not stop the roller; its late events are late after a day', async (t) => {
+  const { db, owner, write, restated } = await setup(t, 'Europe/London');
+  await rollAll(db);
+  await owner.query("update clients set time_zone = 'Nowhere/Atlantis'");
+  await write('2026-10-14T09:00:00Z');
+  await write('2026-10-12T09:00:00Z');
+  assert.equal(await rollAll(db), 2);
+  assert.equal(await restated('2026-10-14'), null);
+  assert.notEqual(await restated('2026-10-12'), null);
+});
+
+test('clients in zones that nobody knows, however many, keep no other from its days', async (t) => {
+  const { db, owner } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  await owner.query(
+    `insert into clients (partner_id, id, name, time_zone, created_at)
+     select $1, ('00000000-0000-4000-8000-' || lpad(n::text, 12, '0'))::uuid, 'c' || n, 'Atlantis/Nowhere', now() from generate_series(1, 60) as n`,
+    [partner.id],
+  );
+  await rollAll(db);
+  const clientId = await seedClient(db, partner.id);
+  await rollAll(db);
+  const { rows } = await owner.query('select client_id from rollup_zones');
+  assert.deepEqual(rows, [{ client_id: clientId }]);
+});

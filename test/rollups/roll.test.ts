@@ -253,3 +253,26 @@ test('days and months are filled from quarter hours that were written without th
   assert.deepEqual(await dump(), rolled, 'what is wrong goes, whenever it is');
   assert.deepEqual((await verify(db)).differences, []);
 });
+
+test('rows of a day and of a month that no quarter hour stands behind are found and mended', async (t) => {
+  const { db, owner } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  const clientId = await seedClient(db, partner.id);
+  await db.system((tx) =>
+    appendEvents(tx, [makeEvent({ partnerId: partner.id, clientId, occurredAt: new Date('2026-10-13T12:00:00Z') })]),
+  );
+  await rollAll(db);
+  await owner.query(
+    `insert into rollup_mailbox_days (partner_id, client_id, day, mailbox_id, received, unwanted, sent)
+     values ($1, $2, '2026-08-03', gen_random_uuid(), 5, 0, 0)`,
+    [partner.id, clientId],
+  );
+  await owner.query(
+    `insert into rollup_months select (jsonb_populate_record(m, '{"day": "2026-05-01"}')).* from rollup_months m`,
+  );
+  const { differences } = await verify(db);
+  assert.deepEqual([...new Set(differences.map((one) => one.table))].sort(), ['mailbox_days', 'months']);
+  await rebuild(db);
+  assert.deepEqual((await verify(db)).differences, []);
+  assert.equal((await owner.query("select from rollup_months where day = '2026-05-01'")).rowCount, 0);
+});
