@@ -16,10 +16,12 @@ export const prioritySettings = z
 export function configured<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  const fields = parsed.error.issues.map((issue) =>
-    issue.code === 'unrecognized_keys' ? `unknown ${issue.keys.join(', ')}` : issue.path.join('.'),
+  const faults = parsed.error.issues.map((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? `${issue.keys.join(', ')} not known`
+      : `${issue.path.join('.')} missing or not valid`,
   );
-  throw new AppError('config_invalid', `${what}: ${fields.join('; ')} missing or not valid`);
+  throw new AppError('config_invalid', `${what}: ${faults.join('; ')}`);
 }
 
 /** A PSA's numeric id from the port's text. Anything but digits is no id of any PSA record. */

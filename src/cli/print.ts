@@ -42,7 +42,7 @@ function tableOf(rows: readonly Row[]): string {
   const flat = columns.filter((name) => !nested.includes(name));
   const table = renderTable(
     flat,
-    rows.map((row) => flat.map((name) => cell(row[name]))),
+    rows.map((row) => flat.map((name) => (name === 'port' ? String(row[name] ?? '—') : cell(row[name])))),
   );
   const below = rows.flatMap((row, index) =>
     nested.flatMap((name) => {

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { normalizeDomain } from '../core/address.ts';
 import { AppError } from '../core/errors.ts';
 import { type CertificateFiles, readCertificate } from './certificate.ts';
+import { decodeKey, NO_KEY } from './secrets.ts';
 
 export const ROLES = ['gateway', 'api', 'worker'] as const;
 export type Role = (typeof ROLES)[number];
@@ -89,12 +90,11 @@ export interface DnsListSetting {
 
 const NO_PORT = 'is not a port: a whole number from 1 to 65535, or 0 for a free one';
 const port = z.coerce.number(NO_PORT).int(NO_PORT).min(0, NO_PORT).max(65_535, NO_PORT);
-const seconds = z.coerce
-  .number('is not a number')
-  .int()
-  .min(0)
-  .max(86_400 * 14);
-const count = z.coerce.number('is not a number').int().min(1);
+const whole = (min: number, max: number) => {
+  const error = `is not a whole number from ${min} to ${max}`;
+  return z.coerce.number(error).int(error).min(min, error).max(max, error);
+};
+const seconds = whole(0, 86_400 * 14);
 
 function isOrigin(text: string): boolean {
   if (!URL.canParse(text)) return false;
@@ -133,27 +133,29 @@ const schema = z.object({
   TOLLGATE_TLS_KEY: z.string().optional(),
   TOLLGATE_PLAIN_AUTH: z.enum(['no', 'yes'], 'is yes or no').default('no'),
   TOLLGATE_SECOND_SOURCE: z.union([z.ipv4(), z.ipv6()], 'is not an IP address').optional(),
-  TOLLGATE_LOG: z.enum(['debug', 'info', 'warn', 'error', 'silent']).default('info'),
-  TOLLGATE_MAX_MESSAGE_BYTES: count.max(1_000_000_000).default(50 * 1024 * 1024),
-  TOLLGATE_MAX_RECIPIENTS: count.max(1000).default(100),
-  TOLLGATE_MAX_CONNECTIONS: count.max(100_000).default(1000),
-  TOLLGATE_MAX_CONNECTIONS_PER_IP: count.max(100_000).default(50),
+  TOLLGATE_LOG: z
+    .enum(['debug', 'info', 'warn', 'error', 'silent'], 'is debug, info, warn, error or silent')
+    .default('info'),
+  TOLLGATE_MAX_MESSAGE_BYTES: whole(1, 1_000_000_000).default(50 * 1024 * 1024),
+  TOLLGATE_MAX_RECIPIENTS: whole(1, 1000).default(100),
+  TOLLGATE_MAX_CONNECTIONS: whole(1, 100_000).default(1000),
+  TOLLGATE_MAX_CONNECTIONS_PER_IP: whole(1, 100_000).default(50),
   TOLLGATE_DIRECTORY_GRACE_SECONDS: seconds.default(900),
   TOLLGATE_SERVER_DOWN_SECONDS: seconds.default(300),
   TOLLGATE_REPORT_WAIT_SECONDS: seconds.default(6 * 3600),
-  TOLLGATE_DETAIL_DAYS: count.min(30).max(3650).default(90),
+  TOLLGATE_DETAIL_DAYS: whole(30, 3650).default(90),
   TOLLGATE_DNSBL: z.string().default(''),
   TOLLGATE_DNSWL: z.string().default(''),
   TOLLGATE_RSPAMD_URL: z
     .string()
-    .regex(/^https?:\/\/[^/\s?#@]+(\/[^\s?#]*)?$/, 'is not an http:// URL')
+    .regex(/^https?:\/\/[^/\s?#@]+(\/[^\s?#]*)?$/, { error: 'is not an http:// URL', abort: true })
     .refine((text) => URL.canParse(text), 'is not an http:// URL')
     .optional(),
   TOLLGATE_CLAMAV: z.string().optional(),
-  TOLLGATE_SCANNER_TIMEOUT_MS: count.min(100).max(50_000).default(10_000),
-  TOLLGATE_SCANNER_DOWN: z.enum(['accept', 'defer']).default('accept'),
+  TOLLGATE_SCANNER_TIMEOUT_MS: whole(100, 50_000).default(10_000),
+  TOLLGATE_SCANNER_DOWN: z.enum(['accept', 'defer'], 'is accept or defer').default('accept'),
   TOLLGATE_LINK_LIST: z.string().optional(),
-  TOLLGATE_SCAN_THREADS: count.max(64).default(2),
+  TOLLGATE_SCAN_THREADS: whole(1, 64).default(2),
   TOLLGATE_SRS_DOMAIN: z.string().optional(),
   TOLLGATE_SPF_INCLUDE: z.string().optional(),
   TOLLGATE_REPORT_DOMAIN: z.string().optional(),
@@ -190,6 +192,8 @@ export function readConfig(env: Readonly<Record<string, string | undefined>>): C
   if (!parsed.success) {
     for (const issue of parsed.error.issues) faults.push(`${String(issue.path[0])} ${lowerFirst(issue.message)}`);
   }
+  const key = env['TOLLGATE_SECRET_KEY'] ?? '';
+  if (key !== '' && decodeKey(key) === null) faults.push(NO_KEY);
   const dns = parseDns(given['TOLLGATE_DNS'], faults);
   const clamd = parseClamd(given['TOLLGATE_CLAMAV'], faults);
   const roles = parseRoles(given['TOLLGATE_ROLES'] ?? ROLES.join(','), faults);

@@ -16,11 +16,14 @@ export interface Secrets {
   readonly srsKey: Buffer;
 }
 
-/** Takes TOLLGATE_SECRET_KEY (32 bytes as hex or base64), or makes a key once under `home`. */
+/** What is said of a key that is none. */
+export const NO_KEY = 'TOLLGATE_SECRET_KEY is not 32 bytes as hex or base64';
+
+/** Takes TOLLGATE_SECRET_KEY (32 bytes as hex or base64), or makes a key once under `home`. Throws `config_invalid`. */
 export async function readSecrets(home: string, given: string | undefined): Promise<Secrets> {
-  const key = given === undefined || given === '' ? await keyUnder(home) : decode(given);
+  const key = given === undefined || given === '' ? await keyUnder(home) : decodeKey(given);
   if (key === null) {
-    throw new AppError('config_invalid', 'TOLLGATE_SECRET_KEY is not 32 bytes as hex or base64');
+    throw new AppError('config_invalid', NO_KEY);
   }
   const derive = (use: string) => createHmac('sha256', key).update(`tollgate ${use}`).digest();
   return {
@@ -32,14 +35,20 @@ export async function readSecrets(home: string, given: string | undefined): Prom
   };
 }
 
-function decode(text: string): Buffer | null {
+/** 32 bytes; null: the text is not that. */
+export function decodeKey(text: string): Buffer | null {
   if (/^[0-9a-f]{64}$/i.test(text)) return Buffer.from(text, 'hex');
   const bytes = Buffer.from(text, 'base64');
   return bytes.length === 32 ? bytes : null;
 }
 
 async function keyUnder(home: string): Promise<Buffer | null> {
-  await mkdir(home, { recursive: true, mode: 0o700 });
+  try {
+    await mkdir(home, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    throw new AppError('config_invalid', `TOLLGATE_HOME can't be made as a folder: ${why} ${home}`);
+  }
   const file = path.join(home, 'secret.key');
   try {
     // `wx`: of two starting processes one makes the key, the other reads it.
@@ -53,5 +62,5 @@ async function keyUnder(home: string): Promise<Buffer | null> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
   }
-  return decode((await readFile(file, 'utf8')).trim());
+  return decodeKey((await readFile(file, 'utf8')).trim());
 }

@@ -17,7 +17,8 @@ export interface SentCounts {
 
 /**
  * Spreads messages over the clients: most to one mailbox, every 7th to several of one client, every 11th to two clients,
- * every 13th to an unknown recipient beside a known one, every 17th to an alias, every 19th to a group.
+ * every 13th to an unknown recipient beside a known one, every 17th to an alias, every 19th to a group. The unknown are one
+ * for each client: with ten different ones the sender would be taken for a directory harvest.
  */
 export function planTraffic(mails: readonly DemoMail[], clients: readonly DemoClient[]): Planned[] {
   return mails.map((mail, index) => {
@@ -26,7 +27,7 @@ export function planTraffic(mails: readonly DemoMail[], clients: readonly DemoCl
     const recipients = new Set<string>([pick(client.mailboxes, Math.floor(index / clients.length))]);
     if (index % 7 === 0) for (let n = 1; n <= 3; n += 1) recipients.add(pick(client.mailboxes, index + n));
     if (index % 11 === 0) recipients.add(pick(other.mailboxes, index));
-    if (index % 13 === 0) recipients.add(`nobody-${index}@${client.domain}`);
+    if (index % 13 === 0) recipients.add(`nobody-here@${client.domain}`);
     if (index % 17 === 0) recipients.add(client.alias);
     if (index % 19 === 0) recipients.add(client.group);
     return { mail, recipients: [...recipients] };

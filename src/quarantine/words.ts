@@ -47,6 +47,12 @@ function blockWords(detail: string): string {
   return `${pattern === '' ? 'the sender' : pattern} is on ${LIST_WORDS[scope] ?? 'a block list'}`;
 }
 
+/** Without what is for readers of the table of reasons: that its weight is the most it gives, and the content model's odds. */
+function symbolWords(words: string, detail: string): string {
+  const plain = words.replace(/ \(at most[^)]*\)$/, '');
+  return detail === '' || detail.startsWith('log-odds ') ? plain : `${plain}: ${detail}`;
+}
+
 /** What is said of a held message in a word or two: what a block list holds is no spam for that. */
 export function heldWords(verdict: Verdict, reasons: readonly Reason[]): string {
   const isBlocked = verdict === 'spam' && reasons.some((one) => one.code === 'list.block');
@@ -63,7 +69,7 @@ export function reasonWords(reasons: readonly Reason[]): string[] {
     // What speaks for a message is no reason to hold it.
     if (symbol !== undefined && symbol.weight < 0) return [];
     if (code === 'list.block') return [blockWords(detail)];
-    if (symbol !== undefined) return [detail === '' ? symbol.words : `${symbol.words}: ${detail}`];
+    if (symbol !== undefined) return [symbolWords(symbol.words, detail)];
     if (detail !== '') return detail;
     const family = FAMILY_WORDS[code.slice(0, code.indexOf('.'))];
     return family === undefined ? code : `Because of ${family}`;

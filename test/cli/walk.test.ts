@@ -205,6 +205,13 @@ test('people get tables and lines: numbers to the right, times in ISO, words for
   );
 });
 
+test('a port is a name and not a quantity', () => {
+  assert.match(
+    forPeopleText({ routes: [{ host: 'mx.example', port: 12_525, weight: 1200 }] }),
+    /mx\.example +12525 +1,200/,
+  );
+});
+
 test('a database that can’t be reached is named with the reason, and never with the password', async () => {
   const texts: string[] = [];
   const write = process.stderr.write;

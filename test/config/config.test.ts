@@ -20,18 +20,33 @@ test('every fault of the settings is listed at once', () => {
     TOLLGATE_SPEED: 'fast',
     TOLLGATE_LOG: 'loud',
     BLOB_URL: 's3://bucket',
+    TOLLGATE_RSPAMD_URL: 'rspamd',
+    TOLLGATE_DETAIL_DAYS: '5',
+    TOLLGATE_SCAN_THREADS: 'two',
+    TOLLGATE_SECRET_KEY: 'short',
   };
   assert.throws(
     () => readConfig(env),
     (error: unknown) => {
       assert.ok(error instanceof AppError && error.code === 'config_invalid');
       assert.match(error.message, /^SMTP_PORT is not a port: a whole number from 1 to 65535/m);
+      assert.match(error.message, /^TOLLGATE_DETAIL_DAYS is not a whole number from 30 to 3650$/m);
+      assert.match(error.message, /^TOLLGATE_LOG is debug, info, warn, error or silent$/m);
       const lines = error.message.split('\n');
       for (const name of Object.keys(env))
         assert.equal(lines.filter((line) => line.startsWith(`${name} `)).length, 1, name);
       return true;
     },
   );
+});
+
+test('a home that is no folder is a fault of the settings', async () => {
+  const file = path.join(packageRoot(), 'package.json');
+  await assert.rejects(readSecrets(file, undefined), (error: unknown) => {
+    assert.ok(error instanceof AppError && error.code === 'config_invalid');
+    assert.match(error.message, /^TOLLGATE_HOME can't be made as a folder: EEXIST /);
+    return true;
+  });
 });
 
 test('DNS lists: zones with points or a refusal, bounded, and a fault for what is neither', () => {

@@ -9,3 +9,16 @@ test('what a block list holds is said to be blocked, by whose list, and not to b
   assert.equal(heldWords('spam', []), 'Spam');
   assert.equal(heldWords('malware', listed), 'It holds a harmful program');
 });
+
+test('people are told no weights and no odds', () => {
+  assert.deepEqual(
+    reasonWords([
+      { code: 'content.spam', detail: 'log-odds 4.6' },
+      { code: 'connection.listed', detail: 'zen.example' },
+    ]),
+    [
+      'The words and the shape of the message are those of spam',
+      'DNS block lists name the sending address: zen.example',
+    ],
+  );
+});
