@@ -104,7 +104,7 @@ test('a server that is silent in the middle of a transaction is gone: unavailabl
   assert.equal((await db.system(one)).one, 1);
 });
 
-test('a transaction that has ended takes no statement: its connection is another one\'s', async (t) => {
+test("a transaction that has ended takes no statement: its connection is another one's", async (t) => {
   const { db } = await openDatabase(t);
   let late: Tx | undefined;
   await db.system(async (tx) => {
