@@ -199,24 +199,28 @@ async function transact<T>(pool: pg.Pool, open: string, work: (tx: Base) => Prom
     throw translateError(error);
   }
   let broken: Error | undefined;
+  const life = { isOver: false };
   try {
     // BEGIN and the statements that follow it at once share a write.
     if (client instanceof HeardClient) client.gather();
     const opened = client.query(open);
     let ending: Promise<pg.QueryResult> | null = null;
     const seal = () => {
+      life.isOver = true;
       ending ??= client.query('commit');
       ending.catch(() => undefined);
     };
     // Sent together with the first statements. Should it alone fail, they find a session that writes nothing (createPool).
     opened.catch(() => undefined);
-    const result = await work({ ...wrap(client, now, opened), seal });
+    const result = await work({ ...wrap(client, now, opened, life), seal });
+    life.isOver = true;
     await opened;
     const { command } = await (ending ?? client.query('commit'));
     // What a failed transaction answers to COMMIT: a statement failed that nobody waited for.
     if (command === 'ROLLBACK') throw new Error('a statement of the transaction had failed');
     return result;
   } catch (error) {
+    life.isOver = true;
     try {
       await client.query('rollback');
     } catch (rollbackError) {
@@ -242,9 +246,18 @@ async function look<T>(pool: pg.Pool, work: (tx: Base) => Promise<T>, now: Date)
   }
 }
 
-/** `opened`: BEGIN, which was answered before any statement is: where it failed no answer counts. */
-function wrap(client: Pick<pg.ClientBase, 'query'>, now: Date, opened: Promise<unknown> | null = null): Tx {
+/**
+ * `opened`: BEGIN, which was answered before any statement is: where it failed no answer counts. `life`: whether the transaction is
+ * over; what somebody still sends then would be part of the next one on its connection, perhaps another tenant's.
+ */
+function wrap(
+  client: Pick<pg.ClientBase, 'query'>,
+  now: Date,
+  opened: Promise<unknown> | null = null,
+  life: { readonly isOver: boolean } = { isOver: false },
+): Tx {
   const query = async ({ name, text, values }: Sql) => {
+    if (life.isOver) throw new Error('the transaction has ended');
     // Statements that are sent side by side share a write.
     if (client instanceof HeardClient) client.gather();
     const result = await client.query({ name, text, values: values as unknown[] });

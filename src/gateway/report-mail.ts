@@ -1,9 +1,9 @@
 import { createReadStream } from 'node:fs';
 import type { ArrivingContent } from '../core/content.ts';
-import { AppError } from '../core/errors.ts';
 import type { Envelope } from '../core/message.ts';
 import { authenticate } from '../mail/authentication.ts';
 import type { Resolver } from '../mail/resolver.ts';
+import { Reply } from './replies.ts';
 import type { Spool } from './spool.ts';
 
 /** Whose address for reports it is. */
@@ -37,7 +37,8 @@ export interface ReportPort {
 
 /**
  * Takes a mail to an address for reports, whatever is in it: nobody reads it, so no filter does either, and it is opened later.
- * Who vouches for it can be asked only now. Answers the text after 250. A look-up that failed is told as a failure of ours.
+ * Who vouches for it can be asked only now. Answers the text after 250. Throws Reply 451
+ * when a look-up failed.
  */
 export async function storeReport(
   deps: ReportPort & { readonly spool: Spool; readonly hostName: string },
@@ -52,7 +53,8 @@ export async function storeReport(
     { ip: remoteAddress, helo, sender, mta: deps.hostName },
     deps.resolver,
   );
-  if (!found.available) throw new AppError('unavailable', 'the name servers do not say who sent this, try again later');
+  // As a reply, after which the body goes: a sender whose names are never answered would fill the disk of all.
+  if (!found.available) throw new Reply(451, '4.4.3', 'The name servers do not say who sent this, try again later');
   const { spf, dkim, dmarc } = found;
   const isAuthenticated =
     (spf.result === 'pass' && spf.aligned) || dkim.some((one) => one.result === 'pass' && one.aligned);

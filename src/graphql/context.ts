@@ -72,6 +72,6 @@ export class Context {
 
   /** Ends the request. */
   async close(): Promise<void> {
-    await this.#snapshot.close();
+    await this.#snapshot.end();
   }
 }

@@ -15,6 +15,7 @@ export class Snapshot {
   readonly #partner: PartnerId;
   readonly #expired: () => boolean;
   #tx: Promise<TenantTx> | null = null;
+  #isOver = false;
   #ended: Promise<void> = Promise.resolve();
   #release: () => void = () => undefined;
 
@@ -26,6 +27,8 @@ export class Snapshot {
   }
 
   async read<T>(work: (tx: TenantTx) => Promise<T>): Promise<T> {
+    // graphql-js answers with the first failure and lets the other fields go on: a transaction for them would stay open for ever.
+    if (this.#isOver) throw new Error('the request has ended');
     this.#tx ??= this.#open();
     return work(await this.#tx);
   }
@@ -36,6 +39,12 @@ export class Snapshot {
     this.#release = () => undefined;
     this.#tx = null;
     await this.#ended;
+  }
+
+  /** Ends the transaction and the request: nothing is read any more. */
+  async end(): Promise<void> {
+    this.#isOver = true;
+    await this.close();
   }
 
   #open(): Promise<TenantTx> {

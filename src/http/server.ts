@@ -44,6 +44,7 @@ export interface HttpDeps {
     readonly pingMs?: number;
     readonly initMs?: number;
     readonly pageRows?: number;
+    readonly stuckMs?: number;
   };
 }
 

@@ -135,6 +135,7 @@ function openSocket(
   const socket: LiveSocket = {
     requestId: randomUUID(),
     caller: null,
+    begun: new Set(),
     close,
     async enter(authorization) {
       const token = bearerOf(authorization) ?? bearerOf(request.headers.authorization);
@@ -170,6 +171,8 @@ function openSocket(
       onMessage: (handle) => {
         const budget = countPerSecond(MESSAGES_PER_SECOND);
         ws.on('message', (data, isBinary) => {
+          // Who was told to go, as with a revoked key, may still send until the socket is closed on both sides.
+          if (ws.readyState !== ws.OPEN) return;
           if (isBinary) return close(4400, 'Messages are text');
           if (!budget()) return close(TOO_MANY_MESSAGES, 'Too many messages');
           if (ws.bufferedAmount > UNREAD_MAX) return ws.terminate();
@@ -187,6 +190,7 @@ function openSocket(
     clearInterval(ping);
     release();
     void closed(code, String(reason)).catch(() => undefined);
+    for (const one of socket.begun) one.answers?.stop();
   });
 }
 

@@ -103,3 +103,19 @@ test('a server that is silent in the middle of a transaction is gone: unavailabl
   isSilent = false;
   assert.equal((await db.system(one)).one, 1);
 });
+
+test("a transaction that has ended takes no statement: its connection is another one's", async (t) => {
+  const { db } = await openDatabase(t);
+  let late: Tx | undefined;
+  await db.system(async (tx) => {
+    late = tx;
+  });
+  await assert.rejects(async () => late?.rows(sql`select 1 as one`), /has ended/);
+  await assert.rejects(
+    db.system(async (tx) => {
+      tx.seal();
+      await tx.run(sql`insert into partners (id, name, created_at) values (${newId()}, 'A', ${tx.now})`);
+    }),
+    /has ended/,
+  );
+});

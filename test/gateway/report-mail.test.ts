@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import type { ArrivingContent } from '../../src/core/content.ts';
 import type { Envelope } from '../../src/core/message.ts';
 import type { Spool } from '../../src/gateway/index.ts';
+import { Reply } from '../../src/gateway/replies.ts';
 import { storeReport } from '../../src/gateway/report-mail.ts';
 import { zoneResolver } from '../../src/mail/resolver.ts';
 import { gate } from '../support/gate.ts';
@@ -19,7 +20,9 @@ const envelope: Envelope = {
   smtpUtf8: false,
 };
 
-function world() {
+function world(
+  zone: Parameters<typeof zoneResolver>[0] = { 'reporter.example': { TXT: ['v=spf1 ip4:192.0.2.1 -all'] } },
+) {
   const rows: (string | null)[] = [];
   const deps = {
     intake: {
@@ -29,7 +32,7 @@ function world() {
         rows.push(mail.authenticatedDomain);
       },
     },
-    resolver: zoneResolver({ 'reporter.example': { TXT: ['v=spf1 ip4:192.0.2.1 -all'] } }),
+    resolver: zoneResolver(zone),
     // A message that is held is not read from its place.
     spool: { placeOf: () => '/nowhere' } as unknown as Spool,
     hostName: 'mx.tollgate.example',
@@ -63,5 +66,17 @@ test('rule 1: a disk that fails leaves no row', async () => {
   const failed = Promise.reject(new Error('EIO'));
   failed.catch(() => undefined);
   await assert.rejects(take(failed), /EIO/);
+  assert.deepEqual(rows, []);
+});
+
+test('a sender whose names are not answered is put off by a reply, after which no body stays', async () => {
+  const { rows, take } = world({
+    'reporter.example': { FAIL: ['ESERVFAIL'] },
+    '_dmarc.reporter.example': { FAIL: ['ESERVFAIL'] },
+  });
+  await assert.rejects(
+    take(Promise.resolve()),
+    (error) => error instanceof Reply && /^4\.4\.3/.test(error.message) && error.responseCode === 451,
+  );
   assert.deepEqual(rows, []);
 });

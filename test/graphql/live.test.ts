@@ -326,6 +326,45 @@ test('documents of subscriptions have the limits of queries; queries are answere
   assert.equal((await refused.next())?.data?.errors?.[0]?.extensions.code, 'FORBIDDEN');
 });
 
+test('an id that is used again before it has begun leaves nothing behind when the socket ends', async (t) => {
+  const { server, mine } = await open(t);
+  const socket = await rawSocket(t, server, mine.apiKey);
+  for (let round = 0; round < 10; round += 1) {
+    socket.send({ type: 'subscribe', id: 'one', payload: { query: INCIDENTS } });
+    socket.send({ type: 'complete', id: 'one' });
+  }
+  socket.send({ type: 'subscribe', id: 'one', payload: { query: INCIDENTS } });
+  await watching(server, 11);
+  socket.ws.close();
+  await socket.closed();
+  for (let turn = 0; turn < 2_000 && server.http.live().watching > 0; turn += 1) {
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.equal(server.http.live().watching, 0);
+});
+
+test('a socket of a revoked key that does not close does nothing more', async (t) => {
+  const { server, db, owner, mine } = await open(t);
+  const token = await keyWith(db, mine.partner, ['write']);
+  const [deaf, other] = [await rawSocket(t, server, token), await rawSocket(t, server, token)];
+  deaf.ws.pause();
+  const documents = () => owner.query('select encode(sha256, $1) from persisted_documents order by 1', ['hex']);
+  const before = await documents();
+  const { id } = await db.system((tx) =>
+    tx.one<{ id: string }>({ name: 'k', text: "select id from api_keys where label = 'write'", values: [] }),
+  );
+  await db.tenant(mine.partner, (tx) => revokeKey(tx, { partnerId: mine.partner, keyId: id, actor: 'test' }));
+  assert.deepEqual(await other.closed(), [4401, 'The key is not live any more']);
+  const query =
+    'mutation { registerDocument(input: {document: "{ viewer { partner { name } } }"}) { userErrors { code } } }';
+  deaf.send({ type: 'subscribe', id: 'late', payload: { query } });
+  await new Promise((resolve) => deaf.ws.send('{"type":"ping"}', resolve));
+  for (let turn = 0; turn < 100; turn += 1) await owner.query('select 1');
+  deaf.ws.resume();
+  await deaf.closed();
+  assert.deepEqual((await documents()).rows, before.rows);
+});
+
 test('a key has so many streams, a socket so many operations', async (t) => {
   const { server, mine, theirs } = await open(t);
   const socket = await rawSocket(t, server, mine.apiKey);

@@ -2,8 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { AppError } from '../../src/core/errors.ts';
+import { newId } from '../../src/core/id.ts';
+import { silentLogger } from '../../src/core/log.ts';
+import { partnerId } from '../../src/core/tenant.ts';
 import { LiveAnswers } from '../../src/graphql/live/answers.ts';
+import { type LiveDb, LiveHub } from '../../src/graphql/live/hub.ts';
 import { Pending } from '../../src/graphql/live/pending.ts';
+import { openDatabase } from '../support/db.ts';
+import { gate } from '../support/gate.ts';
 
 test('whatever comes while nobody reads: each key once, with its latest value, and never more than the bound', async () => {
   await fc.assert(
@@ -76,4 +82,26 @@ test('answers: waits for points, tells why it was dropped, ends at once when tol
   const poorNext = broke.next();
   broke.stop();
   assert.equal((await poorNext).done, true, 'who waits for points can be ended too');
+});
+
+test('a watch that begins while the node closes is ended with it', async (t) => {
+  const { db, before } = await openDatabase(t);
+  const listening = gate();
+  const slow: LiveDb = {
+    system: db.system.bind(db),
+    tenant: db.tenant.bind(db),
+    listen: async () => {
+      await listening.passed;
+      return async () => undefined;
+    },
+  };
+  const hub = new LiveHub(slow, silentLogger);
+  before(() => hub.stop());
+  const beginning = hub.changes(partnerId(newId()), 'incident', null);
+  const stopped = hub.stop();
+  listening.open();
+  const pending = await beginning;
+  await stopped;
+  assert.equal(hub.watching, 0);
+  assert.equal(await pending.next(), null);
 });

@@ -76,3 +76,32 @@ test('more requests at once than connections, good and bad, all answered, no con
     }
   }
 });
+
+test('a request that fails while parts of it still read leaves no transaction open', async (t) => {
+  const { db, clock, owner } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  await seedClient(db, partner.id);
+  const server = await openServer(t, { db, clock });
+  // The first run of each text is that of graphql-js, which answers with the first failure of a field that may not be null.
+  for (let n = 0; n < 12; n += 1) {
+    const answer = await server.ask(
+      partner.apiKey,
+      `{ bad${n}: clients(after: "x") { nodes { id } } clients { nodes { mailboxes { nodes { address } } routes { host } } } }`,
+    );
+    assert.equal(answer.body.data, null, JSON.stringify(answer.body));
+  }
+  const open = await owner.query<{ n: number }>(
+    `select count(*)::int as n from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`,
+  );
+  assert.deepEqual(open.rows, [{ n: 0 }]);
+});
+
+test('nothing is read for a request that has ended', async (t) => {
+  const { db } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  const snapshot = new Snapshot(db, partner.id, () => false);
+  t.after(() => snapshot.close());
+  await snapshot.read(names);
+  await snapshot.end();
+  await assert.rejects(snapshot.read(names), /has ended/);
+});

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { get } from 'node:http';
 import { type TestContext, test } from 'node:test';
@@ -298,6 +299,39 @@ test('a reader that leaves lets go of everything; one that stands still holds on
   while (server.http.live().streams > 0) await new Promise((resolve) => setImmediate(resolve));
   const again = await fetchExport(mine.apiKey, RANGE);
   assert.equal((await again.text()).split('\n').length, 20_001 + 2);
+});
+
+test('a zipped reader that takes nothing is cut off, and its socket with it', async (t) => {
+  const { db, server, append, mine, client } = await open(t, { pace: { pageRows: 500, recheckMs: 20, stuckMs: 100 } });
+  for (let batch = 0; batch < 8; batch += 1) {
+    await db.system((tx) =>
+      appendEvents(
+        tx,
+        Array.from({ length: 2_500 }, () =>
+          makeEvent({
+            partnerId: mine.id,
+            clientId: client,
+            occurredAt: new Date('2026-10-13T01:00:00Z'),
+            sender: randomBytes(230).toString('base64'),
+            recipient: randomBytes(230).toString('base64'),
+          }),
+        ),
+      ),
+    );
+  }
+  await append(mine.id, client, '2026-10-13T02:00:00Z');
+  await settled(db);
+  const request = get(`${server.url}/export/events?${new URLSearchParams(RANGE)}`, {
+    headers: { authorization: `Bearer ${mine.apiKey}`, 'accept-encoding': 'gzip' },
+  });
+  request.on('error', () => undefined);
+  const [response] = (await once(request, 'response')) as [import('node:http').IncomingMessage];
+  response.on('error', () => undefined);
+  while (server.http.live().streams > 0) await new Promise((resolve) => setImmediate(resolve));
+  response.resume();
+  // Its end is an error of the reader.
+  await assert.rejects(once(response, 'end'), /aborted|ECONNRESET/);
+  assert.equal(response.complete, false);
 });
 
 test("a revoked key's export ends, says so, and where it may go on", async (t) => {

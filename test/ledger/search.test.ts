@@ -174,6 +174,25 @@ test('rule 10: the function behind fragments finds the mail of the tenant that t
   assert.equal((await candidates('attachment')).rows[0]?.ids?.length, 1);
 });
 
+test('the function behind fragments answers with as many ids as it may whenever it left one out', async (t) => {
+  const { database, partner, client } = await world(t);
+  // One mail to many people, of whom each matches, and another to one of them.
+  await put(database, partner, client, [{ ...PLAIN, sender: 'a@other.example' }]);
+  await database.owner.query(
+    `insert into deliveries (partner_id, client_id, id, message_id, recipient, domain, direction, verdict, disposition, score, accepted_at)
+     select d.partner_id, d.client_id, gen_random_uuid(), d.message_id, 'ann' || n || '@acme.example', d.domain, d.direction, d.verdict,
+            d.disposition, 0, d.accepted_at
+     from deliveries d, generate_series(1, 20) as n where d.partner_id = $1`,
+    [partner],
+  );
+  await put(database, partner, client, [{ ...PLAIN, sender: 'a@other.example', messageId: '<two@market.example>' }]);
+  await database.owner.query(`select set_config('app.partner', $1, false)`, [partner]);
+  const { rows } = await database.owner.query<{ ids: string[] }>(
+    `select trace_candidates('text', '%ann%@acme%', 5) as ids`,
+  );
+  assert.equal(rows[0]?.ids.length, 5);
+});
+
 test('a fragment that more messages hold than the index may answer with is found all the same', async (t) => {
   const { database, partner, client, find } = await world(t);
   await database.owner.query(

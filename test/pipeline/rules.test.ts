@@ -56,6 +56,7 @@ test('frauds are known by their phrases, in several languages', () => {
     ],
     ['rules.spam_pharmacy', 'Viagra and Cialis, no prescription needed.'],
     ['rules.spam_gambling', 'Our casino gives you 200 free spins.'],
+    ['rules.gtube', 'A test:\r\nXJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X\r\n'],
   ];
   for (const [code, text] of cases) assert.ok(says(text).includes(code), `${code}: ${text} -> ${says(text)}`);
 });

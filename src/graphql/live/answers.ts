@@ -29,6 +29,10 @@ export class LiveAnswers implements AsyncIterableIterator<AnswerBody> {
     this.#following = following;
   }
 
+  get isDone(): boolean {
+    return this.#done;
+  }
+
   async next(): Promise<IteratorResult<AnswerBody, undefined>> {
     if (this.#done) return { done: true, value: undefined };
     try {

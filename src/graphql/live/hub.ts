@@ -117,6 +117,9 @@ export class LiveHub {
     clearInterval(this.#timer);
     this.#endAll(null);
     await this.#starting?.catch(() => undefined);
+    // What was starting has begun to look, and may have been given a watcher.
+    clearInterval(this.#timer);
+    this.#endAll(null);
     await this.#feed.stop();
     await this.#unlisten?.();
     await this.#looking;

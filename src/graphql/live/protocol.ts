@@ -11,11 +11,22 @@ export const OPERATIONS_MAX = 20;
 /** Milliseconds within which a socket must say who it is. */
 const INIT_MS = 5_000;
 
+/** A subscription, or for as long as `answers` is null what may become one. */
+export interface Begun {
+  readonly id: string;
+  readonly answers: LiveAnswers | null;
+}
+
 /** One socket as the protocol sees it. */
 export interface LiveSocket {
   readonly requestId: string;
   /** Set once the socket has said who it is. */
   caller: ApiCaller | null;
+  /**
+   * Subscriptions that were begun and have not ended. graphql-ws counts by the client's ids and forgets one whose id is used again
+   * before it has begun: it would go on after the socket's end.
+   */
+  readonly begun: Set<Begun>;
   /**
    * Who speaks, by the Authorization header or by `authorization` of connection_init; null: a live key is needed. `busy`: the
    * key has as many streams as it may.
@@ -59,7 +70,10 @@ export function makeProtocol({ engine, logger, readParts, initMs }: ProtocolDeps
     },
     async onSubscribe({ extra, subscriptions }, id, payload) {
       if (extra.caller === null) return [new GraphQLError('a live API key is needed')];
-      if (Object.keys(subscriptions).length > OPERATIONS_MAX) {
+      for (const one of extra.begun) if (one.answers?.isDone === true) extra.begun.delete(one);
+      const counted = new Set([...extra.begun].map((one) => one.id)).add(id);
+      const others = Object.keys(subscriptions).filter((one) => !counted.has(one));
+      if (extra.begun.size + others.length >= OPERATIONS_MAX) {
         return [
           shown({ message: `at most ${OPERATIONS_MAX} operations at once`, extensions: { code: 'LIMIT_EXCEEDED' } }),
         ];
@@ -71,12 +85,13 @@ export function makeProtocol({ engine, logger, readParts, initMs }: ProtocolDeps
         const message = error instanceof Error ? error.message : 'the request is malformed';
         return [shown({ message, extensions: { code: 'BAD_REQUEST' } })];
       }
-      const outcome = await engine.follow(extra.caller, request, {
-        requestId: extra.requestId,
-        operation: id,
-        key: extra.caller.keyId,
-      });
+      const own: Begun = { id, answers: null };
+      extra.begun.add(own);
+      const outcome = await engine
+        .follow(extra.caller, request, { requestId: extra.requestId, operation: id, key: extra.caller.keyId })
+        .finally(() => extra.begun.delete(own));
       if (!(outcome instanceof LiveAnswers) && outcome.refused) return (outcome.body.errors ?? []).map(shown);
+      if (outcome instanceof LiveAnswers) extra.begun.add({ id, answers: outcome });
       const begun = outcome instanceof LiveAnswers ? outcome : once(outcome.body);
       return { schema: UNUSED, document: PLACEHOLDER, rootValue: begun, contextValue: {} };
     },

@@ -1,4 +1,4 @@
-import { Readable } from 'node:stream';
+import { pipeline, Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { constants, createGzip } from 'node:zlib';
 import type { FastifyInstance, FastifyRequest } from 'fastify';
@@ -42,6 +42,8 @@ export interface ExportRouteDeps {
   readonly streams: Streams;
   /** See EXPORT.pageRows. */
   readonly pageRows?: number;
+  /** See STUCK_MS. */
+  readonly stuckMs?: number;
 }
 
 /** GET /export/events: the ledger of a range as NDJSON. */
@@ -82,7 +84,7 @@ export function exportRoute(app: FastifyInstance, deps: ExportRouteDeps): void {
         reason ??= why;
         ended.abort();
       },
-      isStuck: () => blockedSince !== null && performance.now() - blockedSince > STUCK_MS,
+      isStuck: () => blockedSince !== null && performance.now() - blockedSince > (deps.stuckMs ?? STUCK_MS),
       destroy: () => source.destroy(),
     });
     running.set(caller.keyId, (running.get(caller.keyId) ?? 0) + 1);
@@ -101,8 +103,8 @@ export function exportRoute(app: FastifyInstance, deps: ExportRouteDeps): void {
     if (!takesGzip(request.headers['accept-encoding'])) return reply.send(source);
     // Each page leaves at once: what waits in the compressor would not be with the reader when it is interrupted.
     const zipped = createGzip({ flush: constants.Z_SYNC_FLUSH });
-    source.once('error', (error) => zipped.destroy(error));
-    return reply.header('content-encoding', 'gzip').send(source.pipe(zipped));
+    // The end of either is the end of both: a reader that is cut off must not keep its socket, nor one that left its export.
+    return reply.header('content-encoding', 'gzip').send(pipeline(source, zipped, () => undefined));
   });
 }
 

@@ -3,8 +3,12 @@ import { type Hit, hit } from '../votes.ts';
 import type { Reading } from './text.ts';
 
 /** The shape of the body: what is hidden, cut apart or missing. */
+/** Generic Test for Unsolicited Bulk Email: the EICAR of filters for spam (https://spamassassin.apache.org/gtube/). */
+const GTUBE = 'XJS*C4JDBQADN1.NSBN3*2IDNEN*GTUBE-STANDARD-ANTI-UBE-TEST-EMAIL*C.34X';
+
 export function bodyHits(mail: ParsedMail, reading: Reading): Hit[] {
   const hits: Hit[] = [];
+  if (mail.text.includes(GTUBE) || mail.htmlText.includes(GTUBE)) hits.push(hit('rules.gtube'));
   const hasText = mail.text.trim().length > 0;
   const seen = mail.htmlText.trim().length;
   // A preheader is hidden by everyone who writes newsletters; an essay is not.
