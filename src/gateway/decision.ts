@@ -22,8 +22,8 @@ export interface DecisionHooks {
 }
 
 /**
- * Decides a message while it goes to the disk, and commits what was decided once it is there: the one way from DATA to 250 of both ports. Answers the text after
- * 250. Throws Reply 550 when every recipient rejects (that is committed too), and anything else as a failure of ours.
+ * Decides a message while it goes to the disk, and commits what was decided once it is there: the one way from DATA to 250 of
+ * both ports. Answers the text after 250. Throws Reply 550 when every recipient rejects (that is committed too), and anything else as a failure of ours.
  */
 export async function decide(
   deps: DecisionDeps,
@@ -33,18 +33,14 @@ export async function decide(
   signal: AbortSignal,
   hooks: DecisionHooks = {},
 ): Promise<string> {
-  const { bytes, message, stored } = content;
-  const path = deps.spool.placeOf(content.id);
-  const result = await withinTime(deps.scanMs, signal, (limit) =>
-    deps.pipeline.run({ path, bytes, message, stored, envelope, recipients: contexts }, limit),
+  const { messages, rejected, result } = await prepare(deps, content, envelope, contexts, signal, hooks).catch(
+    async (error: unknown) => {
+      // Nothing was committed, and who was told to come back sends the body again.
+      await content.stored.catch(() => undefined);
+      await deps.spool.remove(content.id).catch(() => undefined);
+      throw error;
+    },
   );
-  if (result.deferred !== undefined) throw new AppError('unavailable', `${result.deferred}, try again later`);
-  await hooks.check?.(result);
-  const acceptance = acceptanceOf(content, envelope, contexts, result);
-  const messages = (await hooks.expand?.(acceptance.messages)) ?? acceptance.messages;
-  // Rule 1: no row before its body is safe.
-  await stored;
-  signal.throwIfAborted();
   const repeated = await deps.committer.accept(messages);
   // After an unclear commit the batch is written again and meets its own digests: then it was written, body and all.
   if (repeated !== null && repeated.contentId !== content.id) {
@@ -52,9 +48,33 @@ export async function decide(
     if (repeated.rejected) throw new RejectedReply('Rejected, as before');
     return `2.0.0 Accepted as ${repeated.contentId}`;
   }
-  if (!acceptance.rejected) return `2.0.0 Accepted as ${content.id}`;
+  if (!rejected) return `2.0.0 Accepted as ${content.id}`;
   const reasons = new Set(result.decisions.flatMap((one) => one.reasons.map((reason) => reason.code)));
   throw new RejectedReply(`Rejected: ${[...reasons].slice(0, 4).join(', ') || 'policy'}`);
+}
+
+/** All up to the commit: what is decided, and the body safe. */
+async function prepare(
+  deps: DecisionDeps,
+  content: ArrivingContent,
+  envelope: Envelope,
+  contexts: readonly RecipientContext[],
+  signal: AbortSignal,
+  hooks: DecisionHooks,
+): Promise<{ messages: readonly AcceptedMessage[]; rejected: boolean; result: PipelineResult }> {
+  const { bytes, message, stored } = content;
+  const path = deps.spool.placeOf(content.id);
+  const result = await withinTime(deps.scanMs, signal, (limit) =>
+    deps.pipeline.run({ path, bytes, message, stored, envelope, recipients: contexts }, limit),
+  );
+  if (result.deferred !== undefined) throw new AppError('unavailable', `${result.deferred}, try again later`);
+  await hooks.check?.(result);
+  const { rejected, ...acceptance } = acceptanceOf(content, envelope, contexts, result);
+  const messages = (await hooks.expand?.(acceptance.messages)) ?? acceptance.messages;
+  // Rule 1: no row before its body is safe.
+  await stored;
+  signal.throwIfAborted();
+  return { messages, rejected, result };
 }
 
 /** The message is kept: its rows point to it. */

@@ -30,10 +30,13 @@ export interface HealthComponent {
 }
 
 export interface Health {
-  /** 0 to 100; null when nothing is known. */
+  /** 0 to 100; null when the known parts can give less than KNOWN_MIN points. */
   readonly score: number | null;
   readonly components: readonly HealthComponent[];
 }
+
+/** A score of less would be one of the few parts that are known, such as no incident for a client that has no mail yet. */
+const KNOWN_MIN = 50;
 
 const within = (value: number) => Math.min(1, Math.max(0, value));
 
@@ -55,7 +58,7 @@ const FORMULAS: Readonly<Record<HealthPart, (facts: HealthFacts) => number | nul
     openIncidents === null ? null : within(1 - openIncidents.critical - openIncidents.high / 3),
 };
 
-/** The score: points of the known parts, as a part of what those could give, times 100. */
+/** The score: points of the known parts, as a part of what those could give, times 100; of too few parts none. */
 export function healthOf(facts: HealthFacts): Health {
   const components = (Object.keys(HEALTH_PARTS) as HealthPart[]).map((part): HealthComponent => {
     const share = FORMULAS[part](facts);
@@ -64,5 +67,5 @@ export function healthOf(facts: HealthFacts): Health {
   const known = components.filter((one) => one.points !== null);
   const max = known.reduce((sum, one) => sum + one.max, 0);
   const points = known.reduce((sum, one) => sum + (one.points ?? 0), 0);
-  return { score: max === 0 ? null : Math.round((100 * points) / max), components };
+  return { score: max < KNOWN_MIN ? null : Math.round((100 * points) / max), components };
 }

@@ -29,13 +29,18 @@ export async function readHealth(
     failedShare: flow === null ? null : deliveryOf(flow).failedShare,
     availability: availabilityOf(segments, await passed(tx, period)).available,
     threatsPerMailbox:
-      flow === null || range === null || mailboxes === 0
+      flow === null || range === null || mailboxes === 0 || !hasInbound(flow)
         ? null
         : (threatsOf(flow) / mailboxes) *
           ((30 * DAY_MS) / Math.max(DAY_MS, range.end.getTime() - range.start.getTime())),
     unusualDays: unusualDaysOf(history),
     openIncidents: incidents,
   });
+}
+
+/** Where no mail came there is nothing to say of attacks. */
+function hasInbound(flow: readonly FlowRow[]): boolean {
+  return flow.some(({ kind, direction }) => direction === 'inbound' && (kind === 'accepted' || kind === 'rejected'));
 }
 
 /** Attacks on the client's own people: inbound phishing and malware. */

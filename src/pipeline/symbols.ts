@@ -209,7 +209,7 @@ export const SYMBOLS = {
   'rules.name_domain': phishy('rules', 1.4, "The display name shows another domain than the sender's"),
   'rules.name_role_free': row('rules', 1.4, 'The display name is an office or a role, the address a free mail account'),
   'rules.free_numbered': row('rules', 0.9, 'A free mail account with a long number in its name'),
-  'rules.gtube': row('rules', 20, 'Holds GTUBE, the text by which filters for spam are tested'),
+  'rules.gtube': row('rules', 6, 'Holds GTUBE, the text by which filters for spam are tested', 'spam'),
   'rules.short_ask': row('rules', 2.9, 'A line or two that ask a stranger for a favour, data or a changed account'),
   'rules.free_invoice': row('rules', 1.5, 'A free mail account sends a bill with hardly a word'),
   'rules.attached_lure': phishy('rules', 2, 'An attached web page is said to be a message, a bill or a document'),

@@ -153,6 +153,12 @@ test('a filter that never answers is 451 at its deadline', async (t) => {
   const client = await Talker.open(rig.smtp);
   assert.match((await client.send('a@b.example', ['ann@acme.example'])).at(-1) ?? '', /^451 4\.3\.0/);
   client.close();
+  const left = await readdir(rig.folder, { recursive: true });
+  assert.deepEqual(
+    left.filter((name) => name.endsWith('.eml')),
+    [],
+    'who comes back brings the body again',
+  );
 });
 
 test('end of data: ten look-alikes and every split stay one message', async (t) => {
