@@ -125,8 +125,7 @@ export class Engine {
     } catch (error) {
       return this.#refusal(error, log);
     } finally {
-      // What was read is answered; that its transaction ends needs no waiting for.
-      void context.close();
+      await context.close();
     }
   }
 
