@@ -1,4 +1,5 @@
-import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { randomUUID } from 'node:crypto';
+import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../core/errors.ts';
 import { isAlive, processStart } from './process.ts';
@@ -14,29 +15,39 @@ interface Holder {
   readonly started: string;
 }
 
+/** Claims are numbered: the highest one counts. */
 const FILE = 'service.lock';
-const TRIES = 5;
+const NUMBERED = /^service\.lock\.(\d{1,15})$/;
+const GIVEN_BACK = '{}\n';
+const TRIES = 20;
 
 /**
  * Claims the folder for this process; answers how to give it back. What a killed process left is taken at once.
  * Throws AppError `config_invalid`, which names the folder and the process that serves from it.
+ *
+ * A stale claim is never taken away, but followed by the next number, which one process alone can link: to take away and then to
+ * claim would be two steps, between which another claims. The one who has the highest number removes the lower ones.
  */
 export async function claimFolder(home: string): Promise<() => Promise<void>> {
   await mkdir(home, { recursive: true, mode: 0o700 });
-  const file = path.join(home, FILE);
   const mine: Holder = { pid: process.pid, started: await processStart(process.pid) };
-  const text = `${JSON.stringify(mine)}\n`;
-  // Written whole under another name and then linked: nobody reads half a claim, and of two links one succeeds.
-  const fresh = `${file}.${process.pid}`;
-  await writeFile(fresh, text, { mode: 0o600 });
+  // Written whole under another name and then linked: nobody reads half a claim.
+  const fresh = path.join(home, `${FILE}.new.${randomUUID()}`);
+  await writeFile(fresh, `${JSON.stringify(mine)}\n`, { mode: 0o600 });
   try {
     for (let attempt = 1; attempt <= TRIES; attempt += 1) {
-      if (await linked(fresh, file)) return () => giveBack(file, text);
-      const found = await readFile(file, 'utf8').catch(() => null);
-      if (found === null) continue;
-      const holder = parseHolder(found);
+      const last = (await claims(home)).at(-1) ?? 0;
+      const holder = last === 0 ? null : await readClaim(home, last);
       if (holder !== null && (await isRunning(holder))) throw heldBy(home, holder);
-      await moveAway(file, found);
+      if (!(await linked(fresh, claimFile(home, last + 1)))) continue;
+      const known = await claims(home);
+      // Whoever looked long ago has linked a number that was in use and removed since: the higher one has the folder.
+      if (known.at(-1) !== last + 1) {
+        await rm(claimFile(home, last + 1), { force: true });
+        continue;
+      }
+      for (const one of known.slice(0, -1)) await rm(claimFile(home, one), { force: true });
+      return () => giveBack(home, last + 1);
     }
   } finally {
     await rm(fresh, { force: true });
@@ -46,9 +57,24 @@ export async function claimFolder(home: string): Promise<() => Promise<void>> {
 
 /** The running service of the folder, or null. */
 export async function serviceOf(home: string): Promise<Holder | null> {
-  const found = await readFile(path.join(home, FILE), 'utf8').catch(() => null);
-  const holder = found === null ? null : parseHolder(found);
+  const last = (await claims(home).catch(() => [])).at(-1);
+  const holder = last === undefined ? null : await readClaim(home, last);
   return holder !== null && (await isRunning(holder)) ? holder : null;
+}
+
+const claimFile = (home: string, number: number): string => path.join(home, `${FILE}.${number}`);
+
+/** The numbers of the claims, lowest first. */
+async function claims(home: string): Promise<number[]> {
+  return (await readdir(home))
+    .flatMap((name) => Number(NUMBERED.exec(name)?.[1] ?? Number.NaN))
+    .filter((number) => !Number.isNaN(number))
+    .sort((a, b) => a - b);
+}
+
+async function readClaim(home: string, number: number): Promise<Holder | null> {
+  const text = await readFile(claimFile(home, number), 'utf8').catch(() => null);
+  return text === null ? null : parseHolder(text);
 }
 
 function heldBy(home: string, { pid }: Holder): AppError {
@@ -69,20 +95,15 @@ async function linked(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Takes a stale claim away. Another start may have replaced it since it was read: then that one is put back. */
-async function moveAway(file: string, read: string): Promise<void> {
-  const aside = `${file}.${process.pid}.stale`;
+/** The number stays, so that numbers only grow; its content says that nobody serves. */
+async function giveBack(home: string, number: number): Promise<void> {
+  const empty = path.join(home, `${FILE}.new.${randomUUID()}`);
   try {
-    await rename(file, aside);
+    await writeFile(empty, GIVEN_BACK, { mode: 0o600 });
+    await rename(empty, claimFile(home, number));
   } catch {
-    return;
+    // The folder is gone, or the disk is full: the claim ends with its process.
   }
-  if ((await readFile(aside, 'utf8')) !== read) await linked(aside, file);
-  await rm(aside, { force: true });
-}
-
-async function giveBack(file: string, text: string): Promise<void> {
-  if ((await readFile(file, 'utf8').catch(() => null)) === text) await rm(file, { force: true });
 }
 
 function parseHolder(text: string): Holder | null {

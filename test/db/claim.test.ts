@@ -27,7 +27,8 @@ test('a folder is served by one process; given back, the next one has it', async
   await giveBack();
   assert.equal(await serviceOf(home), null);
   await (await claimFolder(home))();
-  assert.deepEqual(await readdir(home), []);
+  assert.equal(await serviceOf(home), null);
+  assert.deepEqual(await readdir(home), ['service.lock.2'], 'one file, which says that nobody serves');
 });
 
 test('a claim of a killed process is taken at once, also when its number is another program’s by now', async (t) => {
@@ -36,20 +37,45 @@ test('a claim of a killed process is taken at once, also when its number is anot
   const pid = child.pid ?? 0;
   child.kill('SIGKILL');
   await once(child, 'exit');
-  await writeFile(path.join(home, 'service.lock'), `${JSON.stringify({ pid, started: 'boot 1' })}\n`);
+  await writeFile(path.join(home, 'service.lock.7'), `${JSON.stringify({ pid, started: 'boot 1' })}\n`);
   await (await claimFolder(home))();
   // Its number runs, and started at another time.
-  await writeFile(path.join(home, 'service.lock'), `${JSON.stringify({ pid: process.pid, started: 'boot 1' })}\n`);
+  await writeFile(path.join(home, 'service.lock.9'), `${JSON.stringify({ pid: process.pid, started: 'boot 1' })}\n`);
   assert.equal(await serviceOf(home), null);
   await (await claimFolder(home))();
-  await writeFile(path.join(home, 'service.lock'), 'half a cla');
+  await writeFile(path.join(home, 'service.lock.11'), 'half a cla');
   await (await claimFolder(home))();
 });
 
 test('of many that find a stale claim at once one has the folder', async (t) => {
+  for (let round = 0; round < 25; round += 1) {
+    const home = await folder(t);
+    await writeFile(path.join(home, 'service.lock.1'), '{"pid":1,"started":"never"}\n');
+    const tries = await Promise.allSettled(Array.from({ length: 8 }, () => claimFolder(home)));
+    assert.equal(tries.filter((one) => one.status === 'fulfilled').length, 1);
+    for (const one of tries) if (one.status === 'rejected') assert.ok(refused(one.reason), String(one.reason));
+    assert.equal((await serviceOf(home))?.pid, process.pid);
+    assert.equal((await readdir(home)).length, 1);
+  }
+});
+
+test('processes that start at once on what a killed one left: one has the folder', async (t) => {
   const home = await folder(t);
-  await writeFile(path.join(home, 'service.lock'), '{"pid":1,"started":"never"}\n');
-  const tries = await Promise.allSettled(Array.from({ length: 4 }, () => claimFolder(home)));
-  assert.ok(tries.filter((one) => one.status === 'fulfilled').length <= 1);
-  assert.equal((await serviceOf(home))?.pid, process.pid);
+  await writeFile(path.join(home, 'service.lock.3'), '{"pid":1,"started":"never"}\n');
+  const script = `
+    import { claimFolder } from ${JSON.stringify(new URL('../../src/db/claim.js', import.meta.url).href)};
+    await claimFolder(${JSON.stringify(home)}).then(() => console.log('mine'), (error) => console.log(error.code));
+    process.stdin.resume().on('end', () => process.exit(0));`;
+  const children = Array.from({ length: 4 }, () =>
+    spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', 'pipe', 'inherit'] }),
+  );
+  const answers = await Promise.all(
+    children.map(async (child) => {
+      const [line] = (await once(child.stdout, 'data')) as [Buffer];
+      return line.toString().trim();
+    }),
+  );
+  for (const child of children) child.stdin.end();
+  await Promise.all(children.map((child) => once(child, 'exit')));
+  assert.deepEqual(answers.toSorted(), ['config_invalid', 'config_invalid', 'config_invalid', 'mine']);
 });
