@@ -1,5 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { connect, type Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { printable } from '../core/address.ts';
 import type { OutsideScanner, ScanResult } from '../core/filter.ts';
 
@@ -24,8 +25,10 @@ export function clamdScanner(address: ClamdAddress): OutsideScanner {
       const onAbort = () => socket.destroy(asError(signal.reason));
       signal.addEventListener('abort', onAbort, { once: true });
       try {
-        const state = { isSent: false };
-        const answer = answerOf(socket);
+        const state = { isSent: false, isAnswered: false };
+        const answer = answerOf(socket).finally(() => {
+          state.isAnswered = true;
+        });
         const text = await Promise.race([answer, send(socket, task.path, state).then(() => answer)]);
         return resultOf(text, state.isSent);
       } finally {
@@ -52,13 +55,18 @@ function answerOf(socket: Socket): Promise<string> {
   });
 }
 
-/** Rejects when the file cannot be read. A connection that breaks ends it: what clamd said before is worth more. */
-async function send(socket: Socket, path: string, state: { isSent: boolean }): Promise<void> {
+/**
+ * Rejects when the file cannot be read. A connection that breaks ends it: what clamd said before is worth more. After each chunk
+ * what has come is read first: clamd answers and hangs up in the middle, and a write that meets that would lose the answer.
+ */
+async function send(socket: Socket, path: string, state: { isSent: boolean; isAnswered: boolean }): Promise<void> {
   await write(socket, Buffer.from('zINSTREAM\0'));
   for await (const chunk of createReadStream(path, { highWaterMark: CHUNK }) as AsyncIterable<Buffer>) {
     const size = Buffer.alloc(4);
     size.writeUInt32BE(chunk.length);
     if (!(await write(socket, Buffer.concat([size, chunk])))) return;
+    await setImmediate();
+    if (state.isAnswered) return;
   }
   state.isSent = true;
   await write(socket, Buffer.alloc(4));
