@@ -65,6 +65,8 @@ async function send(socket: Socket, path: string, state: { isSent: boolean; isAn
     const size = Buffer.alloc(4);
     size.writeUInt32BE(chunk.length);
     if (!(await write(socket, Buffer.concat([size, chunk])))) return;
+    // From one end of the loop's turn to the next: what has come meanwhile is read between the two.
+    await setImmediate();
     await setImmediate();
     if (state.isAnswered) return;
   }
