@@ -1,5 +1,5 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { mkdir, open, readFile } from 'node:fs/promises';
+import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../core/errors.ts';
 
@@ -42,7 +42,8 @@ export function decodeKey(text: string): Buffer | null {
   return bytes.length === 32 ? bytes : null;
 }
 
-async function keyUnder(home: string): Promise<Buffer | null> {
+/** The key of a home: made once, whole from the first moment that its name can be seen. */
+async function keyUnder(home: string): Promise<Buffer> {
   try {
     await mkdir(home, { recursive: true, mode: 0o700 });
   } catch (error) {
@@ -50,17 +51,51 @@ async function keyUnder(home: string): Promise<Buffer | null> {
     throw new AppError('config_invalid', `TOLLGATE_HOME can't be made as a folder: ${why} ${home}`);
   }
   const file = path.join(home, 'secret.key');
+  const text = (await readKey(file)) ?? (await makeKey(home, file));
+  const key = decodeKey(text.trim());
+  if (key === null) {
+    throw new AppError(
+      'config_invalid',
+      `the key file is not 32 bytes as hex or base64: ${file} (put the key of its backup there, or set TOLLGATE_SECRET_KEY)`,
+    );
+  }
+  return key;
+}
+
+async function readKey(file: string): Promise<string | null> {
   try {
-    // `wx`: of two starting processes one makes the key, the other reads it.
-    const handle = await open(file, 'wx', 0o600);
-    try {
-      await handle.writeFile(`${randomBytes(32).toString('hex')}\n`);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
+    throw error;
+  }
+}
+
+/**
+ * Of several starting processes one makes the key and all read that one. It is written under another name and linked to
+ * its own, which fails when the name is taken: a reader never meets an empty file, nor does a start after a crash here.
+ */
+async function makeKey(home: string, file: string): Promise<string> {
+  const draft = path.join(home, `secret.key.${randomBytes(6).toString('hex')}`);
+  const handle = await open(draft, 'wx', 0o600);
+  try {
+    await handle.writeFile(`${randomBytes(32).toString('hex')}\n`);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+  try {
+    await link(draft, file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  } finally {
+    await unlink(draft);
   }
-  return decodeKey((await readFile(file, 'utf8')).trim());
+  const folder = await open(home, 'r');
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+  return await readFile(file, 'utf8');
 }

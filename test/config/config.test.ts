@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readFile, rm, stat } from 'node:fs/promises';
+import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
@@ -130,11 +130,30 @@ test('rule 1: no failure of ours is answered with a permanent SMTP code', () => 
   assert.equal(errorCode(new TypeError('x')), 'internal');
 });
 
+test('many that start at once on a new home have one key, whole', async (t) => {
+  const home = await mkdtemp(path.join(tmpdir(), 'tollgate-secrets-'));
+  t.after(() => rm(home, { recursive: true }));
+  for (let round = 0; round < 40; round += 1) {
+    const folder = path.join(home, String(round));
+    const all = await Promise.all(Array.from({ length: 8 }, () => readSecrets(folder, undefined)));
+    for (const one of all) assert.deepEqual(one, all[0]);
+  }
+});
+
+test('a key file that holds no key is named, and is not written over', async (t) => {
+  const home = await mkdtemp(path.join(tmpdir(), 'tollgate-secrets-'));
+  t.after(() => rm(home, { recursive: true }));
+  await writeFile(path.join(home, 'secret.key'), '');
+  await assert.rejects(readSecrets(home, undefined), /the key file is not 32 bytes.*secret\.key/);
+  assert.equal(await readFile(path.join(home, 'secret.key'), 'utf8'), '');
+});
+
 test('the secret key is made once, readable by its owner only, and a given one must be whole', async (t) => {
   const home = await mkdtemp(path.join(tmpdir(), 'tollgate-secrets-'));
   t.after(() => rm(home, { recursive: true }));
   const [one, two] = await Promise.all([readSecrets(home, undefined), readSecrets(home, '')]);
   assert.deepEqual(one, two);
+  assert.deepEqual(await readdir(home), ['secret.key']);
   assert.equal((await stat(path.join(home, 'secret.key'))).mode & 0o777, 0o600);
   await assert.rejects(readSecrets(home, 'too short'), /TOLLGATE_SECRET_KEY/);
   assert.notDeepEqual(await readSecrets(home, 'ab'.repeat(32)), one);
