@@ -15,7 +15,7 @@ import { together } from '../db/together.ts';
 import { type Reach, ROLLED_MAX_MS, readReach, TRANSACTIONS_MAX } from './reach.ts';
 import { type Days, wholeMonths } from './spans.ts';
 import { PENDING_MAX } from './state.ts';
-import { type Count, Sum } from './totals.ts';
+import { type NarrowCount, Sum } from './totals.ts';
 
 export { topSenders } from './read-dimensions.ts';
 export { type ClientsOverview, readClientsOverview } from './read-overview.ts';
@@ -61,9 +61,10 @@ export interface StatisticsQuery {
 interface Cut {
   readonly whole: Interval;
   readonly pieces: readonly Interval[];
-  readonly starts: readonly Date[];
-  /** The local days with which the pieces begin. */
-  readonly dates: readonly string[];
+  /** The moments with which the pieces begin, as an array of PostgreSQL, written once: it is dear to write at every question. */
+  readonly startsText: string;
+  /** The local days with which the pieces begin, for PostgreSQL. */
+  readonly datesText: string;
   /** Of what days and whole months the period is made; null: of hours, which have no tier. */
   readonly tier: { readonly head: Days; readonly months: Days; readonly tail: Days } | null;
 }
@@ -81,13 +82,15 @@ function cut(period: LocalPeriod, granularity: Granularity): Cut {
   const made: Cut = {
     whole: interval(period),
     pieces,
-    starts: pieces.map((piece) => piece.start),
-    dates: granularity === 'HOUR' ? [] : pieces.map((piece) => localDate(piece.start, period.zone)),
+    startsText: arrayText(pieces.map((piece) => piece.start.toISOString())),
+    datesText: arrayText(granularity === 'HOUR' ? [] : pieces.map((piece) => localDate(piece.start, period.zone))),
     tier: granularity === 'HOUR' ? null : tierOf(period, granularity),
   };
   cuts.set(key, made);
   return made;
 }
+
+const arrayText = (items: readonly string[]) => `{${items.join(',')}}`;
 
 function tierOf(period: LocalPeriod, granularity: Granularity): NonNullable<Cut['tier']> {
   const end = addDays(period.to, 1);
@@ -106,7 +109,10 @@ export async function readStatistics(tx: TenantTx, query: StatisticsQuery): Prom
   return read.get(clientId) ?? assemble({ completeThrough: null }, cut(period, granularity), []);
 }
 
-type Row = Count & { readonly slot: number };
+/** Quarter hours and the tail come in a row for each sum, the days of a client in one: `wide` has a list for each piece. */
+type Row =
+  | (NarrowCount & { readonly slot: number; readonly wide: null })
+  | { readonly kind: null; readonly wide: readonly (readonly [slot: number, ...sums: number[]])[] };
 
 /**
  * The same for many clients, in as many statements as for one. Clients without traffic have zeros.
@@ -124,7 +130,8 @@ export async function readStatisticsOf(
 /** Counts of one quarter hour, which is no piece of a local period; `clientId` null: of all clients. */
 export async function readQuarterHour(tx: TenantTx, clientId: string | null, start: Date): Promise<Statistics> {
   const whole = { start, end: new Date(start.getTime() + BUCKET_MS) };
-  const parts: Cut = { whole, pieces: [whole], starts: [start], dates: [], tier: null };
+  const startsText = arrayText([start.toISOString()]);
+  const parts: Cut = { whole, pieces: [whole], startsText, datesText: '{}', tier: null };
   if (clientId === null) return readPartner(tx, parts, 'UTC');
   const read = await readClients(tx, [clientId], parts, 'UTC');
   return read.get(clientId) ?? assemble({ completeThrough: null }, parts, []);
@@ -136,7 +143,7 @@ async function readClients(
   parts: Cut,
   zone: string,
 ): Promise<Map<string, Statistics>> {
-  const { whole, starts, dates, tier } = parts;
+  const { whole, startsText, datesText, tier } = parts;
   const clients = [...new Set(clientIds)];
   // Sent together, the reach first: a round of the roller between the two makes the numbers newer than what is said of them, never
   // older. Whether the tail is small enough to be counted is asked again by the statement itself, which says whether it was.
@@ -166,17 +173,20 @@ async function readClients(
       select d.* from rollup_days d
       where d.partner_id = ${tx.partnerId} and d.client_id = any(array(select t.client_id from tiered t))
         and d.day >= ${tier?.tail.from}::date and d.day < ${tier?.tail.to}::date)
-    select d.client_id, width_bucket(d.day, ${dates}::date[]) - 1 as slot, null as kind, null as verdict, null as disposition,
-           0::bigint as deliveries, 0::bigint as messages, 0::bigint as bytes,
-           json_build_array(sum(d.messages), sum(d.deliveries), sum(d.refused), sum(d.bytes), sum(d.verdict_clean),
-                             sum(d.verdict_bulk), sum(d.verdict_spam), sum(d.verdict_spoof), sum(d.verdict_phish),
-                             sum(d.verdict_policy), sum(d.verdict_unscannable), sum(d.verdict_malware), sum(d.ended_queued),
-                             sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged), sum(d.ended_stripped),
-                             sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced), sum(d.ended_expired),
-                             sum(d.ended_discarded), sum(d.ended_released)) as wide
-    from days d group by 1, 2
+    select w.client_id, -1 as slot, null as kind, null as verdict, null as disposition, 0::bigint as deliveries, 0::bigint as messages,
+           0::bigint as bytes, json_agg(w.sums) as wide
+    from (
+      select d.client_id,
+             json_build_array(d.slot, sum(d.messages), sum(d.deliveries), sum(d.refused),
+                              sum(d.bytes), sum(d.verdict_clean), sum(d.verdict_bulk), sum(d.verdict_spam), sum(d.verdict_spoof),
+                              sum(d.verdict_phish), sum(d.verdict_policy), sum(d.verdict_unscannable), sum(d.verdict_malware),
+                              sum(d.ended_queued), sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged),
+                              sum(d.ended_stripped), sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced),
+                              sum(d.ended_expired), sum(d.ended_discarded), sum(d.ended_released)) as sums
+      from (select o.*, width_bucket(o.day, ${datesText}::date[]) - 1 as slot from days o) as d group by d.client_id, d.slot) as w
+    group by w.client_id
     union all
-    select r.client_id, width_bucket(r.bucket, ${starts}::timestamptz[]) - 1, r.kind, r.verdict, r.disposition,
+    select r.client_id, width_bucket(r.bucket, ${startsText}::timestamptz[]) - 1, r.kind, r.verdict, r.disposition,
            sum(r.deliveries)::bigint, sum(r.messages)::bigint, sum(r.bytes)::bigint, null
     from rollup_traffic r
     where r.partner_id = ${tx.partnerId}
@@ -185,7 +195,7 @@ async function readClients(
       and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
     group by 1, 2, 3, 4, 5
     union all
-    select e.client_id, width_bucket(e.occurred_at, ${starts}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
+    select e.client_id, width_bucket(e.occurred_at, ${startsText}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
            coalesce(e.disposition, ''), count(*), count(*) filter (where e.leads & 2 <> 0),
            coalesce(sum(e.bytes) filter (where e.leads & 2 <> 0), 0)::bigint, null
     -- With an offset the tail is found by its few transactions, and never by going through all that a client has.
@@ -211,7 +221,7 @@ async function readClients(
 
 /** The partner as a whole: a message to two clients counts once. */
 async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Statistics> {
-  const { whole, starts, dates, tier } = parts;
+  const { whole, startsText, datesText, tier } = parts;
   const reach = await readReach(tx);
   const rows = await tx.rows<Row>(sql`
     with tiered as materialized (
@@ -233,17 +243,19 @@ async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Stat
       select d.* from rollup_days d
       where d.partner_id = ${tx.partnerId} and d.client_id in (select t.client_id from tiered t)
         and d.day >= ${tier?.tail.from}::date and d.day < ${tier?.tail.to}::date)
-    select width_bucket(d.day, ${dates}::date[]) - 1 as slot, null as kind, null as verdict, null as disposition,
-           0::bigint as deliveries, 0::bigint as messages, 0::bigint as bytes,
-           json_build_array(sum(d.partner_messages), sum(d.deliveries), sum(d.refused), sum(d.partner_bytes),
-                             sum(d.verdict_clean), sum(d.verdict_bulk), sum(d.verdict_spam), sum(d.verdict_spoof),
-                             sum(d.verdict_phish), sum(d.verdict_policy), sum(d.verdict_unscannable), sum(d.verdict_malware),
-                             sum(d.ended_queued), sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged),
-                             sum(d.ended_stripped), sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced),
-                             sum(d.ended_expired), sum(d.ended_discarded), sum(d.ended_released)) as wide
-    from days d group by 1
+    select -1 as slot, null as kind, null as verdict, null as disposition, 0::bigint as deliveries, 0::bigint as messages,
+           0::bigint as bytes, json_agg(w.sums) as wide
+    from (
+      select json_build_array(d.slot, sum(d.partner_messages), sum(d.deliveries), sum(d.refused),
+                              sum(d.partner_bytes), sum(d.verdict_clean), sum(d.verdict_bulk), sum(d.verdict_spam), sum(d.verdict_spoof),
+                              sum(d.verdict_phish), sum(d.verdict_policy), sum(d.verdict_unscannable), sum(d.verdict_malware),
+                              sum(d.ended_queued), sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged),
+                              sum(d.ended_stripped), sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced),
+                              sum(d.ended_expired), sum(d.ended_discarded), sum(d.ended_released)) as sums
+      from (select o.*, width_bucket(o.day, ${datesText}::date[]) - 1 as slot from days o) as d group by d.slot) as w
+    having count(*) > 0
     union all
-    select width_bucket(r.bucket, ${starts}::timestamptz[]) - 1, r.kind, r.verdict, r.disposition,
+    select width_bucket(r.bucket, ${startsText}::timestamptz[]) - 1, r.kind, r.verdict, r.disposition,
            sum(r.deliveries)::bigint, sum(r.partner_messages)::bigint, sum(r.partner_bytes)::bigint, null
     from rollup_traffic r
     where r.partner_id = ${tx.partnerId} and (select count(*) > 0 from others)
@@ -251,7 +263,7 @@ async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Stat
       and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
     group by 1, 2, 3, 4
     union all
-    select width_bucket(e.occurred_at, ${starts}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
+    select width_bucket(e.occurred_at, ${startsText}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
            coalesce(e.disposition, ''), count(*), count(*) filter (where e.leads & 1 <> 0),
            coalesce(sum(e.bytes) filter (where e.leads & 1 <> 0), 0)::bigint, null
     from (
@@ -271,8 +283,15 @@ function assemble({ completeThrough }: Pick<Reach, 'completeThrough'>, parts: Cu
   const sums = parts.pieces.map(() => new Sum());
   const total = new Sum();
   for (const row of rows) {
-    sums[row.slot]?.add(row);
-    total.add(row);
+    if (row.kind !== null) {
+      sums[row.slot]?.add(row);
+      total.add(row);
+      continue;
+    }
+    for (const list of row.wide) {
+      sums[list[0]]?.addSums(list, 1);
+      total.addSums(list, 1);
+    }
   }
   return {
     complete: through >= parts.whole.end.getTime(),

@@ -39,7 +39,7 @@ export class Sum {
   readonly #dispositions = new Map<Disposition, number>();
 
   add(count: Count): void {
-    if (count.kind === null) this.#addWide(count.wide);
+    if (count.kind === null) this.addSums(count.wide);
     else this.#addNarrow(count);
   }
 
@@ -54,17 +54,15 @@ export class Sum {
     if (ENDING.includes(row.kind) && row.disposition !== '') grow(this.#dispositions, row.disposition, row.deliveries);
   }
 
-  #addWide([messages = 0, deliveries = 0, refused = 0, bytes = 0, ...rest]: readonly number[]): void {
-    this.#messages += messages;
-    this.#deliveries += deliveries;
-    this.#refused += refused;
-    this.#bytes += bytes;
-    VERDICTS.forEach((verdict, index) => {
-      grow(this.#verdicts, verdict, rest[index] ?? 0);
-    });
-    DISPOSITIONS.forEach((disposition, index) => {
-      grow(this.#dispositions, disposition, rest[VERDICTS.length + index] ?? 0);
-    });
+  /** Sums of days, in the order of `WideCount`, from `offset` on. */
+  addSums(sums: readonly number[], offset = 0): void {
+    this.#messages += sums[offset] ?? 0;
+    this.#deliveries += sums[offset + 1] ?? 0;
+    this.#refused += sums[offset + 2] ?? 0;
+    this.#bytes += sums[offset + 3] ?? 0;
+    let at = offset + 4;
+    for (const verdict of VERDICTS) grow(this.#verdicts, verdict, sums[at++] ?? 0);
+    for (const disposition of DISPOSITIONS) grow(this.#dispositions, disposition, sums[at++] ?? 0);
   }
 
   totals(): Totals {
