@@ -60,6 +60,9 @@ export interface StatisticsQuery {
 
 interface Cut {
   readonly whole: Interval;
+  /** Its ends as text: a Date is dear to write at every question. */
+  readonly from: string;
+  readonly to: string;
   readonly pieces: readonly Interval[];
   /** The moments with which the pieces begin, as an array of PostgreSQL, written once: it is dear to write at every question. */
   readonly startsText: string;
@@ -79,8 +82,11 @@ function cut(period: LocalPeriod, granularity: Granularity): Cut {
   if (known !== undefined) return known;
   if (cuts.size >= CUTS_MAX) cuts.clear();
   const pieces = buckets(period, granularity);
+  const whole = interval(period);
   const made: Cut = {
-    whole: interval(period),
+    whole,
+    from: whole.start.toISOString(),
+    to: whole.end.toISOString(),
     pieces,
     startsText: arrayText(pieces.map((piece) => piece.start.toISOString())),
     datesText: arrayText(granularity === 'HOUR' ? [] : pieces.map((piece) => localDate(piece.start, period.zone))),
@@ -130,8 +136,9 @@ export async function readStatisticsOf(
 /** Counts of one quarter hour, which is no piece of a local period; `clientId` null: of all clients. */
 export async function readQuarterHour(tx: TenantTx, clientId: string | null, start: Date): Promise<Statistics> {
   const whole = { start, end: new Date(start.getTime() + BUCKET_MS) };
-  const startsText = arrayText([start.toISOString()]);
-  const parts: Cut = { whole, pieces: [whole], startsText, datesText: '{}', tier: null };
+  const from = start.toISOString();
+  const to = whole.end.toISOString();
+  const parts: Cut = { whole, from, to, pieces: [whole], startsText: arrayText([from]), datesText: '{}', tier: null };
   if (clientId === null) return readPartner(tx, parts, 'UTC');
   const read = await readClients(tx, [clientId], parts, 'UTC');
   return read.get(clientId) ?? assemble({ completeThrough: null }, parts, []);
@@ -143,16 +150,16 @@ async function readClients(
   parts: Cut,
   zone: string,
 ): Promise<Map<string, Statistics>> {
-  const { whole, startsText, datesText, tier } = parts;
+  const { from, to, startsText, datesText, tier } = parts;
   const clients = [...new Set(clientIds)];
   // Sent together, the reach first: a round of the roller between the two makes the numbers newer than what is said of them, never
   // older. Whether the tail is small enough to be counted is asked again by the statement itself, which says whether it was.
-  const rolledSince = new Date(tx.now.getTime() - ROLLED_MAX_MS);
+  const rolledSince = new Date(tx.now.getTime() - ROLLED_MAX_MS).toISOString();
   const [reach, rows] = await together([
     readReach(tx),
     tx.rows<Row & { client_id: string | null }>(sql`
     with gate as materialized (
-      select (s.cursor is null or (s.cursor <> '0' and s.rolled_at >= ${rolledSince})) and coalesce(s.pending, 0) <= ${PENDING_MAX}
+      select (s.cursor is null or (s.cursor <> '0' and s.rolled_at >= ${rolledSince}::timestamptz)) and coalesce(s.pending, 0) <= ${PENDING_MAX}
              and pg_snapshot_xmax(pg_current_snapshot())::text::bigint - coalesce(s.cursor::text::bigint, 3) <= ${TRANSACTIONS_MAX}
                as tail
       from (select 1) as one left join rollup_state s on true),
@@ -192,7 +199,7 @@ async function readClients(
     where r.partner_id = ${tx.partnerId}
       -- Asked once, before any row: without it PostgreSQL goes through the quarter hours to find none of nobody.
       and (select count(*) > 0 from others) and r.client_id = any(array(select o.client_id from others o))
-      and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
+      and r.bucket >= ${from}::timestamptz and r.bucket < ${to}::timestamptz
     group by 1, 2, 3, 4, 5
     union all
     select e.client_id, width_bucket(e.occurred_at, ${startsText}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
@@ -204,10 +211,10 @@ async function readClients(
       where (select g.tail from gate g)
         and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
         and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
-        and l.occurred_at >= ${whole.start} and l.occurred_at < ${whole.end}
+        and l.occurred_at >= ${from}::timestamptz and l.occurred_at < ${to}::timestamptz
       offset 0) as e
     where e.partner_id = ${tx.partnerId} and e.client_id = any(${clients}::uuid[])
-      and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end}
+      and e.occurred_at >= ${from}::timestamptz and e.occurred_at < ${to}::timestamptz
     group by 1, 2, 3, 4, 5
     union all
     select null, -1, null, null, null, 0, 0, 0, null from gate g where g.tail`),
@@ -221,7 +228,7 @@ async function readClients(
 
 /** The partner as a whole: a message to two clients counts once. */
 async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Statistics> {
-  const { whole, startsText, datesText, tier } = parts;
+  const { from, to, startsText, datesText, tier } = parts;
   const reach = await readReach(tx);
   const rows = await tx.rows<Row>(sql`
     with tiered as materialized (
@@ -260,7 +267,7 @@ async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Stat
     from rollup_traffic r
     where r.partner_id = ${tx.partnerId} and (select count(*) > 0 from others)
       and r.client_id = any(array(select o.client_id from others o))
-      and r.bucket >= ${whole.start} and r.bucket < ${whole.end}
+      and r.bucket >= ${from}::timestamptz and r.bucket < ${to}::timestamptz
     group by 1, 2, 3, 4
     union all
     select width_bucket(e.occurred_at, ${startsText}::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
@@ -271,9 +278,9 @@ async function readPartner(tx: TenantTx, parts: Cut, zone: string): Promise<Stat
       where ${reach.tail}::boolean
         and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
         and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
-        and l.occurred_at >= ${whole.start} and l.occurred_at < ${whole.end}
+        and l.occurred_at >= ${from}::timestamptz and l.occurred_at < ${to}::timestamptz
       offset 0) as e
-    where e.partner_id = ${tx.partnerId} and e.occurred_at >= ${whole.start} and e.occurred_at < ${whole.end}
+    where e.partner_id = ${tx.partnerId} and e.occurred_at >= ${from}::timestamptz and e.occurred_at < ${to}::timestamptz
     group by 1, 2, 3, 4`);
   return assemble(reach, parts, rows);
 }
