@@ -18,7 +18,8 @@ create table accepted_digests (
   digest bytea not null,
   content_id text not null,
   rejected boolean not null,
-  accepted_at timestamp with time zone not null
+  accepted_at timestamp with time zone not null,
+  unheard boolean not null default false
 );
 create table addresses (
   partner_id uuid not null,
