@@ -22,6 +22,42 @@ const DAY = '2026-10-10';
 const RANGE = interval({ from: DAY, to: DAY, zone: 'Europe/London' });
 const SENDERS = 1_400;
 
+test('senders are counted at one moment, whatever transaction the reader has: a day that is folded meanwhile is whole', async (t) => {
+  const { db, clock, ownerUrl } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  const clientId = await seedClient(db, partner.id);
+  const of = { partnerId: partner.id, clientId, occurredAt: new Date(`${DAY}T10:00:00Z`) };
+  await ensurePartitions(asOwner(ownerUrl), of.occurredAt, 1);
+  const events = Array.from({ length: SENDERS }, (_, n) => makeEvent({ ...of, sender: `s${n}@x.example` }));
+  await db.system((tx) => appendEvents(tx, events));
+  await rollAll(db);
+  clock.set('2026-10-20T00:00:00Z');
+  let folds = 0;
+  const found = await db.tenant(
+    partner.id,
+    (tx) => {
+      // Between any two of its statements.
+      const fold = async <T>(run: () => Promise<T>): Promise<T> => {
+        const result = await run();
+        folds += await foldDue(db);
+        return result;
+      };
+      return distinctSenders(
+        {
+          ...tx,
+          one: (statement) => fold(() => tx.one(statement)),
+          rows: (statement) => fold(() => tx.rows(statement)),
+        },
+        clientId,
+        RANGE,
+      );
+    },
+    { readOnly: true },
+  );
+  assert.equal(folds, 1);
+  assert.ok(Math.abs(found.estimate - SENDERS) <= found.relativeError * SENDERS, JSON.stringify(found));
+});
+
 test('a day with more senders than are kept is folded; the errors are those that are stated', async (t) => {
   const { db, owner, ownerUrl, clock } = await openDatabase(t);
   const partner = await seedPartner(db);
