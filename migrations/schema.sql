@@ -545,6 +545,11 @@ create table outbound_limits (
   first_time_per_day integer,
   updated_at timestamp with time zone not null
 );
+create table outbound_starts (
+  partner_id uuid not null,
+  client_id uuid not null,
+  started_at timestamp with time zone not null
+);
 create table partners (
   id uuid not null,
   name text not null,
@@ -1139,6 +1144,8 @@ alter table outbound_limits add constraint outbound_limits_partner_id_client_id_
 alter table outbound_limits add constraint outbound_limits_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table outbound_limits add constraint outbound_limits_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table outbound_limits add constraint outbound_limits_recipients_per_hour_check CHECK ((recipients_per_hour >= 0));
+alter table outbound_starts add constraint outbound_starts_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table outbound_starts add constraint outbound_starts_pkey PRIMARY KEY (partner_id, client_id);
 alter table partners add constraint partners_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)));
 alter table partners add constraint partners_pkey PRIMARY KEY (id);
 alter table persisted_documents add constraint persisted_documents_document_check CHECK ((length(document) <= 20000));
@@ -1429,6 +1436,8 @@ create policy system on outbound_known for ALL to tollgate_system using (true) w
 create policy tenant on outbound_known for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on outbound_limits for ALL to tollgate_system using (true) with check (true);
 create policy tenant on outbound_limits for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on outbound_starts for ALL to tollgate_system using (true) with check (true);
+create policy tenant on outbound_starts for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on partners for ALL to tollgate_system using (true) with check (true);
 create policy tenant on partners for ALL to tollgate_app using ((id = current_partner())) with check ((id = current_partner()));
 create policy system on persisted_documents for ALL to tollgate_system using (true) with check (true);
@@ -1530,6 +1539,7 @@ alter table messages force row level security;
 alter table outbound_counts force row level security;
 alter table outbound_known force row level security;
 alter table outbound_limits force row level security;
+alter table outbound_starts force row level security;
 alter table partners force row level security;
 alter table persisted_documents force row level security;
 alter table psa_connections force row level security;
@@ -1647,6 +1657,8 @@ grant select on outbound_known to tollgate_app;
 grant delete, insert, select, update on outbound_known to tollgate_system;
 grant delete, insert, select, update on outbound_limits to tollgate_app;
 grant delete, insert, select, update on outbound_limits to tollgate_system;
+grant select on outbound_starts to tollgate_app;
+grant delete, insert, select, update on outbound_starts to tollgate_system;
 grant select, update on partners to tollgate_app;
 grant delete, insert, select, update on partners to tollgate_system;
 grant delete, insert, select, update on persisted_documents to tollgate_app;
