@@ -199,6 +199,46 @@ test('subjects are those of unwanted mail, attachment types those of all; once f
   await check();
 });
 
+test('a rebuild takes what the roller has not seen yet into a fold that reaches over the edge of what is kept', async (t) => {
+  const { db, owner, ownerUrl, clock } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  const clientId = await seedClient(db, partner.id, { timeZone: 'America/New_York' });
+  // The local day ends at 4 o'clock in UTC, four hours after the edge.
+  const at = (time: string, sender: string) =>
+    makeEvent({ partnerId: partner.id, clientId, occurredAt: new Date(time), sender });
+  const append = (...events: ReturnType<typeof makeEvent>[]) => db.system((tx) => appendEvents(tx, events));
+  await ensurePartitions(asOwner(ownerUrl), new Date('2026-10-11T00:00:00Z'), 1);
+  await append(at('2026-10-10T12:00:00Z', 'a@x.example'), at('2026-10-11T01:00:00Z', 'b@x.example'));
+  await rollAll(db);
+  assert.ok((await foldDue(db)) > 0);
+  clock.set('2026-11-10T12:00:00Z');
+  await rollAll(db);
+  await retainDetail(db, asOwner(ownerUrl), clock.now(), 30);
+  const floor = await owner.query('select whole_from from retention_floor');
+  assert.deepEqual(floor.rows, [{ whole_from: new Date('2026-10-11T00:00:00Z') }]);
+  await append(
+    at('2026-10-10T13:00:00Z', 'late@x.example'),
+    at('2026-10-11T02:00:00Z', 'late@x.example'),
+    at('2026-10-11T02:00:00Z', 'b@x.example'),
+    at('2026-10-12T12:00:00Z', 'c@x.example'),
+  );
+  await rebuild(db);
+  const top = (range: typeof RANGE) => db.tenant(partner.id, (tx) => topSenders(tx, clientId, range, 10));
+  const local = interval({ from: '2026-10-10', to: '2026-10-10', zone: 'America/New_York' });
+  const counted = (rows: readonly { key: string; deliveries: number }[]) =>
+    Object.fromEntries(rows.map((row) => [row.key, row.deliveries]));
+  const wanted = { 'a@x.example': 1, 'b@x.example': 2, 'late@x.example': 2 };
+  assert.deepEqual(counted(await top(local)), wanted);
+  assert.deepEqual((await verify(db)).differences, []);
+  const traffic = await owner.query('select sum(deliveries)::int as n from rollup_traffic');
+  assert.equal(traffic.rows[0]?.n, 6);
+  const before = (await owner.query('select * from rollup_folds order by starts')).rows;
+  await rebuild(db);
+  await rollAll(db);
+  assert.deepEqual((await owner.query('select * from rollup_folds order by starts')).rows, before);
+  assert.deepEqual(counted(await top(local)), wanted);
+});
+
 test('whatever is added to a fold, sums are kept and no item has more than it is said to have', () => {
   const added = fc.array(
     fc.record({
