@@ -12,13 +12,15 @@ CREATE OR REPLACE FUNCTION public.note_master_change() RETURNS trigger LANGUAGE 
 CREATE OR REPLACE FUNCTION public.note_model_change() RETURNS trigger LANGUAGE plpgsql AS $function$ begin if tg_op = 'DELETE' then insert into directory_changes (partner, client) values (old.partner_id, old.client_id); elsif tg_op = 'INSERT' or old.model is distinct from new.model then insert into directory_changes (partner, client) values (new.partner_id, new.client_id); else return null; end if; perform pg_notify('tollgate_directory', ''); return null; end $function$ ;
 CREATE OR REPLACE FUNCTION public.queue_direction() RETURNS trigger LANGUAGE plpgsql AS $function$ begin select d.direction into new.direction from deliveries d where d.partner_id = new.partner_id and d.id = new.delivery_id; return new; end $function$ ;
 CREATE OR REPLACE FUNCTION public.region_allows(partner uuid, client uuid, delivery uuid, node_region text) RETURNS boolean LANGUAGE sql STABLE AS $function$ select coalesce( (select coalesce(region_allows.node_region = any(s.regions), false) from region_strategies s where s.partner_id = region_allows.partner and s.client_id = region_allows.client and (s.domain is null or s.domain = (select d.domain from deliveries d where d.partner_id = region_allows.partner and d.id = region_allows.delivery)) order by s.domain nulls last limit 1), true) $function$ ;
+CREATE OR REPLACE FUNCTION public.route_strategies(partner uuid, client uuid, route_domain text) RETURNS TABLE(regions text[]) LANGUAGE sql STABLE SET search_path TO 'pg_catalog', 'public', 'pg_temp' AS $function$ select (select s.regions from region_strategies s where s.partner_id = route_strategies.partner and s.client_id = route_strategies.client and (s.domain is null or s.domain = d.name) order by s.domain nulls last limit 1) from (with mine as ( select d.name from domains d where d.partner_id = route_strategies.partner and d.client_id = route_strategies.client and case when route_strategies.route_domain is null then not exists (select from routes r where r.partner_id = d.partner_id and r.client_id = d.client_id and r.domain = d.name) else d.name = route_strategies.route_domain end) select m.name from mine m union all -- Of no domain, as of a client that has none yet: the client's own strategy. select null where not exists (select from mine)) as d $function$ ;
 CREATE OR REPLACE FUNCTION public.trace_candidates(part text, fragment text, most integer) RETURNS uuid[] LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path TO 'pg_catalog', 'public', 'pg_temp' SET enable_seqscan TO 'off' SET enable_indexscan TO 'off' AS $function$ declare found uuid[]; begin -- Each by EXECUTE, so that it is planned for this fragment. if part = 'subject' then execute 'select array_agg(c.id) from (select m.id from messages m where m.partner_id = current_partner() and m.subject ilike $1 limit $2) as c' into found using fragment, most; elsif part = 'attachment' then execute 'select array_agg(c.id) from (select m.id from messages m where m.partner_id = current_partner() and m.attachments <> ''[]'' and m.attachments::text ilike $1 limit $2) as c' into found using fragment, most; elsif part = 'text' then execute 'select array_agg(c.id) from ( (select m.id from messages m where m.partner_id = current_partner() and (m.subject ilike $1 or m.sender ilike $1) limit $2) union all (select d.message_id from deliveries d where d.partner_id = current_partner() and d.recipient ilike $1 limit $2) limit $2) as c' into found using fragment, most; end if; return found; end $function$ ;
 
 create table accepted_digests (
   digest bytea not null,
   content_id text not null,
   rejected boolean not null,
-  accepted_at timestamp with time zone not null
+  accepted_at timestamp with time zone not null,
+  unheard boolean not null default false
 );
 create table addresses (
   partner_id uuid not null,
@@ -542,6 +544,11 @@ create table outbound_limits (
   recipients_per_hour integer,
   first_time_per_day integer,
   updated_at timestamp with time zone not null
+);
+create table outbound_starts (
+  partner_id uuid not null,
+  client_id uuid not null,
+  started_at timestamp with time zone not null
 );
 create table partners (
   id uuid not null,
@@ -1137,6 +1144,8 @@ alter table outbound_limits add constraint outbound_limits_partner_id_client_id_
 alter table outbound_limits add constraint outbound_limits_partner_id_fkey FOREIGN KEY (partner_id) REFERENCES partners(id) ON DELETE CASCADE;
 alter table outbound_limits add constraint outbound_limits_partner_id_mailbox_id_fkey FOREIGN KEY (partner_id, mailbox_id) REFERENCES mailboxes(partner_id, id) ON DELETE CASCADE;
 alter table outbound_limits add constraint outbound_limits_recipients_per_hour_check CHECK ((recipients_per_hour >= 0));
+alter table outbound_starts add constraint outbound_starts_partner_id_client_id_fkey FOREIGN KEY (partner_id, client_id) REFERENCES clients(partner_id, id) ON DELETE CASCADE;
+alter table outbound_starts add constraint outbound_starts_pkey PRIMARY KEY (partner_id, client_id);
 alter table partners add constraint partners_name_check CHECK (((length(name) >= 1) AND (length(name) <= 200)));
 alter table partners add constraint partners_pkey PRIMARY KEY (id);
 alter table persisted_documents add constraint persisted_documents_document_check CHECK ((length(document) <= 20000));
@@ -1427,6 +1436,8 @@ create policy system on outbound_known for ALL to tollgate_system using (true) w
 create policy tenant on outbound_known for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on outbound_limits for ALL to tollgate_system using (true) with check (true);
 create policy tenant on outbound_limits for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
+create policy system on outbound_starts for ALL to tollgate_system using (true) with check (true);
+create policy tenant on outbound_starts for ALL to tollgate_app using ((partner_id = current_partner())) with check ((partner_id = current_partner()));
 create policy system on partners for ALL to tollgate_system using (true) with check (true);
 create policy tenant on partners for ALL to tollgate_app using ((id = current_partner())) with check ((id = current_partner()));
 create policy system on persisted_documents for ALL to tollgate_system using (true) with check (true);
@@ -1528,6 +1539,7 @@ alter table messages force row level security;
 alter table outbound_counts force row level security;
 alter table outbound_known force row level security;
 alter table outbound_limits force row level security;
+alter table outbound_starts force row level security;
 alter table partners force row level security;
 alter table persisted_documents force row level security;
 alter table psa_connections force row level security;
@@ -1645,6 +1657,8 @@ grant select on outbound_known to tollgate_app;
 grant delete, insert, select, update on outbound_known to tollgate_system;
 grant delete, insert, select, update on outbound_limits to tollgate_app;
 grant delete, insert, select, update on outbound_limits to tollgate_system;
+grant select on outbound_starts to tollgate_app;
+grant delete, insert, select, update on outbound_starts to tollgate_system;
 grant select, update on partners to tollgate_app;
 grant delete, insert, select, update on partners to tollgate_system;
 grant delete, insert, select, update on persisted_documents to tollgate_app;

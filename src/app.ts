@@ -21,6 +21,7 @@ import {
   createGateway,
   type Delivery,
   type Gateway,
+  noteKilled,
   OwnPost,
   Spool,
   serverProbe,
@@ -112,6 +113,7 @@ export async function createApp(config: Config, secrets: Secrets, overrides: App
     parts.loop('database', REVIVE_MS, revive, logger);
     await ensurePartitions(store.runAsOwner, clock.now(), PARTITION_DAYS);
     db.observe(watermark);
+    if (config.roles.includes('gateway')) await noteKilled(db, config.nodeId);
     await watermark.beat();
     parts.add(async () => watermark.stop());
     parts.loop('watermark', BEAT_MS, () => watermark.beat(), logger);

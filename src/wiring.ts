@@ -114,7 +114,7 @@ export function makeHandlers(wired: Wired): JobHandlers {
       if (isProbing) return;
       isProbing = true;
       try {
-        await probeServers({ db, probe: wired.probe, recordHealth: recordHealthAndWake });
+        await probeServers({ db, probe: wired.probe, region: config.region, recordHealth: recordHealthAndWake });
       } finally {
         isProbing = false;
       }

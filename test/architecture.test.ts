@@ -30,7 +30,7 @@ const LAYERS: Readonly<Record<string, readonly string[]>> = {
   'src/gateway': ['src/db', 'src/mail', 'src/accounts', 'src/pipeline', 'src/ledger', 'src/quarantine'],
   'src/digest': ['src/db', 'src/accounts', 'src/mail/format.ts', 'src/quarantine'],
   'src/learning': ['src/db', 'src/pipeline', 'src/accounts/audit.ts'],
-  'src/aggregates': ['src/db', 'src/mail'],
+  'src/aggregates': ['src/db', 'src/mail', 'src/pipeline'],
   'src/rollups': ['src/db', 'src/ledger/read.ts', 'src/ledger/watermark.ts'],
   'src/tickets': ['src/db', 'src/accounts', 'src/rollups/read.ts'],
   'src/monitor': ['src/db', 'src/accounts', 'src/rollups/read.ts', 'src/tickets', 'src/quarantine'],

@@ -40,6 +40,35 @@ export const subjectKey = ({ scope, id }: Omit<LimitSubject, 'partnerId'>): stri
 
 /** The limits of each subject, by `subjectKey`, defaults filled in. */
 export async function limitsOf(tx: Tx, subjects: readonly LimitSubject[]): Promise<Map<string, RecipientLimits>> {
+  const set = await limitRows(tx, subjects);
+  return new Map(subjects.map((subject) => [subjectKey(subject), filled(subject, set.get(subjectKey(subject)))]));
+}
+
+/** What is counted by: `isOwn`, somebody set the limit on first-time recipients for this very subject. */
+export interface CountedLimits extends RecipientLimits {
+  readonly isOwn: boolean;
+}
+
+export async function countedLimitsOf(tx: Tx, subjects: readonly LimitSubject[]): Promise<Map<string, CountedLimits>> {
+  const set = await limitRows(tx, subjects);
+  return new Map(
+    subjects.map((subject) => {
+      const own = set.get(subjectKey(subject));
+      const isOwn = (own?.firstTimeRecipientsPerDay ?? null) !== null;
+      return [subjectKey(subject), { ...filled(subject, own), isOwn }];
+    }),
+  );
+}
+
+function filled({ scope }: LimitSubject, own: LimitRow | undefined): RecipientLimits {
+  const usual = DEFAULT_LIMITS[scope];
+  return {
+    recipientsPerHour: own?.recipientsPerHour ?? usual.recipientsPerHour,
+    firstTimeRecipientsPerDay: own?.firstTimeRecipientsPerDay ?? usual.firstTimeRecipientsPerDay,
+  };
+}
+
+async function limitRows(tx: Tx, subjects: readonly LimitSubject[]): Promise<Map<string, LimitRow>> {
   const rows = await tx.rows<LimitRow>(sql`
     select s.scope, s.id, l.recipients_per_hour as "recipientsPerHour", l.first_time_per_day as "firstTimeRecipientsPerDay"
     from unnest(${subjects.map((one) => one.partnerId)}::uuid[], ${subjects.map((one) => one.scope)}::text[],
@@ -48,20 +77,7 @@ export async function limitsOf(tx: Tx, subjects: readonly LimitSubject[]): Promi
       when 'mailbox' then l.mailbox_id = s.id
       when 'client' then l.client_id = s.id and l.mailbox_id is null
       else l.client_id is null end`);
-  const set = new Map(rows.map((row) => [subjectKey(row), row]));
-  return new Map(
-    subjects.map((subject) => {
-      const own = set.get(subjectKey(subject));
-      const usual = DEFAULT_LIMITS[subject.scope];
-      return [
-        subjectKey(subject),
-        {
-          recipientsPerHour: own?.recipientsPerHour ?? usual.recipientsPerHour,
-          firstTimeRecipientsPerDay: own?.firstTimeRecipientsPerDay ?? usual.firstTimeRecipientsPerDay,
-        },
-      ];
-    }),
-  );
+  return new Map(rows.map((row) => [subjectKey(row), row]));
 }
 
 export interface LimitInput {

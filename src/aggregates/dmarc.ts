@@ -8,7 +8,7 @@ import {
   messagesOf,
   ReportFault,
 } from './report.ts';
-import { canonical, countOf, digestOf, domainWord, ipWord, periodOf, word } from './values.ts';
+import { canonical, countOf, digestOf, domainWord, idWord, ipWord, periodOf, word } from './values.ts';
 
 /**
  * Reads a DMARC aggregate report: RFC 7489 appendix C, and what RFC 9990 adds, whatever the namespace. Unknown elements are
@@ -46,7 +46,7 @@ export async function readDmarc(text: string, now: Date): Promise<DmarcReport> {
     'messages',
   );
   const policy = word(textOf(published, 'p'), 20).toLowerCase();
-  const reportId = word(textOf(metadata, 'report_id')) || `content-${digestOf(records).toString('hex').slice(0, 32)}`;
+  const reportId = idWord(textOf(metadata, 'report_id')) || `content-${digestOf(records).toString('hex').slice(0, 32)}`;
   const report: DmarcReport = {
     kind: 'dmarc',
     ...{ org, contact, reportId, policyDomain, ...period },

@@ -12,6 +12,8 @@ export class ReportFault extends Error {
 export const BOUNDS = {
   /** Records of a DMARC report, policies and failure details of a TLS report. */
   records: 20_000,
+  /** Domains of a TLS report: each is a report of its own. */
+  domains: 100,
   /** Messages or sessions of one report. */
   messages: 1e15,
   /** Days that a period may have. */

@@ -1,9 +1,9 @@
 import { newId } from '../core/id.ts';
 import type { TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
-import { type AggregateReport, dayOf, messagesOf, recordsOf } from './report.ts';
+import type { PackedReport } from './packed.ts';
+import { dayOf } from './report.ts';
 import { insertRows } from './rows.ts';
-import { digestOf } from './values.ts';
 
 /** How far the word of a report is to be trusted. */
 export const STANDING = { anybody: 0, file: 1, authenticated: 2 } as const;
@@ -36,11 +36,11 @@ interface Known {
  * Takes a report in, once: the same again is `duplicate`; one with the same organisation, id, domain and period that says
  * something else is `conflict` and not counted, unless it stands higher than the one that is: then they change places.
  */
-export async function takeReport(tx: TenantTx, report: AggregateReport, origin: Origin): Promise<Outcome> {
-  const org = report.org.toLowerCase();
+export async function takeReport(tx: TenantTx, report: PackedReport, origin: Origin): Promise<Outcome> {
+  const { org } = report;
   const key = [report.kind, org, report.reportId, report.policyDomain, report.from.getTime(), report.to.getTime()];
   await tx.run(sql`select pg_advisory_xact_lock(hashtextextended(${JSON.stringify([tx.partnerId, ...key])}, 18))`);
-  const digest = digestOf({ ...report, org, contact: '' });
+  const digest = Buffer.from(report.digest);
   const known = await byDigest(tx, digest);
   const standing = Math.max(known?.standing ?? 0, origin.standing) as Standing;
   const owner = await ownerOf(tx, report.policyDomain);
@@ -69,15 +69,15 @@ export async function takeReport(tx: TenantTx, report: AggregateReport, origin: 
   return { id, state: 'taken', reason: null };
 }
 
-/** Writes down a file that could not be read, once. */
+/** Writes down a file that could not be read, once. `of`: its digest. */
 export async function refuseFile(
   tx: TenantTx,
-  content: Buffer,
+  of: Uint8Array,
   reason: string,
   origin: Origin,
   clientId: string | null,
 ): Promise<Outcome> {
-  const digest = digestOf(['file', content.toString('base64')]);
+  const digest = Buffer.from(of);
   const row = await tx.maybe<{ id: string }>(sql`
     insert into aggregate_reports (partner_id, id, client_id, state, reason, source, mail_id, file_name, standing, org, contact,
                                    report_id, policy_domain, digest, records, messages, received_at)
@@ -113,18 +113,18 @@ function byDigest(tx: TenantTx, digest: Buffer): Promise<Known | null> {
     select id, state, standing from aggregate_reports where partner_id = ${tx.partnerId} and digest = ${digest} for update`);
 }
 
-async function isFlooded(tx: TenantTx, domain: string, report: AggregateReport, standing: Standing): Promise<boolean> {
+async function isFlooded(tx: TenantTx, domain: string, report: PackedReport, standing: Standing): Promise<boolean> {
   const anybody = standing === STANDING.anybody;
   const row = await tx.one<{ records: number }>(sql`
     select coalesce(sum(records), 0)::bigint as records from aggregate_reports
     where partner_id = ${tx.partnerId} and domain = ${domain} and day = ${dayOf(report)} and state = 'taken'
       and (standing = 0) = ${anybody}`);
-  return row.records + recordsOf(report) > (anybody ? ROWS_PER_DAY.anybody : ROWS_PER_DAY.known);
+  return row.records + report.records > (anybody ? ROWS_PER_DAY.anybody : ROWS_PER_DAY.known);
 }
 
 async function refuse(
   tx: TenantTx,
-  report: AggregateReport,
+  report: PackedReport,
   owner: Owner | null,
   place: Place,
   reason: string,
@@ -148,7 +148,7 @@ async function supersede(tx: TenantTx, id: string): Promise<void> {
 /** Writes the report's row, or says anew what became of the one that is there. Answers its id. */
 async function put(
   tx: TenantTx,
-  report: AggregateReport,
+  report: PackedReport,
   owner: Owner | null,
   place: Place,
   state: Known['state'],
@@ -160,10 +160,10 @@ async function put(
                                    contact, report_id, domain, policy_domain, period_from, period_to, day, digest, records,
                                    messages, policy, received_at)
     values (${tx.partnerId}, ${id}, ${owner?.clientId ?? null}, ${report.kind}, ${state}, ${reason}, ${place.source},
-            ${place.mailId}, ${place.fileName}, ${place.standing}, ${report.org.toLowerCase()}, ${report.contact},
+            ${place.mailId}, ${place.fileName}, ${place.standing}, ${report.org}, ${report.contact},
             ${report.reportId}, ${owner?.domain ?? null}, ${report.policyDomain}, ${report.from}, ${report.to},
-            ${dayOf(report)}, ${place.digest}, ${recordsOf(report)}, ${messagesOf(report)},
-            ${report.kind === 'dmarc' ? report.policy : null}, ${tx.now})
+            ${dayOf(report)}, ${place.digest}, ${report.records}, ${report.messages},
+            ${report.policy}, ${tx.now})
     on conflict (partner_id, digest) do update set state = excluded.state, reason = excluded.reason,
       standing = excluded.standing, client_id = excluded.client_id, domain = excluded.domain`);
   return id;

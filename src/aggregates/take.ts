@@ -4,7 +4,8 @@ import type { Logger } from '../core/log.ts';
 import { partnerId } from '../core/tenant.ts';
 import type { SystemDb, SystemTx, TenantDb, TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
-import { type ReadFile, readMail } from './read-file.ts';
+import { fileDigest, type PackedFile } from './packed.ts';
+import { createReportReader, type ReportReader } from './read-thread.ts';
 import { standingOf } from './standing.ts';
 import { type Outcome, refuseFile, STANDING, takeReport } from './store.ts';
 
@@ -33,12 +34,21 @@ const TRIES = 5;
  * holds up no other. The same mail taken twice changes nothing. Answers how many ended.
  */
 export async function takeMails(deps: TakeDeps): Promise<number> {
+  const reader = createReportReader(deps.logger);
+  try {
+    return await takeRound(deps, reader);
+  } finally {
+    await reader.close();
+  }
+}
+
+async function takeRound(deps: TakeDeps, reader: ReportReader): Promise<number> {
   let ended = 0;
   for (let count = 0; count < ROUND; count += 1) {
     const mail = await deps.db.system(claim);
     if (mail === null) return ended;
     try {
-      await takeMail(deps, mail);
+      await takeMail(deps, reader, mail);
       ended += 1;
     } catch (error) {
       deps.logger.error({ err: error, mail: mail.id }, 'a report could not be taken in');
@@ -58,7 +68,7 @@ async function claim(tx: SystemTx): Promise<Waiting | null> {
               m.authenticated_domain as "authenticatedDomain", m.tries`);
 }
 
-async function takeMail({ db, content }: TakeDeps, mail: Waiting): Promise<void> {
+async function takeMail({ db, content }: TakeDeps, reader: ReportReader, mail: Waiting): Promise<void> {
   const of = partnerId(mail.partnerId);
   const end = (reason: string | null, outcomes: (tx: TenantTx) => Promise<unknown> = async () => null) =>
     db.tenant(of, async (tx) => {
@@ -70,7 +80,7 @@ async function takeMail({ db, content }: TakeDeps, mail: Waiting): Promise<void>
   // What holds no report is in the list of reports too, so that nothing that came is missing from it.
   const origin = { source: 'mail', mailId: mail.id, fileName: '', standing: STANDING.anybody } as const;
   const refused = (reason: string) =>
-    end(reason, (tx) => refuseFile(tx, Buffer.from(`mail ${mail.id}`), reason, origin, mail.clientId));
+    end(reason, (tx) => refuseFile(tx, fileDigest(Buffer.from(`mail ${mail.id}`)), reason, origin, mail.clientId));
   if (mail.tries > TRIES) return refused('internal');
   const place = await content.path(mail.contentId).catch((error: unknown) => {
     if (error instanceof AppError && error.code === 'not_found') return null;
@@ -78,7 +88,7 @@ async function takeMail({ db, content }: TakeDeps, mail: Waiting): Promise<void>
   });
   if (place === null) return refused('gone');
   const now = await db.system(async (tx) => tx.now, { readOnly: true });
-  const files = await readMail(place, now);
+  const files = await reader.read({ path: place, now });
   if (files === null) return refused('size');
   if (files.length === 0) return refused('none');
   const isRead = files.some((file) => 'reports' in file.result);
@@ -87,11 +97,11 @@ async function takeMail({ db, content }: TakeDeps, mail: Waiting): Promise<void>
   });
 }
 
-async function takeFile(tx: TenantTx, mail: Waiting, file: ReadFile): Promise<Outcome[]> {
+async function takeFile(tx: TenantTx, mail: Waiting, file: PackedFile): Promise<Outcome[]> {
   const origin = { source: 'mail', mailId: mail.id, fileName: file.name.slice(0, 255) } as const;
   if ('fault' in file.result) {
     const standing = STANDING.anybody;
-    return [await refuseFile(tx, file.content, file.result.fault, { ...origin, standing }, mail.clientId)];
+    return [await refuseFile(tx, file.digest, file.result.fault, { ...origin, standing }, mail.clientId)];
   }
   const outcomes: Outcome[] = [];
   for (const report of file.result.reports) {

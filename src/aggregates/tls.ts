@@ -8,7 +8,7 @@ import {
   type TlsReport,
   type TlsResult,
 } from './report.ts';
-import { canonical, countOf, digestOf, domainWord, ipWord, periodOf, word } from './values.ts';
+import { canonical, countOf, digestOf, domainWord, idWord, ipWord, periodOf, word } from './values.ts';
 
 const text = z.unknown().transform((value) => (typeof value === 'number' ? String(value) : value));
 const policySchema = z.object({
@@ -57,13 +57,17 @@ export function readTls(source: string, now: Date): TlsReport[] {
   for (const one of data.policies) {
     const domain = domainWord(one.policy['policy-domain']);
     if (domain === '') throw new ReportFault('domain');
-    byDomain.set(domain, [...(byDomain.get(domain) ?? []), one]);
+    const known = byDomain.get(domain);
+    if (known === undefined) byDomain.set(domain, [one]);
+    else known.push(one);
   }
+  if (byDomain.size > BOUNDS.domains) throw new ReportFault('records');
   if (byDomain.size === 0) throw new ReportFault('format');
   return [...byDomain].map(([policyDomain, group]) => {
     const policies = byType(group.map(policyOf));
     const results = canonical(group.flatMap(resultsOf), 'sessions');
-    const reportId = word(data['report-id']) || `content-${digestOf([policies, results]).toString('hex').slice(0, 32)}`;
+    const reportId =
+      idWord(data['report-id']) || `content-${digestOf([policies, results]).toString('hex').slice(0, 32)}`;
     const report: TlsReport = { kind: 'tls', org, contact, reportId, policyDomain, ...period, policies, results };
     if (messagesOf(report) > BOUNDS.messages || recordsOf(report) > BOUNDS.records) throw new ReportFault('record');
     return report;
@@ -90,15 +94,12 @@ function policyOf(one: Policy): TlsPolicy {
 
 /** One row for each type of policy, in the order of their names. */
 function byType(rows: readonly TlsPolicy[]): TlsPolicy[] {
-  const types = [...new Set(rows.map((one) => one.policyType))].sort();
-  return types.map((policyType) => {
-    const same = rows.filter((one) => one.policyType === policyType);
-    return {
-      policyType,
-      successful: same.reduce((sum, one) => sum + one.successful, 0),
-      failed: same.reduce((sum, one) => sum + one.failed, 0),
-    };
-  });
+  const types = new Map<string, TlsPolicy>();
+  for (const { policyType, successful, failed } of rows) {
+    const known = types.get(policyType) ?? { policyType, successful: 0, failed: 0 };
+    types.set(policyType, { policyType, successful: known.successful + successful, failed: known.failed + failed });
+  }
+  return [...types].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, row]) => row);
 }
 
 function resultsOf(one: Policy): TlsResult[] {

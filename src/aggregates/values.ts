@@ -5,14 +5,31 @@ import { BOUNDS, ReportFault } from './report.ts';
 
 const DAY_MS = 86_400_000;
 
-/** A short text of a stranger, without what a database or a page can't hold. */
+/** A short text of a stranger, of at most `max` octets in UTF-8, without what a database or a page can't hold. */
 export const word = (value: unknown, max = 255): string =>
-  typeof value === 'string' ? printable(value.replaceAll('\0', '').toWellFormed().trim(), max) : '';
+  typeof value === 'string' ? octets(clean(value).slice(0, 2 * max), max) : '';
+
+const clean = (value: string): string => value.replaceAll('\0', '').trim();
+
+/** At most `max` octets of it in UTF-8, whole characters; `…` says that there was more. */
+export function octets(text: string, max = 255): string {
+  const whole = printable(text.toWellFormed(), 2 * max + 1);
+  if (Buffer.byteLength(whole) <= max) return whole;
+  // Of a character that is cut the decoder waits for the rest.
+  return `${new TextDecoder().decode(Buffer.from(whole).subarray(0, max - 3), { stream: true })}…`;
+}
+
+/** What tells a report from others of its sender: of a long one the rest counts too. */
+export function idWord(value: unknown): string {
+  const text = typeof value === 'string' ? clean(value) : '';
+  if (Buffer.byteLength(text) <= 255) return word(text);
+  return `${word(text, 222)}-${createHash('sha256').update(text).digest('hex').slice(0, 32)}`;
+}
 
 /** A domain in its stored form; what is none as it came, lower case. */
 export function domainWord(value: unknown): string {
   const text = word(value).toLowerCase().replace(/\.$/, '');
-  return normalizeDomain(text) ?? text;
+  return normalizeDomain(text) ?? octets(text);
 }
 
 /** An address in its stored form, or null. */

@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
+import { packFile } from '../aggregates/packed.ts';
 import { listReports, type ReportState } from '../aggregates/read.ts';
 import { readReports } from '../aggregates/read-file.ts';
 import { type Origin, type Outcome, refuseFile, STANDING, takeReport } from '../aggregates/store.ts';
@@ -25,7 +26,7 @@ const aggregateImport: Command = {
       const content = await readFile(name).catch((cause: unknown) => {
         throw new AppError('invalid_input', `${name} can't be read`, { field: 'file', cause });
       });
-      for (const file of await readReports(name, content, clock.now())) {
+      for (const file of (await readReports(name, content, clock.now())).map(packFile)) {
         const origin: Origin = {
           source: 'file',
           mailId: null,
@@ -33,7 +34,7 @@ const aggregateImport: Command = {
           standing: STANDING.file,
         };
         const take = async (tx: TenantTx): Promise<Outcome[]> => {
-          if ('fault' in file.result) return [await refuseFile(tx, file.content, file.result.fault, origin, null)];
+          if ('fault' in file.result) return [await refuseFile(tx, file.digest, file.result.fault, origin, null)];
           const outcomes: Outcome[] = [];
           for (const report of file.result.reports) outcomes.push(await takeReport(tx, report, origin));
           return outcomes;

@@ -3,7 +3,7 @@ import type { Clock } from '../core/clock.ts';
 import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
 import type { PartnerId } from '../core/tenant.ts';
-import { translateError } from './errors.ts';
+import { isFollowing, translateError } from './errors.ts';
 import { HeardClient } from './heard-client.ts';
 import type { Sql } from './sql.ts';
 
@@ -191,6 +191,12 @@ function begin(options: TxOptions): string {
 
 type Base = Tx & Pick<SystemTx, 'seal'>;
 
+interface Life {
+  isOver: boolean;
+  /** What the first of its statements that failed said, BEGIN included: all others fail because of it. */
+  failure: { readonly error: unknown } | null;
+}
+
 async function transact<T>(pool: pg.Pool, open: string, work: (tx: Base) => Promise<T>, now: Date): Promise<T> {
   let client: pg.PoolClient;
   try {
@@ -199,7 +205,7 @@ async function transact<T>(pool: pg.Pool, open: string, work: (tx: Base) => Prom
     throw translateError(error);
   }
   let broken: Error | undefined;
-  const life = { isOver: false };
+  const life: Life = { isOver: false, failure: null };
   try {
     // BEGIN and the statements that follow it at once share a write.
     if (client instanceof HeardClient) client.gather();
@@ -211,13 +217,15 @@ async function transact<T>(pool: pg.Pool, open: string, work: (tx: Base) => Prom
       ending.catch(() => undefined);
     };
     // Sent together with the first statements. Should it alone fail, they find a session that writes nothing (createPool).
-    opened.catch(() => undefined);
+    opened.catch((error: unknown) => {
+      life.failure ??= { error };
+    });
     const result = await work({ ...wrap(client, now, opened, life), seal });
     life.isOver = true;
     await opened;
     const { command } = await (ending ?? client.query('commit'));
     // What a failed transaction answers to COMMIT: a statement failed that nobody waited for.
-    if (command === 'ROLLBACK') throw new Error('a statement of the transaction had failed');
+    if (command === 'ROLLBACK') throw life.failure?.error ?? new Error('a statement of the transaction had failed');
     return result;
   } catch (error) {
     life.isOver = true;
@@ -227,7 +235,7 @@ async function transact<T>(pool: pg.Pool, open: string, work: (tx: Base) => Prom
       // A connection that can't roll back must not go back to the pool with another tenant's open transaction.
       broken = rollbackError as Error;
     }
-    throw translateError(error);
+    throw translateError(isFollowing(error) ? (life.failure?.error ?? error) : error);
   } finally {
     client.release(broken);
   }
@@ -254,13 +262,16 @@ function wrap(
   client: Pick<pg.ClientBase, 'query'>,
   now: Date,
   opened: Promise<unknown> | null = null,
-  life: { readonly isOver: boolean } = { isOver: false },
+  life: Life = { isOver: false, failure: null },
 ): Tx {
   const query = async ({ name, text, values }: Sql) => {
     if (life.isOver) throw new Error('the transaction has ended');
     // Statements that are sent side by side share a write.
     if (client instanceof HeardClient) client.gather();
-    const result = await client.query({ name, text, values: values as unknown[] });
+    const result = await client.query({ name, text, values: values as unknown[] }).catch((error: unknown) => {
+      life.failure ??= { error };
+      throw error;
+    });
     await opened;
     return result;
   };

@@ -36,6 +36,15 @@ export function translateError(error: unknown): unknown {
   return error;
 }
 
+/**
+ * Whether a statement failed only because another one had: its transaction was aborted (25P02), or had never been opened for writing
+ * (25006; `createPool`).
+ */
+export function isFollowing(error: unknown): boolean {
+  const code = sqlState(error);
+  return code === '25P02' || code === '25006';
+}
+
 export function isUniqueViolation(error: unknown, constraint?: string): boolean {
   if (sqlState(error) !== UNIQUE_VIOLATION) return false;
   return constraint === undefined || (error as { constraint?: string }).constraint === constraint;

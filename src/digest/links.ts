@@ -16,6 +16,8 @@ export interface Link {
   /** Null for `list`. */
   readonly deliveryId: string | null;
   readonly action: LinkAction;
+  /** Whom the digest went to (`readerTag`): the link ends when the digest is somebody else's. */
+  readonly reader: string;
   readonly expiresAt: Date;
 }
 
@@ -28,13 +30,14 @@ export type LinkCheck =
 export const LINK_MAX_MS = 7 * 86_400_000;
 /** Every month has its own key; a link names the month's number, so that old keys are refused of themselves. */
 const KEY_MS = 30 * 86_400_000;
-const VERSION = 1;
-const BODY = 1 + 2 + 1 + 1 + 4 + 16 * 3;
+const VERSION = 2;
+const READER = 8;
+const BODY = 1 + 2 + 1 + 1 + 4 + 16 * 3 + READER;
 const MAC = 32;
 const NO_DELIVERY = Buffer.alloc(16);
 
 /**
- * Signs and checks links in mail: HMAC-SHA256 over version, key id, scope, action, expiry, partner, subject and delivery.
+ * Signs and checks links in mail: HMAC-SHA256 over version, key id, scope, action, expiry, partner, subject, delivery and reader.
  * What a link may do is in it and can't be widened. `signKey` is derived from the secret key of the installation.
  */
 export class LinkSigner {
@@ -58,6 +61,7 @@ export class LinkSigner {
     bytesOf(link.partnerId).copy(body, 9);
     bytesOf(link.subjectId).copy(body, 25);
     (link.deliveryId === null ? NO_DELIVERY : bytesOf(link.deliveryId)).copy(body, 41);
+    readerBytes(link.reader).copy(body, 57);
     return Buffer.concat([body, this.#mac(keyId, body)]).toString('base64url');
   }
 
@@ -85,6 +89,7 @@ export class LinkSigner {
       subjectId: idOf(body.subarray(25, 41)),
       deliveryId,
       action,
+      reader: body.toString('hex', 57),
       expiresAt,
     };
     return { state: 'valid', link };
@@ -99,6 +104,11 @@ export class LinkSigner {
 function bytesOf(id: string): Buffer {
   if (!isId(id)) throw new RangeError('not an id');
   return Buffer.from(id.replaceAll('-', ''), 'hex');
+}
+
+function readerBytes(reader: string): Buffer {
+  if (!/^[0-9a-f]{16}$/.test(reader)) throw new RangeError('not a reader');
+  return Buffer.from(reader, 'hex');
 }
 
 function idOf(bytes: Buffer): string {

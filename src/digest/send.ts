@@ -9,6 +9,7 @@ import { type DigestContent, htmlPart, ROWS_MAX, subjectLine, textPart } from '.
 import { heldByIds, newsOf, ROLES, type Subject } from './held.ts';
 import { LINK_MAX_MS, type LinkSigner } from './links.ts';
 import { writeMail } from './mime.ts';
+import { OWN_READER, readerTag } from './reader.ts';
 import { wordsOf } from './words.ts';
 
 /** How digests leave: src/gateway's OwnPost. The row of the run and the queued message are one transaction. */
@@ -121,6 +122,7 @@ async function compose(deps: DigestDeps, tx: TenantTx, order: DigestOrder): Prom
   const clientId = order.clientId ?? (await clientOfMail(tx, ids[0]));
   const { partnerId, subject } = order;
   const expiresAt = new Date(tx.now.getTime() + LINK_MAX_MS);
+  const reader = subject.scope === 'mailbox' && order.to === order.whose ? OWN_READER : readerTag(order.to);
   const content: DigestContent = {
     rows,
     more: ids.length - rows.length,
@@ -132,7 +134,7 @@ async function compose(deps: DigestDeps, tx: TenantTx, order: DigestOrder): Prom
     brand,
     words: wordsOf(order.language),
     link: (action, deliveryId) => {
-      const link = { partnerId, scope: subject.scope, subjectId: subject.id, deliveryId, action, expiresAt };
+      const link = { partnerId, scope: subject.scope, subjectId: subject.id, deliveryId, action, reader, expiresAt };
       return `${deps.publicUrl()}/q/${deps.signer.sign(link, tx.now)}`;
     },
   };

@@ -4,6 +4,7 @@ import type { Logger } from '../core/log.ts';
 import { partnerId } from '../core/tenant.ts';
 import type { SystemTx, TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
+import { isRead, NEEDS_RECIPIENT, recipientOf } from './reader.ts';
 import { type DigestDeps, type DigestResult, sendDigest } from './send.ts';
 import { type DigestPlan, planOf, readSettings, resolvePlan } from './settings.ts';
 import { latestSlot } from './slots.ts';
@@ -42,9 +43,6 @@ interface DueMailbox {
 
 const PAGE = 200;
 
-/** A group's or a room's digest goes to somebody who is named, or to nobody: whoever gets it can act on the mail. */
-const NEEDS_RECIPIENT: readonly string[] = ['group', 'resource'];
-
 /**
  * Sends the digests whose time has come, to every mailbox that has held mail which no digest has told of. Of slots that were
  * missed, only the last one of each is made up for. Answers how many were queued. Running it twice sends nothing twice.
@@ -77,22 +75,6 @@ export async function sweepDigests(deps: DigestDeps & { readonly logger: Logger 
     await attempt(row.clientId ?? row.partnerId, () => sendAdmin(deps, row, clients, now));
   }
   return sent;
-}
-
-/** Who was named and has left the directory since gets no links into it: then the mailbox itself is told. */
-async function recipientOf(
-  tx: TenantTx,
-  plan: DigestPlan,
-  mailbox: Pick<DueMailbox, 'address' | 'kind' | 'clientId'>,
-): Promise<string | null> {
-  if (plan.recipient !== null) {
-    const known = await tx.maybe(sql`
-      select 1 as yes from addresses a
-      join mailboxes m on m.partner_id = a.partner_id and m.id = a.mailbox_id and m.status <> 'deleted'
-      where a.partner_id = ${tx.partnerId} and a.client_id = ${mailbox.clientId} and a.address = ${plan.recipient}`);
-    if (known !== null) return plan.recipient;
-  }
-  return NEEDS_RECIPIENT.includes(mailbox.kind) ? null : mailbox.address;
 }
 
 async function sendTo(deps: DigestDeps, due: DueSlot, mailbox: DueMailbox): Promise<DigestResult> {
@@ -133,13 +115,15 @@ async function sendAdmin(
     row.clientId === null ? { scope: 'partner' as const, id } : { scope: 'client' as const, id: client.id };
   const known = await deps.db.system((tx) => isDone(tx, row.partnerId, subject, slot), { readOnly: true });
   if (known) return 'already';
+  const to = plan.recipient;
+  if (!(await deps.db.tenant(id, (tx) => isRead(tx, to), { readOnly: true }))) return 'nothing';
   const whose = await deps.db.tenant(id, (tx) => nameOf(tx, row.clientId), { readOnly: true });
   return sendDigest(deps, {
     partnerId: id,
     subject,
     clientId: row.clientId,
     whose,
-    to: plan.recipient,
+    to,
     zone: client.zone,
     language: plan.language,
     slot,

@@ -10,7 +10,7 @@ import { appendEvents } from '../ledger/append.ts';
 import { campaignOf } from '../mail/campaign.ts';
 import type { AcceptedDelivery, AcceptedMessage } from './acceptance.ts';
 import { Batcher } from './batch.ts';
-import { type Claim, claimDigests, claimNew, digestOf, isNotNew, type Repeated } from './digests.ts';
+import { type Claim, claimDigests, claimNew, digestOf, isNotNew, type Repeated, type Unheard } from './digests.ts';
 import { noteHistory } from './history.ts';
 import { holdOverLimits } from './outbound-counts.ts';
 import { HOLD_DAYS, NOTICE_HOURS } from './retry.ts';
@@ -28,7 +28,12 @@ export interface RefusedRecipient {
 export interface Commit {
   readonly messages: readonly AcceptedMessage[];
   readonly refused: readonly RefusedRecipient[];
+  /** The client is gone. */
+  readonly left: boolean;
 }
+
+/** As many transactions without a heard answer are remembered while the database is away. */
+const UNHEARD_MAX = 10_000;
 
 /**
  * Writes acceptances: those of sessions that end together in one transaction. `accept` resolves after its commit, and only
@@ -36,22 +41,50 @@ export interface Commit {
  */
 export class Committer {
   readonly #batcher: Batcher<Commit, Repeated | null>;
+  /** Not yet written down. */
+  #unheard: Unheard[] = [];
 
   constructor(db: SystemDb, node: string) {
-    this.#batcher = new Batcher((commits) => write(db, commits, node));
+    this.#batcher = new Batcher(async (commits) => {
+      const unheard = this.#unheard;
+      const answers = await write(db, commits, unheard, node);
+      this.#unheard = this.#unheard.slice(unheard.length);
+      return answers;
+    });
   }
 
-  /** Null: written. Else nothing was: an equal transaction was answered a moment ago, and that is its answer. */
-  accept(messages: readonly AcceptedMessage[]): Promise<Repeated | null> {
-    return this.#batcher.add({ messages, refused: [] });
+  /**
+   * Null: written. Else nothing was: an equal transaction had been taken and its client had not heard so, and that is its answer
+   * (`digests.ts`). `left`: the client of this one is gone.
+   */
+  async accept(messages: readonly AcceptedMessage[], left = false): Promise<Repeated | null> {
+    try {
+      return await this.#batcher.add({ messages, refused: [], left });
+    } catch (error) {
+      // It may be there: its client is told to come again, and is told then.
+      this.#note(messages, messages[0]?.content.id ?? '');
+      throw error;
+    }
   }
 
   async refuse(recipient: RefusedRecipient): Promise<void> {
-    await this.#batcher.add({ messages: [], refused: [recipient] });
+    await this.#batcher.add({ messages: [], refused: [recipient], left: false });
+  }
+
+  /** The answer to what was accepted could not be given: what is equal and comes soon is the same. `contentId`: what it was answered. */
+  async unheard(messages: readonly AcceptedMessage[], contentId: string): Promise<void> {
+    this.#note(messages, contentId);
+    await this.#batcher.add({ messages: [], refused: [], left: false });
   }
 
   idle(): Promise<void> {
     return this.#batcher.idle();
+  }
+
+  #note(messages: readonly AcceptedMessage[], contentId: string): void {
+    const digest = digestOf(messages);
+    if (digest !== null && this.#unheard.length < UNHEARD_MAX)
+      this.#unheard = [...this.#unheard, { digest, contentId }];
   }
 }
 
@@ -59,12 +92,17 @@ export class Committer {
  * One round trip when all is as nearly always: inbound mail that nobody sent before. Whether that is so is found out by the
  * statements themselves: the first fails when it is not, and all is done again with a look in between.
  */
-async function write(db: SystemDb, commits: readonly Commit[], node: string): Promise<(Repeated | null)[]> {
+async function write(
+  db: SystemDb,
+  commits: readonly Commit[],
+  unheard: readonly Unheard[],
+  node: string,
+): Promise<(Repeated | null)[]> {
   const claims = claimsOf(commits);
   const known = claims.filter((one) => one !== null);
   const isNew = new Set(known.map((one) => one.digest.toString('hex'))).size === known.length;
   const isInbound = commits.every((one) => one.messages.every(({ envelope }) => envelope.direction === 'inbound'));
-  if (isNew && isInbound) {
+  if (isNew && isInbound && unheard.length === 0) {
     try {
       await db.system((tx) => writeNew(tx, commits, known, node));
       return commits.map(() => null);
@@ -72,7 +110,16 @@ async function write(db: SystemDb, commits: readonly Commit[], node: string): Pr
       if (!isNotNew(error)) throw error;
     }
   }
-  return db.system((tx) => writeCommits(tx, commits, claims, node));
+  return db.system(async (tx) => {
+    const repeats = await claimDigests(tx, claims, unheard);
+    await writeMessages(
+      tx,
+      commits.filter((_, index) => repeats[index] === null).flatMap((one) => one.messages),
+      node,
+      refusedEvents(commits, tx.now, node),
+    );
+    return repeats;
+  });
 }
 
 async function writeNew(
@@ -94,46 +141,17 @@ async function writeNew(
   await together(sent);
 }
 
-async function writeCommits(
-  tx: SystemTx,
-  commits: readonly Commit[],
-  claims: readonly (Claim | null)[],
-  node: string,
-): Promise<(Repeated | null)[]> {
-  const repeats = await repeatsOf(tx, claims);
-  await writeMessages(
-    tx,
-    commits.filter((_, index) => repeats[index] === null).flatMap((one) => one.messages),
-    node,
-    refusedEvents(commits, tx.now, node),
-  );
-  return repeats;
-}
-
 function refusedEvents(commits: readonly Commit[], now: Date, node: string): LedgerEvent[] {
   return commits.flatMap((one) => one.refused).map((one) => refusedEvent(one, now, node));
 }
 
 function claimsOf(commits: readonly Commit[]): (Claim | null)[] {
-  return commits.map(({ messages }) => {
+  return commits.map(({ messages, left }) => {
+    const [first] = messages;
     const digest = digestOf(messages);
+    if (first === undefined || digest === null) return null;
     const rejected = messages.every((one) => one.deliveries.every((delivery) => delivery.disposition === 'rejected'));
-    return digest === null ? null : { digest, contentId: messages[0]?.content.id ?? '', rejected };
-  });
-}
-
-/** Which of the claims are transactions that were answered before, the earlier ones of the same batch included. */
-async function repeatsOf(tx: SystemTx, claims: readonly (Claim | null)[]): Promise<(Repeated | null)[]> {
-  const answered = await claimDigests(
-    tx,
-    claims.filter((one) => one !== null),
-  );
-  return claims.map((claim) => {
-    if (claim === null) return null;
-    const key = claim.digest.toString('hex');
-    const earlier = answered.get(key) ?? null;
-    if (earlier === null) answered.set(key, claim);
-    return earlier;
+    return { digest, contentId: first.content.id, rejected, receivedAt: first.envelope.receivedAt, left };
   });
 }
 

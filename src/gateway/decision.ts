@@ -3,6 +3,7 @@ import { AppError } from '../core/errors.ts';
 import type { Envelope, Pipeline, PipelineResult, RecipientContext } from '../core/message.ts';
 import { type AcceptedMessage, acceptanceOf } from './acceptance.ts';
 import type { Committer } from './commit.ts';
+import type { Peer } from './peer.ts';
 import { Reply } from './replies.ts';
 import type { Spool } from './spool.ts';
 
@@ -15,6 +16,8 @@ export interface DecisionDeps {
 
 /** What a port adds to the common way. */
 export interface DecisionHooks {
+  /** Who waits for the answer; absent: our own code, which hears it. */
+  readonly peer?: Peer;
   /** Throws Reply for what the port does not take, once the content is known. */
   check?(result: PipelineResult): void | Promise<void>;
   /** Further messages that come of the accepted ones, such as forwarded copies. All are committed together. */
@@ -41,7 +44,12 @@ export async function decide(
       throw error;
     },
   );
-  const repeated = await deps.committer.accept(messages);
+  const left = (await hooks.peer?.hasLeft()) ?? false;
+  const repeated = await deps.committer.accept(messages, left);
+  // Told 451 meanwhile, or gone: it comes again, and that is the same mail.
+  if (signal.aborted || (!left && (await hooks.peer?.hasLeft()) === true)) {
+    await deps.committer.unheard(messages, repeated?.contentId ?? content.id).catch(() => undefined);
+  }
   // After an unclear commit the batch is written again and meets its own digests: then it was written, body and all.
   if (repeated !== null && repeated.contentId !== content.id) {
     await deps.spool.remove(content.id).catch(() => undefined);

@@ -119,7 +119,7 @@ export function inboundPort(deps: InboundDeps): Port {
       recipients.set(transaction, known);
     },
 
-    async accept(content, envelope, transaction, signal) {
+    async accept(content, envelope, transaction, signal, peer) {
       const box = boxes.get(transaction);
       if (box !== undefined && deps.reports !== null) {
         return storeReport(
@@ -135,6 +135,7 @@ export function inboundPort(deps: InboundDeps): Port {
         const to = [{ recipient: back.sender, domain: back.domain }];
         const contexts = outboundContexts(await directory.view(back), null, to);
         return decide(deps, content, envelope, contexts, signal, {
+          peer,
           expand: async (messages) =>
             messages.map((one) => ({ ...one, kind: 'return', envelope: { ...one.envelope, direction: 'outbound' } })),
         });
@@ -144,6 +145,7 @@ export function inboundPort(deps: InboundDeps): Port {
       const connection = await edge.factsOf(envelope.remoteAddress);
       const whole: Envelope = connection === null ? envelope : { ...envelope, connection };
       return decide({ ...deps, pipeline: observed(deps.pipeline, reputation) }, content, whole, contexts, signal, {
+        peer,
         expand: (messages) =>
           withForwards(deps, messages, (recipient) => known.get(recipient)?.forward ?? null, deps.clock.now()),
       });

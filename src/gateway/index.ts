@@ -18,6 +18,7 @@ import { RelayAddresses, relayTurn, submitterTurn } from './turn.ts';
 
 export { watchCertificate } from './certificate.ts';
 export { createDelivery, type Delivery } from './deliver.ts';
+export { noteKilled } from './digests.ts';
 export { flushClient } from './flush.ts';
 export { correspondentHistory, pruneHistory } from './history.ts';
 export { forgetOldCounts } from './outbound-counts.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { type LimitSubject, limitsOf, type RecipientLimits, subjectKey } from '../accounts/outbound-limits.ts';
+import { countedLimitsOf, type LimitSubject, type RecipientLimits, subjectKey } from '../accounts/outbound-limits.ts';
 import type { SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { together } from '../db/together.ts';
@@ -10,6 +10,9 @@ const HOUR_MS = 3_600_000;
 const DAY_MS = 24 * HOUR_MS;
 /** Days after which a recipient that was not written to again is forgotten. */
 export const KNOWN_DAYS = 90;
+
+/** Days after its first mail in which a client's recipients are learned and, as far as nobody set a limit of its own, not limited. */
+export const LEARN_DAYS = 7;
 
 interface Used {
   recipients: number;
@@ -31,11 +34,12 @@ export async function holdOverLimits(
   if (counted.length === 0) return messages;
   const subjects = [...new Map(counted.flatMap(subjectsOf).map((one) => [subjectKey(one), one])).values()];
   // Sent at once, run in this order: what is read was committed before the lock was had.
-  const [, limits, used, known] = await together([
+  const [, limits, used, known, starts] = await together([
     lockPartners(tx, [...new Set(counted.map((one) => one.partnerId))]),
-    limitsOf(tx, subjects),
+    countedLimitsOf(tx, subjects),
     usedBy(tx, subjects),
     knownTo(tx, counted),
+    startsOf(tx, counted.map(clientOf)),
   ] as const);
   const added = new Map<string, LimitSubject & Used>();
   const seen = new Map<string, { subject: LimitSubject; hash: Buffer }>();
@@ -50,11 +54,16 @@ export async function holdOverLimits(
     };
     const freshFor = (subject: LimitSubject) => hashes.filter((hash) => isFresh(subject, hash)).length;
     const client = own.find((one) => one.scope === 'client');
+    const since = starts.get(clientOf(message).id)?.getTime() ?? tx.now.getTime();
+    const isLearning = tx.now.getTime() - since < LEARN_DAYS * DAY_MS;
     const wanted = own.map((subject) => ({
       subject,
       recipients: hashes.length,
-      // A partner knows whom its clients know, each for itself.
-      firstTime: freshFor(subject.scope === 'partner' ? (client ?? subject) : subject),
+      // A partner knows whom its clients know, each for itself. Who begins knows nobody, and that is no sign of anything.
+      firstTime:
+        isLearning && limits.get(subjectKey(subject))?.isOwn !== true
+          ? 0
+          : freshFor(subject.scope === 'partner' ? (client ?? subject) : subject),
     }));
     const reason = wanted
       .map(({ subject, ...more }) =>
@@ -75,7 +84,12 @@ export async function holdOverLimits(
       for (const hash of hashes) seen.set(knownKey(subject, hash), { subject, hash });
     }
   }
-  await together([writeCounts(tx, [...added.values()]), writeKnown(tx, [...seen.values()])] as const);
+  const begin = counted.filter((one) => !held.has(one.id) && !starts.has(clientOf(one).id)).map(clientOf);
+  await together([
+    writeCounts(tx, [...added.values()]),
+    writeKnown(tx, [...seen.values()]),
+    writeStarts(tx, begin),
+  ] as const);
   return messages.map((message) => {
     const reason = held.get(message.id);
     return reason === undefined ? message : holdMessage(message, reason);
@@ -112,6 +126,34 @@ function subjectsOf(message: AcceptedMessage): LimitSubject[] {
     { partnerId, scope: 'client', id: clientId },
     { partnerId, scope: 'partner', id: partnerId },
   ];
+}
+
+interface SendingClient {
+  readonly partnerId: string;
+  readonly id: string;
+}
+
+const clientOf = (message: AcceptedMessage): SendingClient => ({
+  partnerId: message.partnerId,
+  id: message.deliveries[0]?.context.clientId ?? '',
+});
+
+/** When each client sent its first mail; of one that did not yet, nothing. */
+async function startsOf(tx: SystemTx, clients: readonly SendingClient[]): Promise<Map<string, Date>> {
+  const rows = await tx.rows<{ id: string; at: Date }>(sql`
+    select s.client_id as id, s.started_at as at
+    from unnest(${clients.map((one) => one.partnerId)}::uuid[], ${clients.map((one) => one.id)}::uuid[]) as c (partner_id, client_id)
+    join outbound_starts s on s.partner_id = c.partner_id and s.client_id = c.client_id`);
+  return new Map(rows.map((row) => [row.id, row.at]));
+}
+
+async function writeStarts(tx: SystemTx, clients: readonly SendingClient[]): Promise<void> {
+  if (clients.length === 0) return;
+  await tx.run(sql`
+    insert into outbound_starts (partner_id, client_id, started_at)
+    select c.partner_id, c.client_id, ${tx.now}
+    from unnest(${clients.map((one) => one.partnerId)}::uuid[], ${clients.map((one) => one.id)}::uuid[]) as c (partner_id, client_id)
+    on conflict (partner_id, client_id) do nothing`);
 }
 
 function holdMessage(message: AcceptedMessage, code: string): AcceptedMessage {

@@ -21,6 +21,7 @@ import { RejectedReply } from './decision.ts';
 import { type Etrn, enableEtrn } from './etrn.ts';
 import { ConnectionGuard, type ConnectionLimits, DEFAULT_LIMITS, plainIp } from './limits.ts';
 import { hearProtocolErrors, patchSmtpServer } from './patch.ts';
+import { type Peer, peerOf } from './peer.ts';
 import { guardPlainAuth } from './plain-auth.ts';
 import { Reply } from './replies.ts';
 import type { Spool } from './spool.ts';
@@ -43,7 +44,13 @@ export interface Port {
   /** Absent: the port knows no ETRN. */
   readonly etrn?: Etrn | undefined;
   /** Decides and commits; answers the text after 250. */
-  accept(content: ArrivingContent, envelope: Envelope, transaction: object, signal: AbortSignal): Promise<string>;
+  accept(
+    content: ArrivingContent,
+    envelope: Envelope,
+    transaction: object,
+    signal: AbortSignal,
+    peer: Peer,
+  ): Promise<string>;
 }
 
 export interface ServerSettings {
@@ -117,6 +124,18 @@ export class GatewayServer {
       if (one.remotePort === port && plainIp(one.remoteAddress) === ip) return one._upgrading ? null : one._socket;
     }
     return null;
+  }
+
+  #peer(session: SMTPServerSession): Peer {
+    let known: Connected | null = null;
+    return peerOf(() => {
+      if (known === null) {
+        for (const one of this.#server.connections) {
+          if (one.session === session) known = one as unknown as Connected;
+        }
+      }
+      return known?._socket ?? null;
+    });
   }
 
   /** Listens and answers `host:port`. Rejects when the port is taken. */
@@ -288,7 +307,7 @@ export class GatewayServer {
     try {
       if (stream.sizeExceeded) throw new Reply(552, '5.3.4', 'The message is too large');
       signal.throwIfAborted();
-      return await this.#port.accept(content, envelope, transaction, signal);
+      return await this.#port.accept(content, envelope, transaction, signal, this.#peer(session));
     } catch (error) {
       // What is not committed has no owner. After an unclear commit the file stays: the sweep removes it if no row knows it.
       if (error instanceof Reply && !(error instanceof RejectedReply)) {

@@ -92,7 +92,7 @@ export function submissionPort(deps: SubmissionDeps): Port {
       outgoing.set(transaction, known);
     },
 
-    async accept(content, envelope, transaction, signal) {
+    async accept(content, envelope, transaction, signal, peer) {
       const known = outgoing.get(transaction);
       if (known === undefined) throw new Reply(503, '5.5.1', 'There is no recipient');
       const { submitter, sender } = known;
@@ -104,6 +104,7 @@ export function submissionPort(deps: SubmissionDeps): Port {
       const recipients = [...known.recipients].map((recipient) => ({ recipient, domain }));
       const contexts = outboundContexts(await deps.directory.view(submitter), mailboxId, recipients);
       return decide(deps, content, envelope, contexts, signal, {
+        peer,
         check: async ({ facts }) => {
           checkFrom(known, facts.fromAddress);
           const isProof = submitter.addresses !== null || sender === '';

@@ -27,8 +27,7 @@ export function isSrs(address: string): boolean {
 export function normalizeSrs(address: string, normalizeDomain: (text: string) => string | null): string | null {
   const at = address.lastIndexOf('@');
   const local = address.slice(0, at);
-  if (at <= 0 || local.length > LOCAL_MAX || !isSrs(local) || !/^[a-z0-9!#$%&'*+/=?^_`{|}~.-]+$/i.test(local))
-    return null;
+  if (at <= 0 || local.length > LOCAL_MAX || !isSrs(local) || !PLAIN.test(local)) return null;
   const domain = normalizeDomain(address.slice(at + 1));
   return domain === null ? null : `${local.toLowerCase()}@${domain}`;
 }
@@ -45,8 +44,20 @@ export function srsSender(sender: string, clientId: string, settings: SrsSetting
   if (first !== undefined) return srs1(domain, first, clientId, settings);
   if (later?.[1] !== undefined && later[2] !== undefined) return srs1(later[1], later[2], clientId, settings);
   const stamp = stampOf(now);
-  const hash = hashOf(settings.key, clientId, [stamp, domain, local]);
-  return `srs0=${hash}${clientTag(clientId)}=${stamp}=${domain}=${local}@${settings.domain}`;
+  const plain = PLAIN.test(local) && !local.startsWith(ENCODED) ? local : encoded(local);
+  const hash = hashOf(settings.key, clientId, [stamp, domain, plain]);
+  return `srs0=${hash}${clientTag(clientId)}=${stamp}=${domain}=${plain}@${settings.domain}`;
+}
+
+/** What a local part may hold that needs no quotes and no SMTPUTF8. */
+const PLAIN = /^[a-z0-9!#$%&'*+/=?^_`{|}~.-]+$/i;
+/** Before the octets of one that does, in hex: `"ann lee"` within another local part would be no address. */
+const ENCODED = '=u8=';
+
+const encoded = (local: string): string => `${ENCODED}${Buffer.from(local).toString('hex')}`;
+
+function decoded(text: string): string {
+  return text.startsWith(ENCODED) ? Buffer.from(text.slice(ENCODED.length), 'hex').toString() : text;
 }
 
 function srs1(domain: string, rest: string, clientId: string, settings: SrsSettings): string {
@@ -74,7 +85,7 @@ export function srsOriginal(
     const [, hash = '', stamp = '', domain = '', original = ''] = zero;
     if (!isEqual(hash, hashOf(settings.key, clientId, [stamp, domain, original]))) return 'forged';
     const age = (stampNumber(stampOf(now)) - stampNumber(stamp) + STAMPS) % STAMPS;
-    return age > SRS_DAYS ? 'expired' : { sender: `${original}@${domain}` };
+    return age > SRS_DAYS ? 'expired' : { sender: `${decoded(original)}@${domain}` };
   }
   const one = /^srs1=([a-z2-7]{8})[a-z2-7]{8}=([^=]+)=([=+-].+)$/.exec(local);
   if (one === null) return 'forged';

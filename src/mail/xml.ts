@@ -11,13 +11,14 @@ export interface XmlElement {
 export interface XmlLimits {
   /** Elements in elements; the root is at 1. */
   readonly depth: number;
-  /** Elements in all. */
+  /** Elements in all, and in one child of the root, which is held whole. */
   readonly elements: number;
+  readonly inChild: number;
   /** Characters of the text of one element. */
   readonly text: number;
 }
 
-export const XML_LIMITS: XmlLimits = { depth: 12, elements: 2_000_000, text: 4_096 };
+export const XML_LIMITS: XmlLimits = { depth: 12, elements: 2_000_000, inChild: 1_000, text: 4_096 };
 
 /** What is wrong with the document: `xml.doctype`, `xml.depth`, `xml.elements`, `xml.text`, `xml.unclosed`, `xml.root`. */
 export class XmlFault extends Error {
@@ -49,6 +50,7 @@ export async function readXml(
 ): Promise<string> {
   const stack: Open[] = [];
   let elements = 0;
+  let inChild = 0;
   let root: string | null = null;
   let done = false;
   let ending = false;
@@ -60,7 +62,8 @@ export async function readXml(
       onopentagname(tag) {
         if (done) throw new XmlFault('xml.root');
         elements += 1;
-        if (elements > limits.elements) throw new XmlFault('xml.elements');
+        inChild = stack.length <= 1 ? 0 : inChild + 1;
+        if (elements > limits.elements || inChild > limits.inChild) throw new XmlFault('xml.elements');
         if (stack.length >= limits.depth) throw new XmlFault('xml.depth');
         const name = tag.slice(tag.indexOf(':') + 1).toLowerCase();
         root ??= name;

@@ -8,6 +8,8 @@ import { alarmsOf, nextState, PROBE_RULES, type ProbedServer, serverName } from 
 export interface ProbesDeps {
   readonly db: SystemDb;
   readonly probe: ServerProbe;
+  /** Where this node stands; null: in no region. */
+  readonly region: string | null;
   /** Tells delivery what the probe saw: `error` null, the server answers. */
   readonly recordHealth: (
     tx: SystemTx,
@@ -31,14 +33,15 @@ const BATCH = 200;
 /**
  * Looks at the servers of clients that are due, each every five minutes, spread over them by name. What was seen goes to
  * `server_probes`, to delivery (a server that does not answer, and its return), and to incidents `server.failing`,
- * `server.slow` and `server.certificate`; that a server is down is told by `server.down` alone. Answers how many were looked at.
+ * `server.slow` and `server.certificate`; that a server is down is told by `server.down` alone. Under a region strategy no connection is made
+ * from a node, or to a server, whose region it does not name, as delivery makes none: another node looks, or nobody. Answers how many were looked at.
  */
 export async function probeServers(deps: ProbesDeps): Promise<number> {
   await deps.db.system(async (tx) => {
     await forgetOld(tx);
     await learnNew(tx);
   });
-  const due = await deps.db.system(claimDue);
+  const due = await deps.db.system((tx) => claimDue(tx, deps.region));
   const left = [...due];
   const worker = async (): Promise<void> => {
     for (let server = left.shift(); server !== undefined; server = left.shift()) {
@@ -57,7 +60,10 @@ async function learnNew(tx: SystemTx): Promise<void> {
     insert into server_probes (partner_id, client_id, host, port, due_at)
     select distinct r.partner_id, r.client_id, lower(r.host), r.port,
            ${tx.now}::timestamptz + (hashtext(lower(r.host) || r.port || r.client_id) & 2147483647) % ${EVERY_MS}::int * interval '1 millisecond'
-    from routes r where r.kind = 'relay'
+    from routes r
+    where r.kind = 'relay'
+      and exists (select from route_strategies(r.partner_id, r.client_id, r.domain) as s
+                  where s.regions is null or r.region = any(s.regions))
     on conflict (partner_id, client_id, host, port) do nothing`);
 }
 
@@ -66,7 +72,9 @@ async function forgetOld(tx: SystemTx): Promise<void> {
   const gone = await tx.rows<{ partnerId: string; clientId: string; host: string; port: number }>(sql`
     delete from server_probes p
     where not exists (select from routes r where r.partner_id = p.partner_id and r.client_id = p.client_id
-                        and r.kind = 'relay' and lower(r.host) = p.host and r.port = p.port)
+                        and r.kind = 'relay' and lower(r.host) = p.host and r.port = p.port
+                        and exists (select from route_strategies(r.partner_id, r.client_id, r.domain) as s
+                                    where s.regions is null or r.region = any(s.regions)))
     returning p.partner_id as "partnerId", p.client_id as "clientId", p.host, p.port`);
   for (const server of gone) {
     for (const rule of PROBE_RULES) {
@@ -78,12 +86,18 @@ async function forgetOld(tx: SystemTx): Promise<void> {
 }
 
 /** Takes what is due and puts it five minutes on, so that no other worker looks at it now and a crash skips one look only. */
-function claimDue(tx: SystemTx): Promise<Due[]> {
+function claimDue(tx: SystemTx, region: string | null): Promise<Due[]> {
   const next = new Date(tx.now.getTime() + EVERY_MS);
   return tx.rows<Due>(sql`
     with due as (
       select p.partner_id, p.client_id, p.host, p.port from server_probes p
-      where p.due_at <= ${tx.now} order by p.due_at limit ${BATCH} for update skip locked),
+      where p.due_at <= ${tx.now}
+        and exists (select from routes r
+                    cross join lateral route_strategies(r.partner_id, r.client_id, r.domain) as s
+                    where r.partner_id = p.partner_id and r.client_id = p.client_id and r.kind = 'relay'
+                      and lower(r.host) = p.host and r.port = p.port
+                      and (s.regions is null or r.region = any(s.regions) and ${region}::text = any(s.regions)))
+      order by p.due_at limit ${BATCH} for update skip locked),
     taken as (
       update server_probes p set due_at = ${next} from due
       where p.partner_id = due.partner_id and p.client_id = due.client_id and p.host = due.host and p.port = due.port

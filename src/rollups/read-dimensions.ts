@@ -112,38 +112,42 @@ export interface Distinct {
 
 const FOLDS_MAX = 2_000;
 
-/** Envelope senders of inbound mail: exact while every one of the period is listed, else by HyperLogLog. */
+/**
+ * Envelope senders of inbound mail: exact while every one of the period is listed, else by HyperLogLog. Whether all are listed and
+ * how many they are is one statement and so one moment, whatever the transaction: a day may be folded at any time. The registers may be
+ * read one after the other, since whom both have counts once.
+ */
 export async function distinctSenders(tx: TenantTx, clientId: string | null, range: Interval): Promise<Distinct> {
-  const { rest } = await tx.one<{ rest: boolean }>(sql`
-    select exists (select from rollup_folds f
-                   where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
-                     and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}
-                     and f.bound > 0) as rest`);
   const reach = await readReach(tx);
-  if (!rest) {
-    const { senders } = await tx.one<{ senders: number }>(sql`
-      select count(*) as senders
-      from (select r.sender from rollup_senders r
-            where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
-              and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
-            union
-            select e.sender
-            from (
-              select l.* from ledger l
-              where ${reach.tail}::boolean
-                and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
-                and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
-                and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
-              offset 0) as e
-            where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
-              and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
-              and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')
-            union
-            select unnest(f.items) from rollup_folds f
-            where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
-              and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}) as s`);
-    return { estimate: senders, relativeError: 0, exact: true };
-  }
+  const { senders } = await tx.one<{ senders: number | null }>(sql`
+    select case when not exists (
+        select from rollup_folds f
+        where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
+          and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}
+          and f.bound > 0)
+      then (
+        select count(*)
+        from (select r.sender from rollup_senders r
+              where r.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or r.client_id = ${clientId}::uuid)
+                and r.direction = 'inbound' and r.bucket >= ${range.start} and r.bucket < ${range.end}
+              union
+              select e.sender
+              from (
+                select l.* from ledger l
+                where ${reach.tail}::boolean
+                  and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8 from rollup_state s)
+                  and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = ${tx.partnerId}
+                  and l.occurred_at >= ${range.start} and l.occurred_at < ${range.end}
+                offset 0) as e
+              where e.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or e.client_id = ${clientId}::uuid)
+                and e.occurred_at >= ${range.start} and e.occurred_at < ${range.end}
+                and e.direction = 'inbound' and e.kind in ('accepted', 'rejected')
+              union
+              select unnest(f.items) from rollup_folds f
+              where f.partner_id = ${tx.partnerId} and (${clientId}::uuid is null or f.client_id = ${clientId}::uuid)
+                and f.dimension = 'sender' and f.direction = 'inbound' and f.starts >= ${range.start} and f.starts < ${range.end}) as s)
+      end as senders`);
+  if (senders !== null) return { estimate: senders, relativeError: 0, exact: true };
   const registers = await youngRegisters(tx, clientId, range, reach);
   await mergeFolds(tx, clientId, range, registers);
   return { estimate: estimate(registers), relativeError: DISTINCT_ERROR, exact: false };

@@ -47,7 +47,7 @@ export async function recountAll(
   await syncZones(tx, null);
   const said = await completeThrough(tx);
   const floor = await readFloor(tx);
-  if (floor !== null) await addBelow(tx, floor, cursor, horizon, said);
+  if (floor !== null) await catchUp(tx, cursor, horizon, said);
   let events = 0;
   let buckets = 0;
   for (const piece of await piecesOf(tx, { from: floor, to: null })) {
@@ -64,21 +64,18 @@ export async function recountAll(
   return { events, buckets };
 }
 
-/** Buckets before the floor can't be counted anew: what is new there is added, as the roller would. */
-async function addBelow(
-  tx: SystemTx,
-  floor: Date,
-  cursor: Horizon | null,
-  horizon: Horizon,
-  said: Date | null,
-): Promise<void> {
+/**
+ * Takes in what the roller has not seen yet, as it would. Buckets before the floor can't be counted anew, nor a fold that begins before it
+ * and ends after: what is new there can only be added. What lies after the floor is then found right.
+ */
+async function catchUp(tx: SystemTx, cursor: Horizon | null, horizon: Horizon, said: Date | null): Promise<void> {
   // After a take-over nothing tells what was counted already; leaving it as it is beats counting it twice.
   if (cursor === null || cursor.xid === UNCOUNTED) return;
   for (let from = cursor.xid; ; ) {
     const slice = await nextSlice(tx, from, horizon.xid);
     if (slice === null) return;
-    const touched = await absorb(tx, slice, { before: floor });
-    await absorbDimensions(tx, slice, { before: floor });
+    const touched = await absorb(tx, slice);
+    await absorbDimensions(tx, slice, { before: null });
     await settleFolds(tx, touched, slice.to);
     await recordLate(tx, touched, said);
     if (!slice.behind) return;

@@ -1,4 +1,4 @@
-import type { SystemDb } from '../db/db.ts';
+import type { SystemDb, SystemTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { type Extent, type Verification, verify } from './verify.ts';
 
@@ -13,32 +13,27 @@ export interface Sample extends Verification {
 }
 
 /**
- * Verifies some closed days of some clients, both drawn by `random` (0 up to 1): over weeks everything is looked at, at a cost
- * that does not grow with the ledger. Days that retention has taken are left out.
+ * Verifies some days of some clients, both drawn by `random` (0 up to 1): over weeks everything is looked at, at a cost that
+ * does not grow with the ledger. Days that retention has taken are left out. Which days there are is asked of the data and not of a clock:
+ * one that is years ahead or behind would have looked at days of which there is nothing.
  */
 export async function verifySample(db: SystemDb, random: () => number): Promise<Sample> {
-  const { clients, first, last } = await db.system(
+  const { drawn, days } = await db.system(
     async (tx) => {
       const rows = await tx.rows<{ id: string }>(sql`select z.client_id as id from rollup_zones z order by 1`);
-      const span = await tx.one<{ first: Date | null }>(sql`
-        select greatest((select min(d.day) from rollup_days d)::timestamp at time zone 'UTC',
-                        (select f.whole_from from retention_floor f)) as first`);
-      return { clients: rows.map((row) => row.id), first: span.first, last: startOfUtcDay(tx.now) - DAY_MS };
+      const clients = draw(
+        rows.map((row) => row.id),
+        CLIENTS,
+        random,
+      );
+      return { drawn: clients, days: await daysOf(tx, clients) };
     },
     { readOnly: true },
   );
-  const drawn = draw(clients, CLIENTS, random);
-  if (drawn.length === 0 || first === null || first.getTime() > last)
-    return { clients: [], groups: 0, differences: [], exhaustive: true };
-  const days = Math.floor((last - startOfUtcDay(first)) / DAY_MS) + 1;
+  if (drawn.length === 0 || days.length === 0) return { clients: [], groups: 0, differences: [], exhaustive: true };
   const seen: Verification[] = [];
-  const drawnDays = draw(
-    Array.from({ length: days }, (_, day) => day),
-    DAYS,
-    random,
-  );
-  for (const day of drawnDays) {
-    const from = new Date(startOfUtcDay(first) + day * DAY_MS);
+  for (const day of draw(days, DAYS, random)) {
+    const from = new Date(`${day}T00:00:00Z`);
     const extent: Extent = { from, to: new Date(from.getTime() + DAY_MS), clients: drawn };
     seen.push(await verify(db, extent));
   }
@@ -50,8 +45,23 @@ export async function verifySample(db: SystemDb, random: () => number): Promise<
   };
 }
 
-function startOfUtcDay(at: Date): number {
-  return Math.floor(at.getTime() / DAY_MS) * DAY_MS;
+/** Days (`YYYY-MM-DD`) of which the clients have numbers, or the ledger a partition: what only one of them knows is drift. */
+async function daysOf(tx: SystemTx, clients: readonly string[]): Promise<string[]> {
+  const rows = await tx.rows<{ day: string }>(sql`
+    with floor as (select coalesce((select f.whole_from from retention_floor f), '-infinity') as at)
+    select k.day::text as day
+    from (select d.day
+          from rollup_zones z
+          join rollup_days d on d.partner_id = z.partner_id and d.client_id = z.client_id
+          where z.client_id = any(${[...clients]}::uuid[])
+          union
+          select right(c.relname, 8)::date
+          from pg_inherits i join pg_class c on c.oid = i.inhrelid
+          where i.inhparent = 'ledger'::regclass and c.relname ~ '^ledger_[0-9]{8}$') as k
+    cross join floor f
+    where k.day::timestamp at time zone 'UTC' >= f.at
+    order by k.day`);
+  return rows.map((row) => row.day);
 }
 
 /** Up to `count` of them, none twice. */

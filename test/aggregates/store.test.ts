@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { readDmarc } from '../../src/aggregates/dmarc.ts';
+import { fileDigest, pack } from '../../src/aggregates/packed.ts';
 import { standingOf } from '../../src/aggregates/standing.ts';
 import { type Origin, ROWS_PER_DAY, refuseFile, STANDING, takeReport } from '../../src/aggregates/store.ts';
 import { readTls } from '../../src/aggregates/tls.ts';
@@ -19,7 +20,7 @@ const taker =
   ({ db }: TestDatabase, partner: PartnerId) =>
   async (wanted: Wanted, origin: Origin = FILE) => {
     const report = await readDmarc(dmarcXml(wanted), NOW);
-    const outcome = await db.tenant(partner, (tx) => takeReport(tx, report, origin));
+    const outcome = await db.tenant(partner, (tx) => takeReport(tx, pack(report), origin));
     return outcome.reason === null ? outcome.state : `${outcome.state} ${outcome.reason}`;
   };
 
@@ -96,7 +97,7 @@ test('a file that can not be read is written down once', async (t) => {
   const client = await seedClient(base.db, partner.id);
   for (const state of ['refused', 'duplicate']) {
     const outcome = await base.db.tenant(partner.id, (tx) =>
-      refuseFile(tx, Buffer.from('x'), 'format', FORGED, client),
+      refuseFile(tx, fileDigest(Buffer.from('x')), 'format', FORGED, client),
     );
     assert.equal(outcome.state, state);
   }
@@ -139,7 +140,7 @@ test('any order and any repetition of reports gives the same rows', async (t) =>
             const rows = turned ? one.rows.toReversed() : one.rows;
             const report = await readDmarc(dmarcXml({ ...one, rows }), NOW);
             await base.db.tenant(partner.id, (tx) =>
-              takeReport(tx, report, { ...FILE, standing: one.standing as 0 | 1 | 2 }),
+              takeReport(tx, pack(report), { ...FILE, standing: one.standing as 0 | 1 | 2 }),
             );
           }
           return rowsNow();
@@ -160,7 +161,7 @@ test('a TLS report adds up, and counts once', async (t) => {
   await seedClient(base.db, partner.id);
   for (const state of ['taken', 'duplicate']) {
     for (const report of readTls(tlsJson(), NOW))
-      assert.equal((await base.db.tenant(partner.id, (tx) => takeReport(tx, report, FILE))).state, state);
+      assert.equal((await base.db.tenant(partner.id, (tx) => takeReport(tx, pack(report), FILE))).state, state);
   }
   const { rows } = await base.owner.query(
     'select p.successful, p.failed, r.result_type, r.sessions from tls_policies p join tls_results r using (partner_id, report_id)',

@@ -79,3 +79,35 @@ test('processes that start at once on what a killed one left: one has the folder
   await Promise.all(children.map((child) => once(child, 'exit')));
   assert.deepEqual(answers.toSorted(), ['config_invalid', 'config_invalid', 'config_invalid', 'mine']);
 });
+
+test('three processes start at once, again and again, each time on what kill -9 left of the last one: one has the folder', async (t) => {
+  const home = await folder(t);
+  const script = `
+    import { once } from 'node:events';
+    import { claimFolder } from ${JSON.stringify(new URL('../../src/db/claim.js', import.meta.url).href)};
+    console.log('ready');
+    await once(process.stdin, 'data');
+    await claimFolder(${JSON.stringify(home)}).then(() => console.log('mine'), (error) => console.log(error.code));
+    setInterval(() => {}, 1_000);`;
+  for (let round = 0; round < 6; round += 1) {
+    const children = Array.from({ length: 3 }, () =>
+      spawn(process.execPath, ['--input-type=module', '-e', script], { stdio: ['pipe', 'pipe', 'inherit'] }),
+    );
+    const said = async (child: (typeof children)[number]) => {
+      const [line] = (await once(child.stdout, 'data')) as [Buffer];
+      return line.toString().trim();
+    };
+    try {
+      await Promise.all(children.map(said));
+      const answers = Promise.all(children.map(said));
+      for (const child of children) child.stdin.write('go\n');
+      const found = await answers;
+      assert.deepEqual(found.toSorted(), ['config_invalid', 'config_invalid', 'mine'], `round ${round}`);
+      assert.equal((await serviceOf(home))?.pid, children[found.indexOf('mine')]?.pid);
+    } finally {
+      for (const child of children) child.kill('SIGKILL');
+      await Promise.all(children.filter((one) => one.signalCode === null).map((one) => once(one, 'exit')));
+    }
+    assert.equal(await serviceOf(home), null);
+  }
+});

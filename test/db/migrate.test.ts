@@ -108,6 +108,35 @@ test('mail that is queued when the queue gets its lanes keeps its direction and 
   await owner.end();
 });
 
+test('who sent before limits learned is no beginner, who never sent is', async (t) => {
+  const url = await emptyDatabase(t);
+  const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-migrations-'));
+  t.after(() => rm(folder, { recursive: true }));
+  for (const name of await readdir(MIGRATIONS)) {
+    if (name < '0025') await cp(path.join(MIGRATIONS, name), path.join(folder, name));
+  }
+  await migrate(url, folder, TEST_PASSWORDS);
+  const owner = new pg.Client({ connectionString: url });
+  owner.on('error', () => undefined);
+  await owner.connect();
+  const [partner, sent, silent] = [newId(), newId(), newId()];
+  await owner.query('set session_replication_role = replica');
+  await owner.query(
+    `insert into clients (partner_id, id, name, time_zone, status, created_at)
+     select $1, c, c::text, 'UTC', 'active', now() from unnest(array[$2, $3]::uuid[]) as c`,
+    [partner, sent, silent],
+  );
+  await owner.query(
+    `insert into outbound_known (partner_id, scope, scope_id, recipient, seen_on)
+     values ($1, 'client', $2, decode(repeat('00', 16), 'hex'), current_date)`,
+    [partner, sent],
+  );
+  await owner.query('set session_replication_role = origin');
+  await migrate(url, MIGRATIONS, TEST_PASSWORDS);
+  assert.deepEqual((await owner.query('select client_id from outbound_starts')).rows, [{ client_id: sent }]);
+  await owner.end();
+});
+
 test('the migrated schema is the golden one', async (t) => {
   const { owner } = await openDatabase(t);
   const file = path.join(MIGRATIONS, 'schema.sql');

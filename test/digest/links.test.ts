@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { newId } from '../../src/core/id.ts';
 import { LINK_ACTIONS, LINK_MAX_MS, type Link, LinkSigner } from '../../src/digest/links.ts';
+import { readerTag } from '../../src/digest/reader.ts';
 
 const NOW = new Date('2026-10-14T09:30:00Z');
 const KEY = Buffer.alloc(32, 1);
@@ -14,6 +15,7 @@ function linkFor(action: Link['action']): Link {
     subjectId: newId(),
     deliveryId: action === 'list' ? null : newId(),
     action,
+    reader: readerTag('it@acme.example'),
     expiresAt: later(LINK_MAX_MS),
   };
 }
@@ -63,6 +65,7 @@ test('no link is good for more than seven days, and a key of two months ago open
   assert.throws(() => signer.sign({ ...linkFor('view'), expiresAt: later(LINK_MAX_MS + 1000) }, NOW), RangeError);
   assert.throws(() => signer.sign({ ...linkFor('view'), expiresAt: new Date(Number.NaN) }, NOW), RangeError);
   assert.throws(() => signer.sign({ ...linkFor('view'), subjectId: 'ann' }, NOW), RangeError);
+  assert.throws(() => signer.sign({ ...linkFor('view'), reader: 'ann' }, NOW), RangeError);
   // Signed at the end of a key's month, used at the start of the next: good. Two months later the key itself is refused.
   const month = 30 * 86_400_000;
   const edge = new Date(Math.floor(NOW.getTime() / month) * month + month - 1000);

@@ -364,6 +364,44 @@ test('first-time recipients are counted for 24 hours, known ones are not, and ar
   assert.equal(await send('a@far.example', 'b@far.example', 'c@far.example'), 'hold.client_first_time');
 });
 
+test('a client that begins is learned for a week before first-time recipients are limited, unless somebody set a limit', async (t) => {
+  const { rig, partner, clientId, mailbox } = await openOutbound(t, { config: { maxRecipients: 300 } });
+  let next = 0;
+  const many = (count: number) => Array.from({ length: count }, () => `r${next++}@far.example`);
+  const send = async (to: readonly string[]) => {
+    await sendOne(rig.submission, 'ann@acme.example', to);
+    const { rows } = await rig.owner.query<{ held: string | null }>(
+      'select q.held_reason as held from deliveries d join queue q on q.delivery_id = d.id order by d.accepted_at desc, d.id desc limit 1',
+    );
+    rig.clock.advance(3_600_000 + 300_000);
+    return rows[0]?.held ?? null;
+  };
+  const first = many(250);
+  assert.equal(await send(first), null, 'a mailbox of an old client may write to 200');
+  assert.equal(await send(many(250)), null);
+  rig.clock.advance(6 * 86_400_000);
+  assert.equal(await send(many(250)), null);
+  const counts = await rig.owner.query('select sum(first_time)::int as n from outbound_counts');
+  assert.equal(counts.rows[0]?.n, 0, 'nor are they counted of the client or the partner');
+  rig.clock.advance(86_400_000);
+  assert.equal(await send(many(201)), 'hold.mailbox_first_time', 'a week later');
+  assert.equal(await send(first), null, 'who was learned is known');
+  assert.equal(await send(many(150)), null);
+
+  const set = (mailboxId: string | null, limit: number | null) =>
+    rig.db.tenant(partner.id, (tx) =>
+      setLimits(tx, { clientId, mailboxId, firstTimeRecipientsPerDay: limit, actor: 'test' }),
+    );
+  await rig.owner.query('delete from outbound_starts');
+  await set(null, 3);
+  assert.equal(await send(many(4)), 'hold.client_first_time', 'a limit that was set holds from the first mail on');
+  await set(null, null);
+  await set(await mailbox('ann@acme.example'), 2);
+  assert.equal(await send(many(4)), 'hold.mailbox_first_time');
+  const starts = await rig.owner.query('select from outbound_starts');
+  assert.equal(starts.rowCount, 0, 'what is held is no beginning');
+});
+
 test('two nodes at once never pass a limit, whatever the interleaving', async (t) => {
   const { rig, partner } = await openOutbound(t);
   await rig.db.tenant(partner.id, (tx) =>

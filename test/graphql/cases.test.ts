@@ -12,6 +12,7 @@ import { makeEvent } from '../support/events.ts';
 import { openServer } from '../support/http.ts';
 import { rollAll } from '../support/roll.ts';
 import { seedClient } from '../support/seed.ts';
+import { layOut, sqlFile } from '../support/sql-text.ts';
 import { seedWorld } from '../support/world.ts';
 
 const folder = path.join(packageRoot(), 'test/graphql/cases');
@@ -64,21 +65,54 @@ test('golden cases: query, answer and statements are what they were', async (t) 
     await t.test(name, async () => {
       const query = readFileSync(path.join(folder, name), 'utf8');
       const own = Object.fromEntries(Object.entries(variables).filter(([variable]) => query.includes(`$${variable}:`)));
-      const runs: unknown[] = [];
+      const runs: { readonly data: unknown; readonly statements: readonly string[] }[] = [];
+      const texts: string[] = [];
       for (let time = 0; time < 3; time += 1) {
         counted.statements.length = 0;
         const answer = await server.ask(world.apiKey, query, own);
         assert.equal(answer.body.errors, undefined, JSON.stringify(answer.body.errors));
         runs.push({ data: stable(answer.body.data), statements: counted.statements.map(tables).sort() });
+        texts.push(sqlFile(counted.statements));
       }
       assert.deepEqual(runs[1], runs[0], 'compiled as interpreted');
       assert.deepEqual(runs[2], runs[0]);
+      assert.deepEqual([texts[1], texts[2]], [texts[0], texts[0]]);
       const file = path.join(folder, name.replace(/graphql$/, 'json'));
-      // For a new case: UPDATE_GOLDEN=1, then read what it wrote before it is committed.
-      if (process.env['UPDATE_GOLDEN'] === '1') writeFileSync(file, `${JSON.stringify(runs[0], null, 2)}\n`);
+      const sqlPath = path.join(folder, name.replace(/graphql$/, 'sql'));
+      // For a new case, or new statements: npm run golden, then read what it wrote before it is committed.
+      if (process.env['UPDATE_GOLDEN'] === '1') {
+        writeFileSync(file, `${JSON.stringify(runs[0], null, 2)}\n`);
+        writeFileSync(sqlPath, texts[0] ?? '');
+      }
       assert.deepEqual(runs[0], JSON.parse(readFileSync(file, 'utf8')));
+      assert.equal(
+        texts[0],
+        readFileSync(sqlPath, 'utf8'),
+        'statements changed: npm run golden, and read the difference',
+      );
     });
   }
+});
+
+test('the text of a statement hangs on its words alone', () => {
+  const text = layOut(`select a.id, count(*) as n
+    from (select id from a where x = $1 limit $2) as a
+    left join b using (id) where a.id = any($3::uuid[])
+    group by 1`);
+  assert.equal(layOut(text), text);
+  assert.equal(
+    text,
+    [
+      'select a.id, count(*) as n',
+      'from (select id',
+      '  from a',
+      '  where x = $1',
+      '  limit $2) as a',
+      'left join b using (id)',
+      'where a.id = any($3::uuid[])',
+      'group by 1',
+    ].join('\n'),
+  );
 });
 
 test('no N+1: the statements of statistics and traces do not grow with clients and mails', async (t) => {

@@ -6,12 +6,14 @@ import { type TestContext, test } from 'node:test';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { createKey, revokeKey } from '../../src/accounts/keys.ts';
+import { AppError } from '../../src/core/errors.ts';
 import { newId } from '../../src/core/id.ts';
 import { globalId } from '../../src/graphql/ids.ts';
 import { appendEvents } from '../../src/ledger/append.ts';
 import { NodeWatermark } from '../../src/ledger/watermark.ts';
 import { openDatabase } from '../support/db.ts';
 import { makeEvent } from '../support/events.ts';
+import { gate } from '../support/gate.ts';
 import { keyWith, openServer } from '../support/http.ts';
 import { rollAll } from '../support/roll.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
@@ -233,6 +235,47 @@ test('what is no export of the caller is refused, without telling whether it is 
   const day = Buffer.from(cursor, 'base64url');
   day.writeInt32BE(-2_000_000_000, 33);
   assert.deepEqual(await refused({ ...RANGE, cursor: day.toString('base64url') }), [400, 'BAD_USER_INPUT']);
+});
+
+test('a key has two exports under way, however many it asks for in one moment; what is refused, fails or ends gives its place back', async (t) => {
+  const { db, server, mine, fetchExport, lines } = await open(t);
+  await settled(db);
+  const tenant = db.tenant.bind(db);
+  const held = gate();
+  const seen = gate();
+  let isFailing = false;
+  let began = 0;
+  let refusals = 0;
+  const told = () => {
+    if (began + refusals === 6) seen.open();
+  };
+  db.tenant = (async (partner, work, options) => {
+    began += 1;
+    told();
+    await held.passed;
+    if (isFailing) throw new AppError('unavailable', 'the database is away');
+    return tenant(partner, work, options);
+  }) as typeof db.tenant;
+  const answers = Array.from({ length: 6 }, async () => {
+    const response = await fetchExport(mine.apiKey, RANGE);
+    if (response.status === 429) refusals += 1;
+    told();
+    await response.text();
+    return response.status;
+  });
+  await seen.passed;
+  assert.deepEqual([began, refusals], [2, 4]);
+  isFailing = true;
+  held.open();
+  assert.deepEqual((await Promise.all(answers)).toSorted(), [429, 429, 429, 429, 503, 503]);
+  isFailing = false;
+  db.tenant = tenant;
+  const other = { ...RANGE, cursor: (await lines({ ...RANGE, to: '2026-10-13T00:00:00Z' })).at(-1)?.cursor ?? '' };
+  for (let turn = 0; turn < 3; turn += 1) {
+    assert.equal((await fetchExport(mine.apiKey, other)).status, 400);
+    await lines();
+  }
+  assert.equal(server.http.live().streams, 0);
 });
 
 test('it is zipped for those who ask, and the same', async (t) => {

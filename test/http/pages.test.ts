@@ -3,6 +3,7 @@ import { type TestContext, test } from 'node:test';
 import { setBrand } from '../../src/accounts/branding.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import { LINK_ACTIONS, type Link, LinkSigner } from '../../src/digest/links.ts';
+import { OWN_READER, readerTag } from '../../src/digest/reader.ts';
 import { setDigest } from '../../src/digest/settings.ts';
 import { requestDigest } from '../../src/digest/sweep.ts';
 import { createPreviewer } from '../../src/quarantine/preview.ts';
@@ -43,6 +44,7 @@ async function openPages(t: TestContext) {
         subjectId: rig.ann,
         deliveryId,
         action,
+        reader: given.scope === undefined || given.scope === 'mailbox' ? OWN_READER : readerTag('it@elsewhere.example'),
         expiresAt: new Date(rig.clock.now().getTime() + 86_400_000),
         ...given,
       },
@@ -64,7 +66,11 @@ async function openPages(t: TestContext) {
   const disposition = async (id: string) =>
     (await rig.owner.query<{ disposition: string }>('select disposition from deliveries where id = $1', [id])).rows[0]
       ?.disposition;
-  return { ...rig, server, sign, get, post, dump, disposition, asked };
+  const toAdmin = (clientId: string | null, recipient = 'it@elsewhere.example', mode: 'daily' | 'off' = 'daily') =>
+    rig.db.tenant(rig.partner.id, (tx) =>
+      setDigest(tx, { audience: 'admin', clientId, mailboxId: null }, { mode, recipient }, 'test'),
+    );
+  return { ...rig, server, sign, get, post, dump, disposition, asked, toAdmin };
 }
 
 test('rule 9: GET, HEAD and prefetch of every kind of link a hundred times change nothing at all', async (t) => {
@@ -196,6 +202,8 @@ test('malware and phishing are not let out by a link of a mailbox: the page says
     { scope: 'client', subjectId: clientId },
     { scope: 'partner', subjectId: partner.id },
   ];
+  await rig.toAdmin(clientId);
+  await rig.toAdmin(null);
   for (const given of scopes) {
     for (const action of ['release', 'allow'] as const) {
       assert.match(await (await rig.post(rig.sign(action, malware, given))).text(), /left as before/);
@@ -331,6 +339,7 @@ test('rates: a stranger who guesses, and a holder who hammers, are told to wait,
         subjectId,
         deliveryId: null,
         action: 'list',
+        reader: OWN_READER,
         expiresAt: new Date(rig.clock.now().getTime() + 1000),
       },
       rig.clock.now(),
@@ -361,24 +370,47 @@ test('the partner sees its logo and colour on its pages, and nobody without a li
   assert.equal((await rig.get('guess/logo')).status, 404);
 });
 
-test("an administrator's links open nothing once the digest is switched off", async (t) => {
+test("an administrator's links open nothing once the digest is switched off, sent to another, or its reader has left", async (t) => {
   const rig = await openPages(t);
-  const set = (mode: 'daily' | 'off') =>
-    rig.db.tenant(rig.partner.id, (tx) =>
-      setDigest(
-        tx,
-        { audience: 'admin', clientId: rig.clientId, mailboxId: null },
-        { mode, recipient: 'it@acme.example' },
-        'test',
-      ),
-    );
   const id = await hold(rig.db, rig.partner.id, rig.clientId, { mailboxId: rig.ann });
   const given = { scope: 'client', subjectId: rig.clientId } as const;
-  await set('daily');
-  assert.equal((await rig.get(rig.sign('list', null, given))).status, 200);
-  await set('off');
-  assert.equal((await rig.get(rig.sign('list', null, given))).status, 404);
-  assert.equal((await rig.post(rig.sign('release', id, given))).status, 404);
+  const set = (recipient: string, mode: 'daily' | 'off' = 'daily') => rig.toAdmin(rig.clientId, recipient, mode);
+  const opens = async (address: string) => {
+    const reader = readerTag(address);
+    const { status } = await rig.get(rig.sign('list', null, { ...given, reader }));
+    const posted = await rig.post(rig.sign('view', id, { ...given, reader }));
+    assert.equal(posted.status, status);
+    return status === 200;
+  };
+  const status = (to: string) => rig.owner.query('update mailboxes set status = $2 where id = $1', [rig.bob, to]);
+  const [it, bob] = ['it@elsewhere.example', 'bob@acme.example'];
+  assert.equal(await opens(it), false, 'there is no such digest');
+  await set(it);
+  assert.deepEqual([await opens(it), await opens(it.toUpperCase()), await opens(bob)], [true, true, false]);
+  await set(it, 'off');
+  assert.equal(await opens(it), false);
+  await set(bob);
+  assert.deepEqual([await opens(it), await opens(bob)], [false, true], 'another reads it now');
+  await status('blocked');
+  assert.equal(await opens(bob), false, 'the reader has left');
+  await status('active');
+  assert.equal(await opens(bob), true);
   assert.equal(await rig.disposition(id), 'quarantined');
   assert.equal((await rig.get(rig.sign('list', null))).status, 200, "the mailbox's own links are others");
+});
+
+test("links of a mailbox's digest that somebody else reads end with that, its own do not", async (t) => {
+  const rig = await openPages(t);
+  await hold(rig.db, rig.partner.id, rig.clientId, { mailboxId: rig.ann });
+  const set = (recipient: string | null) =>
+    rig.db.tenant(rig.partner.id, (tx) =>
+      setDigest(tx, { audience: 'users', clientId: rig.clientId, mailboxId: rig.ann }, { recipient }, 'test'),
+    );
+  const opens = async (reader: string) => (await rig.get(rig.sign('list', null, { reader }))).status === 200;
+  const bobs = readerTag('bob@acme.example');
+  assert.deepEqual([await opens(bobs), await opens(OWN_READER)], [false, true]);
+  await set('bob@acme.example');
+  assert.deepEqual([await opens(bobs), await opens(OWN_READER)], [true, true]);
+  await set(null);
+  assert.deepEqual([await opens(bobs), await opens(OWN_READER)], [false, true]);
 });

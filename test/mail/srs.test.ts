@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { normalizeDomain } from '../../src/core/address.ts';
+import { normalizeAddress, normalizeDomain } from '../../src/core/address.ts';
 import { newId } from '../../src/core/id.ts';
 import { normalizeSrs, srsClient, srsOriginal, srsSender } from '../../src/mail/srs.ts';
 
@@ -23,6 +23,33 @@ test('what is rewritten finds back, whatever the sender, for 21 days, and names 
       assert.equal(srsClient(rewritten, SETTINGS), CLIENT.slice(-10));
       const back = srsOriginal(rewritten, CLIENT, SETTINGS, new Date(now.getTime() + 21 * 86_400_000));
       assert.deepEqual(back, { sender });
+    }),
+  );
+});
+
+test('local parts in quotes, and in other scripts, find back too, as an address that every server takes', () => {
+  const quoted = fc.stringMatching(/^[ -!#-[\]-~]{0,40}$/).map((text) => `"${text.toLowerCase()}"`);
+  const script = fc
+    .stringMatching(/^[äöüßéøłабвгд漢字かなa-z0-9]{1,20}$/u)
+    .map((text) => text.normalize('NFC').toLowerCase());
+  const marked = fc.stringMatching(/^=u8=[0-9a-f]{0,10}$/);
+  fc.assert(
+    fc.property(fc.oneof(quoted, script, marked), (local) => {
+      const sender = `${local}@a.example`;
+      assert.equal(normalizeAddress(sender), sender);
+      const rewritten = srsSender(sender, CLIENT, SETTINGS, NOW);
+      assert.match(rewritten, /^[a-z0-9=.-]+@srs\.example$/);
+      assert.equal(normalizeSrs(rewritten.toUpperCase(), normalizeDomain), rewritten);
+      assert.deepEqual(srsOriginal(rewritten, CLIENT, SETTINGS, later(21)), { sender });
+      assert.equal(
+        srsOriginal(
+          rewritten.replace(/.@/, (end) => (end === '0@' ? '1@' : '0@')),
+          CLIENT,
+          SETTINGS,
+          NOW,
+        ),
+        'forged',
+      );
     }),
   );
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { readDmarc } from '../../src/aggregates/dmarc.ts';
+import { pack } from '../../src/aggregates/packed.ts';
 import { dmarcByDay, dmarcByOrg, dmarcSources, dmarcTotals } from '../../src/aggregates/read.ts';
 import { readinessOf } from '../../src/aggregates/readiness.ts';
 import { STANDING, type Standing, takeReport } from '../../src/aggregates/store.ts';
@@ -25,7 +26,7 @@ async function openWorld(t: Parameters<typeof openDatabase>[0]) {
     const xml = dmarcXml({ id: `${ago} ${standing}`, begin, end: begin + 86_399, rows, policy });
     const report = await readDmarc(xml, base.clock.now());
     const origin = { source: 'mail', mailId: null, fileName: 'r.xml', standing } as const;
-    assert.equal((await base.db.tenant(partner.id, (tx) => takeReport(tx, report, origin))).state, 'taken');
+    assert.equal((await base.db.tenant(partner.id, (tx) => takeReport(tx, pack(report), origin))).state, 'taken');
   };
   const incidents = async () =>
     (await base.owner.query('select rule, subject, state from incidents order by opened_at, rule')).rows.map(
@@ -68,7 +69,7 @@ test('TLS that fails is an incident, that ends with reports that are better or t
   const tls = async (failed: number, id: string) => {
     for (const report of readTls(tlsJson({ failed, id }), clock.now())) {
       const origin = { source: 'file', mailId: null, fileName: 't', standing: STANDING.file } as const;
-      await db.tenant(partner, (tx) => takeReport(tx, report, origin));
+      await db.tenant(partner, (tx) => takeReport(tx, pack(report), origin));
     }
   };
   await tls(3, 'a');

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { setStrategy } from '../../src/accounts/routing.ts';
 import type { ProbeResult, ProbeTarget } from '../../src/core/probe.ts';
 import { recordHealth } from '../../src/gateway/health.ts';
 import { makeDue } from '../../src/gateway/queue.ts';
@@ -25,9 +26,10 @@ async function world(t: TestContext) {
   const clientId = await seedClient(db, partner, { name: 'Acme', relays: [{ host: 'mail.acme.example', port: 25 }] });
   const seen: ProbeTarget[] = [];
   let answer: ProbeResult = OK;
-  const run = () =>
+  const run = (region: string | null = null) =>
     probeServers({
       db,
+      region,
       probe: async (target) => {
         seen.push(target);
         return answer;
@@ -50,6 +52,52 @@ async function world(t: TestContext) {
   await run();
   return { db, clock, owner, partner, clientId, seen, run, look, incidents, rules, health };
 }
+
+test('under a region strategy a server is looked at from its regions alone, and one that it leaves out by nobody', async (t) => {
+  const { db, clock, owner, partner, clientId, seen, run } = await world(t);
+  const routes = (...given: { host: string; region: string | null; domain?: string }[]) =>
+    owner.query(
+      `insert into routes (partner_id, client_id, id, domain, host, port, created_at, region)
+       select $1, $2, gen_random_uuid(), g.domain, g.host, 25, now(), g.region
+       from jsonb_to_recordset($3::jsonb) as g (host text, region text, domain text)`,
+      [partner, clientId, JSON.stringify(given)],
+    );
+  await owner.query('delete from routes');
+  await routes(
+    { host: 'uk.example', region: 'uk' },
+    { host: 'us.example', region: 'us' },
+    { host: 'any.example', region: null },
+  );
+  const through = (regions: readonly string[], domain: string | null = null) =>
+    db.tenant(partner, (tx) => setStrategy(tx, { clientId, domain, regions, recipientServers: true, actor: 'test' }));
+  /** What a node of a region looks at when everything is due. */
+  const looks = async (region: string | null) => {
+    clock.advance(10 * MINUTE);
+    await run('nowhere');
+    clock.advance(10 * MINUTE);
+    seen.length = 0;
+    await run(region);
+    return seen.map((one) => one.host).toSorted();
+  };
+  assert.deepEqual(await looks(null), ['any.example', 'uk.example', 'us.example'], 'without a strategy');
+  await through(['uk']);
+  assert.deepEqual([await looks('uk'), await looks('us'), await looks(null)], [['uk.example'], [], []]);
+  const { rows } = await owner.query('select host from server_probes');
+  assert.deepEqual(rows, [{ host: 'uk.example' }], 'mail goes to no other');
+  await through(['uk', 'us']);
+  assert.deepEqual(await looks('us'), ['uk.example', 'us.example'], 'the second region, when the first is down');
+  await through([]);
+  await through(['us'], 'acme.example');
+  assert.deepEqual([await looks('us'), await looks('uk')], [['us.example'], []]);
+  await owner.query(
+    `insert into domains (partner_id, client_id, name, created_at) values ($1, $2, 'b.example', now())`,
+    [partner, clientId],
+  );
+  assert.deepEqual(await looks('uk'), ['any.example', 'uk.example', 'us.example'], 'for the domain without a strategy');
+  await through(['uk'], 'b.example');
+  await routes({ host: 'b.example', region: 'uk', domain: 'b.example' });
+  assert.deepEqual([await looks('uk'), await looks('us')], [['b.example'], ['us.example']]);
+});
 
 test('a server is looked at every five minutes, and the servers of many clients are spread over them', async (t) => {
   const { db, clock, partner, seen, run } = await world(t);

@@ -22,6 +22,42 @@ const DAY = '2026-10-10';
 const RANGE = interval({ from: DAY, to: DAY, zone: 'Europe/London' });
 const SENDERS = 1_400;
 
+test('senders are counted at one moment, whatever transaction the reader has: a day that is folded meanwhile is whole', async (t) => {
+  const { db, clock, ownerUrl } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  const clientId = await seedClient(db, partner.id);
+  const of = { partnerId: partner.id, clientId, occurredAt: new Date(`${DAY}T10:00:00Z`) };
+  await ensurePartitions(asOwner(ownerUrl), of.occurredAt, 1);
+  const events = Array.from({ length: SENDERS }, (_, n) => makeEvent({ ...of, sender: `s${n}@x.example` }));
+  await db.system((tx) => appendEvents(tx, events));
+  await rollAll(db);
+  clock.set('2026-10-20T00:00:00Z');
+  let folds = 0;
+  const found = await db.tenant(
+    partner.id,
+    (tx) => {
+      // Between any two of its statements.
+      const fold = async <T>(run: () => Promise<T>): Promise<T> => {
+        const result = await run();
+        folds += await foldDue(db);
+        return result;
+      };
+      return distinctSenders(
+        {
+          ...tx,
+          one: (statement) => fold(() => tx.one(statement)),
+          rows: (statement) => fold(() => tx.rows(statement)),
+        },
+        clientId,
+        RANGE,
+      );
+    },
+    { readOnly: true },
+  );
+  assert.equal(folds, 1);
+  assert.ok(Math.abs(found.estimate - SENDERS) <= found.relativeError * SENDERS, JSON.stringify(found));
+});
+
 test('a day with more senders than are kept is folded; the errors are those that are stated', async (t) => {
   const { db, owner, ownerUrl, clock } = await openDatabase(t);
   const partner = await seedPartner(db);
@@ -161,6 +197,47 @@ test('subjects are those of unwanted mail, attachment types those of all; once f
   await check();
   assert.equal(await foldDue(db), 3);
   await check();
+});
+
+test('a rebuild takes what the roller has not seen yet into a fold that reaches over the edge of what is kept', async (t) => {
+  const { db, owner, ownerUrl, clock } = await openDatabase(t);
+  const partner = await seedPartner(db);
+  const clientId = await seedClient(db, partner.id, { timeZone: 'America/New_York' });
+  // The local day ends at 4 o'clock in UTC, four hours after the edge.
+  const at = (time: string, sender: string) =>
+    makeEvent({ partnerId: partner.id, clientId, occurredAt: new Date(time), sender });
+  const append = (...events: ReturnType<typeof makeEvent>[]) => db.system((tx) => appendEvents(tx, events));
+  await ensurePartitions(asOwner(ownerUrl), new Date('2026-10-11T00:00:00Z'), 1);
+  await append(at('2026-10-10T12:00:00Z', 'a@x.example'), at('2026-10-11T01:00:00Z', 'b@x.example'));
+  await rollAll(db);
+  assert.ok((await foldDue(db)) > 0);
+  clock.set('2026-11-10T12:00:00Z');
+  await rollAll(db);
+  await retainDetail(db, asOwner(ownerUrl), clock.now(), 30);
+  const floor = await owner.query('select whole_from from retention_floor');
+  assert.deepEqual(floor.rows, [{ whole_from: new Date('2026-10-11T00:00:00Z') }]);
+  await append(
+    at('2026-10-10T13:00:00Z', 'late@x.example'),
+    at('2026-10-11T02:00:00Z', 'late@x.example'),
+    at('2026-10-11T02:00:00Z', 'b@x.example'),
+    at('2026-10-12T12:00:00Z', 'c@x.example'),
+  );
+  const traffic = async () => (await owner.query('select sum(deliveries)::int as n from rollup_traffic')).rows[0]?.n;
+  // What is committed is counted when no transaction of the cluster, of other tests too, is older.
+  for (let tries = 0; tries < 1_000 && (await traffic()) < 6; tries += 1) await rebuild(db);
+  const top = (range: typeof RANGE) => db.tenant(partner.id, (tx) => topSenders(tx, clientId, range, 10));
+  const local = interval({ from: '2026-10-10', to: '2026-10-10', zone: 'America/New_York' });
+  const counted = (rows: readonly { key: string; deliveries: number }[]) =>
+    Object.fromEntries(rows.map((row) => [row.key, row.deliveries]));
+  const wanted = { 'a@x.example': 1, 'b@x.example': 2, 'late@x.example': 2 };
+  assert.deepEqual(counted(await top(local)), wanted);
+  assert.deepEqual((await verify(db)).differences, []);
+  assert.equal(await traffic(), 6);
+  const before = (await owner.query('select * from rollup_folds order by starts')).rows;
+  await rebuild(db);
+  await rollAll(db);
+  assert.deepEqual((await owner.query('select * from rollup_folds order by starts')).rows, before);
+  assert.deepEqual(counted(await top(local)), wanted);
 });
 
 test('whatever is added to a fold, sums are kept and no item has more than it is said to have', () => {

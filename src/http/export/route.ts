@@ -1,7 +1,7 @@
 import { pipeline, Readable } from 'node:stream';
 import { setTimeout as pause } from 'node:timers/promises';
 import { constants, createGzip } from 'node:zlib';
-import type { FastifyInstance, FastifyRequest } from 'fastify';
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { getClients } from '../../accounts/clients.ts';
 import { type ApiCaller, liveKeys } from '../../accounts/keys.ts';
 import type { Clock } from '../../core/clock.ts';
@@ -50,13 +50,14 @@ export interface ExportRouteDeps {
 export function exportRoute(app: FastifyInstance, deps: ExportRouteDeps): void {
   const running = new Map<string, number>();
 
-  app.get('/export/events', { exposeHeadRoute: false }, async (request, reply) => {
-    const caller = await authenticate(deps, request);
-    requireRight(caller);
-    const { range, cursor } = await readQuery(deps.db, caller, request);
-    if ((running.get(caller.keyId) ?? 0) >= EXPORT.perKey) {
-      throw new AppError('limit_exceeded', `a key has at most ${EXPORT.perKey} exports under way`, { retryAfter: 10 });
-    }
+  /** The lines, as a stream whose end lets go of everything. */
+  const begin = async (
+    caller: ApiCaller,
+    range: ExportRange,
+    cursor: string | null,
+    request: FastifyRequest,
+    reply: FastifyReply,
+  ): Promise<Readable> => {
     deps.engine.charge(caller, EXPORT.startPoints);
     const start = await startExport(deps.db, caller.partnerId, range, cursor);
     const log = { requestId: request.id, key: caller.keyId };
@@ -87,18 +88,29 @@ export function exportRoute(app: FastifyInstance, deps: ExportRouteDeps): void {
       isStuck: () => blockedSince !== null && performance.now() - blockedSince > (deps.stuckMs ?? STUCK_MS),
       destroy: () => source.destroy(),
     });
-    running.set(caller.keyId, (running.get(caller.keyId) ?? 0) + 1);
-    source.once('close', () => {
-      release();
-      const left = (running.get(caller.keyId) ?? 1) - 1;
-      if (left === 0) running.delete(caller.keyId);
-      else running.set(caller.keyId, left);
-    });
+    source.once('close', release);
     // A caller that went away wants no further page.
-    reply.raw.once('close', () => {
+    const gone = () => {
       ended.abort();
       source.destroy();
+    };
+    reply.raw.once('close', gone);
+    if (reply.raw.destroyed) gone();
+    return source;
+  };
+
+  app.get('/export/events', { exposeHeadRoute: false }, async (request, reply) => {
+    const caller = await authenticate(deps, request);
+    requireRight(caller);
+    const { range, cursor } = await readQuery(deps.db, caller, request);
+    // Taken before anything is waited for: of many that ask in one moment each would find room.
+    const giveBack = takePlace(running, caller.keyId);
+    const source = await begin(caller, range, cursor, request, reply).catch((error: unknown) => {
+      giveBack();
+      throw error;
     });
+    if (source.closed) giveBack();
+    else source.once('close', giveBack);
     reply.type('application/x-ndjson; charset=utf-8').header('vary', 'accept-encoding');
     if (!takesGzip(request.headers['accept-encoding'])) return reply.send(source);
     // Each page leaves at once: what waits in the compressor would not be with the reader when it is interrupted.
@@ -106,6 +118,20 @@ export function exportRoute(app: FastifyInstance, deps: ExportRouteDeps): void {
     // The end of either is the end of both: a reader that is cut off must not keep its socket, nor one that left its export.
     return reply.header('content-encoding', 'gzip').send(pipeline(source, zipped, () => undefined));
   });
+}
+
+/** Counts an export of a key until the answer is called. Throws `limit_exceeded`. */
+function takePlace(running: Map<string, number>, keyId: string): () => void {
+  const taken = running.get(keyId) ?? 0;
+  if (taken >= EXPORT.perKey) {
+    throw new AppError('limit_exceeded', `a key has at most ${EXPORT.perKey} exports under way`, { retryAfter: 10 });
+  }
+  running.set(keyId, taken + 1);
+  return () => {
+    const left = (running.get(keyId) ?? 1) - 1;
+    if (left === 0) running.delete(keyId);
+    else running.set(keyId, left);
+  };
 }
 
 function requireRight(caller: ApiCaller): void {

@@ -92,7 +92,9 @@ export async function pageRoutes(app: FastifyInstance, deps: PagesDeps): Promise
       const { link } = check;
       holders.take(link.subjectId, 1, now);
       const subject = { scope: link.scope, id: link.subjectId };
-      const holder = await deps.db.tenant(partnerId(link.partnerId), (tx) => holderOf(tx, subject), { readOnly: true });
+      const holder = await deps.db.tenant(partnerId(link.partnerId), (tx) => holderOf(tx, subject, link.reader), {
+        readOnly: true,
+      });
       if (holder !== null) return { link, holder, token: request.params.token, now };
     }
     strangers.take(subscriberOf(request.ip), 1, now);

@@ -1,0 +1,180 @@
+select c.id, c.partner_id, c.name, c.time_zone, c.status, c.created_at
+from clients c
+where c.partner_id = $1 and c.id = any($2::uuid[]);
+
+select c.id, c.time_zone as zone, c.created_at as "createdAt", count(m.id)::int as mailboxes
+from clients c
+left join mailboxes m on m.partner_id = c.partner_id and m.client_id = c.id and m.status = 'active' and m.kind in
+  ('user', 'shared')
+where c.partner_id = $1 and c.status = 'active'
+group by c.id, c.time_zone, c.created_at
+order by c.id;
+
+select count(*) filter (where i.severity = 'high')::int as high, count(*) filter (where i.severity = 'critical')::int as
+  critical
+from incidents i
+where i.partner_id = $1 and ($2::uuid is null or i.client_id = $3::uuid) and i.state = 'open' and i.rule <>
+  'traffic.anomaly';
+
+select count(*)::int as count
+from mailboxes m
+where m.partner_id = $1 and ($2::uuid is null or m.client_id = $3::uuid) and m.status = 'active' and m.kind in ('user',
+    'shared');
+
+select distinct on (u.client_id, u.product) u.client_id as "clientId", u.product, u.day, u.quantity
+from usage_snapshots u
+where u.partner_id = $1 and ($2::uuid is null or u.client_id = $3::uuid) and u.day <= $4::date and u.day > $5::date - 7
+order by u.client_id, u.product, u.day desc;
+
+select m.id, m.client_id, m.address, m.name, m.kind, m.status, m.forward_to, m.forward_keep
+from mailboxes m
+where m.partner_id = $1 and m.id = any($2::uuid[]);
+
+-- 5 times
+select min(w.complete_through) filter (where w.state = 'alive' and n.state is distinct
+  from 'retired') as holding, max(w.complete_through) as latest
+from rollup_watermarks w
+left join nodes n on n.id = w.node;
+
+-- 3 times
+select r.kind, r.direction, r.verdict, r.disposition, sum(r.deliveries)::bigint as deliveries
+from rollup_traffic r
+where r.partner_id = $1 and ($2::uuid is null or r.client_id = $3::uuid) and r.bucket >= $4 and r.bucket < $5
+group by 1, 2, 3, 4;
+
+-- 2 times
+select s.client_id as "clientId", s.host, s.port, s.from_at as "from", s.to_at as "to", s.state in ('up', 'slow') as
+  "takesMail"
+from server_states s
+where s.partner_id = $1 and ($2::uuid is null or s.client_id = $3::uuid) and s.to_at > $4 and s.from_at < $5
+order by s.client_id, s.host, s.port, s.from_at;
+
+select s.client_id as "clientId", s.product, l.quantity as seats
+from subscriptions s
+left join lateral (
+  select coalesce(b.after_quantity, b.before_quantity) as quantity
+  from billing_lines b
+  join billing_plans p on p.partner_id = b.partner_id and p.id = b.plan_id
+  where b.partner_id = s.partner_id and b.client_id = s.client_id and b.product = s.product and b.contract_id =
+    s.contract_id and b.line_id = s.line_id and coalesce(b.after_quantity, b.before_quantity) is not null
+  order by p.created_at desc, p.id desc
+  limit 1) l on true
+where s.partner_id = $1 and ($2::uuid is null or s.client_id = $3::uuid)
+order by s.client_id, s.product;
+
+-- 7 times
+select s.cursor::text as cursor, s.pending, s.rolled_at as rolled, w.*, n.*,
+  pg_snapshot_xmax(pg_current_snapshot())::text::bigint - coalesce(s.cursor::text::bigint, 3) as transactions
+from (select min(w.complete_through) filter (where w.state = 'alive' and n.state is distinct
+    from 'retired') as holding, max(w.complete_through) as latest
+  from rollup_watermarks w
+  left join nodes n on n.id = w.node) as w
+cross
+join (select min(n.flushed_through) filter (where n.state = 'alive') as "holdingNow", max(n.flushed_through) as
+    "latestNow"
+  from nodes n) as n
+left join rollup_state s on true;
+
+select s.seconds, s.anomaly_alerts as "anomalyAlerts"
+from insight_settings s
+where s.partner_id = $1;
+
+select t.message_id as "messageId", t.kind, encode(t.digest, 'hex') as digest, t.label
+from threat_traits t
+where t.partner_id = $1 and t.occurred_at >= $2 and t.occurred_at < $3 and ($4::uuid is null or exists (
+    select
+    from deliveries d
+    where d.partner_id = t.partner_id and d.message_id = t.message_id and d.client_id = $5::uuid))
+order by t.occurred_at desc, t.message_id, t.kind, t.digest
+limit $6;
+
+select whole_from as at
+from retention_floor;
+
+-- 2 times
+with counts as (
+  select r.mailbox_id, r.verdict, r.deliveries
+  from rollup_mailboxes r
+  where r.partner_id = $1 and ($2::uuid is null or r.client_id = $3::uuid) and r.direction = 'inbound' and r.bucket >=
+    $4 and r.bucket < $5
+  union all
+  select e.mailbox_id, coalesce(e.verdict, ''), 1
+  from (
+    select l.*
+    from ledger l
+    where $6::boolean and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8
+      from rollup_state s) and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = $7 and l.occurred_at
+      >= $8 and l.occurred_at < $9
+    offset 0) as e
+  where e.partner_id = $10 and ($11::uuid is null or e.client_id = $12::uuid) and e.direction = 'inbound' and e.kind in
+    ('accepted', 'rejected') and e.mailbox_id is not null and e.occurred_at >= $13 and e.occurred_at < $14)
+select c.mailbox_id::text as key, sum(c.deliveries)::bigint as deliveries, coalesce(sum(c.deliveries) filter (where
+      c.verdict not in ('clean', 'bulk')), 0)::bigint as unwanted
+from counts c
+group by c.mailbox_id
+order by unwanted desc, deliveries desc, key
+limit $15;
+
+-- 5 times
+with gate as materialized (
+  select (s.cursor is null or (s.cursor <> '0' and s.rolled_at >= $1)) and coalesce(s.pending, 0) <= $2 and
+    pg_snapshot_xmax(pg_current_snapshot())::text::bigint - coalesce(s.cursor::text::bigint, 3) <= $3 as tail
+  from (select 1) as one
+  left join rollup_state s on true), tiered as materialized (
+  select z.client_id
+  from rollup_zones z
+  where z.partner_id = $4 and z.client_id = any($5::uuid[]) and z.time_zone = $6 and $7::boolean), others as
+  materialized (select unnest($8::uuid[]) as client_id except
+  select t.client_id
+  from tiered t), days as (
+  select d.*
+  from rollup_days d
+  where d.partner_id = $9 and d.client_id = any(array(select t.client_id
+      from tiered t)) and d.day >= $10::date and d.day < $11::date
+  union all
+  select d.*
+  from rollup_months d
+  where d.partner_id = $12 and d.client_id = any(array(select t.client_id
+      from tiered t)) and d.day >= $13::date and d.day < $14::date
+  union all
+  select d.*
+  from rollup_days d
+  where d.partner_id = $15 and d.client_id = any(array(select t.client_id
+      from tiered t)) and d.day >= $16::date and d.day < $17::date)
+select d.client_id, width_bucket(d.day, $18::date[]) - 1 as slot, null as kind, null as verdict, null as disposition,
+  0::bigint as deliveries, 0::bigint as messages, 0::bigint as bytes, json_build_array(sum(d.messages),
+    sum(d.deliveries), sum(d.refused), sum(d.bytes), sum(d.verdict_clean), sum(d.verdict_bulk), sum(d.verdict_spam),
+    sum(d.verdict_spoof), sum(d.verdict_phish), sum(d.verdict_policy), sum(d.verdict_unscannable),
+    sum(d.verdict_malware), sum(d.ended_queued), sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged),
+    sum(d.ended_stripped), sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced), sum(d.ended_expired),
+    sum(d.ended_discarded), sum(d.ended_released)) as wide
+from days d
+group by 1, 2
+union all
+select r.client_id, width_bucket(r.bucket, $19::timestamptz[]) - 1, r.kind, r.verdict, r.disposition,
+  sum(r.deliveries)::bigint, sum(r.messages)::bigint, sum(r.bytes)::bigint, null
+from rollup_traffic r
+where r.partner_id = $20 -- Asked once, before any row: without it PostgreSQL goes through the quarter hours to find
+  none of nobody. and (select count(*) > 0
+  from others) and r.client_id = any(array(select o.client_id
+    from others o)) and r.bucket >= $21 and r.bucket < $22
+group by 1, 2, 3, 4, 5
+union all
+select e.client_id, width_bucket(e.occurred_at, $23::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
+  coalesce(e.disposition, ''), count(*), count(*) filter (where e.leads & 2 <> 0), coalesce(sum(e.bytes) filter (where
+      e.leads & 2 <> 0), 0)::bigint, null -- With an
+offset the tail is found by its few transactions, and never by going through all that a client has.
+from (
+  select l.*
+  from ledger l
+  where (select g.tail
+    from gate g) and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8
+    from rollup_state s) and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = $24 and l.occurred_at >=
+    $25 and l.occurred_at < $26
+  offset 0) as e
+where e.partner_id = $27 and e.client_id = any($28::uuid[]) and e.occurred_at >= $29 and e.occurred_at < $30
+group by 1, 2, 3, 4, 5
+union all
+select null, -1, null, null, null, 0, 0, 0, null
+from gate g
+where g.tail;
