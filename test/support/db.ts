@@ -78,7 +78,7 @@ async function openSessions(admin: pg.Client, database: string): Promise<string[
     const { rows } = await admin.query<{ query: string }>('select query from pg_stat_activity where datname = $1', [
       database,
     ]);
-    if (rows.length === 0 || attempt === 100) return rows.map((row) => row.query);
+    if (rows.length === 0 || attempt === 3_000) return rows.map((row) => row.query);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

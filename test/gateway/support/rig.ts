@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { createIntake } from '../../../src/aggregates/mails.ts';
+import type { Later } from '../../../src/core/clock.ts';
 import { type Logger, silentLogger } from '../../../src/core/log.ts';
 import type { Pipeline } from '../../../src/core/message.ts';
 import type { Action, Verdict } from '../../../src/core/verdict.ts';
@@ -67,6 +68,8 @@ export interface RigOptions {
   /** Of the first delivery worker. */
   readonly region?: string;
   readonly delay?: (ms: number) => Promise<void>;
+  readonly later?: Later;
+  readonly monotonic?: () => number;
   /** Of addresses for reports. */
   readonly reportDomain?: string;
 }
@@ -86,6 +89,8 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
   const gateway = createGateway({
     ...{ db, clock, logger, spool, pipeline, resolver, config, srs: SRS },
     ...(options.delay === undefined ? {} : { delay: options.delay }),
+    later: options.later,
+    monotonic: options.monotonic,
     ...(options.reportDomain === undefined ? {} : { reports: createIntake(db, options.reportDomain) }),
   });
   const nodes: Delivery[] = [];
