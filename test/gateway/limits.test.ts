@@ -205,7 +205,7 @@ test('stop: what is being decided is answered 250 within the grace, an unfinishe
   const finished = await Talker.open(rig.smtp);
   const sent = finished.send('eve@far.example', ['ann@acme.example']);
   await running;
-  const stopped = rig.gateway.stop(1000);
+  const stopped = rig.gateway.stop(4000);
   go();
   assert.match((await sent).at(-1) ?? '', /^250 2\.0\.0 Accepted/);
   await stopped;
