@@ -27,7 +27,7 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
   const options = [process.env['NODE_OPTIONS'] ?? '', ...preloaded.map((url) => `--import=${url}`)];
   process.env['NODE_OPTIONS'] = options.join(' ').trim();
 
-  const stream = run({ files, concurrency: 2, timeout: 300_000 });
+  const stream = run({ files, concurrency: 2, timeout: 600_000 });
   // A test file reports itself as a test around its tests: only the tests inside count.
   const isFile = (name: string) => files.some((file) => name.endsWith(path.basename(file)));
   stream.on('test:pass', (event) => {
