@@ -26,7 +26,7 @@ async function openService(t: TestContext) {
   const app = await createApp(config, await readSecrets(home, undefined), { resolver: zoneResolver({}) });
   t.after(async () => {
     await app.stop();
-    await rm(home, { recursive: true, force: true });
+    await rm(home, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
   });
   const ready = await app.start();
   const { db } = app.store;
