@@ -4,7 +4,7 @@ import { performance } from 'node:perf_hooks';
 import { setTimeout as sleepFor } from 'node:timers/promises';
 import axios, { type AxiosInstance } from 'axios';
 import type { z } from 'zod';
-import type { Clock } from '../src/core/clock.ts';
+import { later as byTimer, type Clock, type Later } from '../src/core/clock.ts';
 import { AppError } from '../src/core/errors.ts';
 import type { Logger } from '../src/core/log.ts';
 import { backoffMs, retryAfterMs } from './backoff.ts';
@@ -19,6 +19,8 @@ export interface PsaDeps extends GuardOptions {
   /** Waits between repetitions; tests hand in one that does not wait. */
   readonly sleep?: (ms: number) => Promise<unknown>;
   readonly timing?: Partial<HttpTiming>;
+  /** How the time for one answer is waited for; absent: by timers. */
+  readonly later?: Later;
 }
 
 export interface HttpTiming {
@@ -189,6 +191,8 @@ export class PsaHttp {
 
   async #send(request: HttpRequest, answerMs: number): Promise<HttpAnswer | Outcome> {
     const agents = this.#agents[request.effect];
+    const abort = new AbortController();
+    const cancel = (this.#deps.later ?? byTimer)(Math.ceil(answerMs), () => abort.abort());
     try {
       const response = await this.#axios.request<Buffer>({
         method: request.method,
@@ -199,7 +203,7 @@ export class PsaHttp {
         },
         data: request.form ?? (request.json === undefined ? undefined : Buffer.from(JSON.stringify(request.json))),
         timeout: answerMs,
-        signal: AbortSignal.timeout(Math.ceil(answerMs)),
+        signal: abort.signal,
         ...agents,
       });
       const headers = response.headers;
@@ -216,6 +220,8 @@ export class PsaHttp {
       const code = error.code ?? 'ERR_UNKNOWN';
       if (/maxContentLength/.test(error.message)) return { meaning: 'too_large', text: 'too large', waitMs: null };
       return { meaning: isUnsent(code) ? 'unsent' : 'unclear', text: code, waitMs: null };
+    } finally {
+      cancel();
     }
   }
 

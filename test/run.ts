@@ -2,7 +2,7 @@ import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { run } from 'node:test';
 import { spec } from 'node:test/reporters';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { startTestCluster } from './support/cluster.ts';
 
 /**
@@ -21,10 +21,13 @@ const counts = { passed: 0, failed: 0, skipped: 0 };
 {
   await using cluster = await startTestCluster();
   process.env['TOLLGATE_TEST_OWNER_URL'] = cluster.ownerUrl;
-  const guard = path.join(here, 'support/deny-network.js');
-  process.env['NODE_OPTIONS'] = `${process.env['NODE_OPTIONS'] ?? ''} --import=${guard}`.trim();
+  const preloaded = ['deny-network', 'same-seed'].map(
+    (name) => pathToFileURL(path.join(here, `support/${name}.js`)).href,
+  );
+  const options = [process.env['NODE_OPTIONS'] ?? '', ...preloaded.map((url) => `--import=${url}`)];
+  process.env['NODE_OPTIONS'] = options.join(' ').trim();
 
-  const stream = run({ files, concurrency: 2, timeout: 300_000 });
+  const stream = run({ files, concurrency: 2, timeout: 600_000 });
   // A test file reports itself as a test around its tests: only the tests inside count.
   const isFile = (name: string) => files.some((file) => name.endsWith(path.basename(file)));
   stream.on('test:pass', (event) => {

@@ -4,6 +4,15 @@ export interface Clock {
   now(): Date;
 }
 
+/** Calls `act` after `ms` milliseconds, unless what it answers is called before: for time limits, so that tests say when one is over. */
+export type Later = (ms: number, act: () => void) => () => void;
+
+/** By a timer that keeps no process alive. */
+export const later: Later = (ms, act) => {
+  const timer = setTimeout(act, ms).unref();
+  return () => clearTimeout(timer);
+};
+
 export const systemClock: Clock = { now: () => new Date() };
 
 /** A clock that stands still until it is moved: for tests and for replaying a day in seconds. */

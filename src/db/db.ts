@@ -86,6 +86,8 @@ export interface DatabaseOptions {
   readonly maxConnections?: number;
   /** Milliseconds after which a server that does not answer at all counts as gone; longer than any statement may take. */
   readonly silenceMs?: number;
+  /** Milliseconds to wait for a connection, a new one or one that comes free. */
+  readonly connectMs?: number;
 }
 
 /** The pools of the two roles, and the only way to a transaction. */
@@ -155,14 +157,18 @@ export class Database implements TenantDb, SystemDb, AsyncDisposable {
   }
 }
 
-function createPool(url: string, max: number, { logger, silenceMs = 120_000 }: DatabaseOptions): pg.Pool {
+function createPool(
+  url: string,
+  max: number,
+  { logger, silenceMs = 120_000, connectMs = 5_000 }: DatabaseOptions,
+): pg.Pool {
   const pool = new pg.Pool({
     Client: HeardClient,
     connectionString: url,
     max,
     // Statements that are not waited for one by one share a round trip.
     pipeline: true,
-    connectionTimeoutMillis: 5_000,
+    connectionTimeoutMillis: connectMs,
     idleTimeoutMillis: 30_000,
     statement_timeout: 60_000,
     // A machine that is switched off closes nothing: without these a COMMIT under way would be waited for without end.

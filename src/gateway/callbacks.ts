@@ -1,3 +1,4 @@
+import { later as byTimer, type Later } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { Reply, replyFor } from './replies.ts';
 
@@ -15,6 +16,8 @@ export function guard<T>(
     readonly from?: Promise<void>;
     readonly logger: Logger;
     readonly what: string;
+    /** How the deadline is waited for. */
+    readonly later?: Later | undefined;
   },
 ): void {
   const abort = new AbortController();
@@ -22,7 +25,7 @@ export function guard<T>(
   const finish = (error: unknown, value?: T) => {
     if (done) return;
     done = true;
-    clearTimeout(timer);
+    cancel();
     if (error === null) {
       callback(null, value);
       return;
@@ -33,7 +36,7 @@ export function guard<T>(
     }
     callback(reply);
   };
-  let timer: NodeJS.Timeout | undefined;
+  let cancel: () => void = () => undefined;
   const tooLate = () => {
     const late = new Reply(451, '4.3.0', 'That took too long, try again later');
     abort.abort(late);
@@ -41,7 +44,7 @@ export function guard<T>(
     finish(late);
   };
   const begin = () => {
-    if (!done) timer = setTimeout(tooLate, options.deadlineMs).unref();
+    if (!done) cancel = (options.later ?? byTimer)(options.deadlineMs, tooLate);
   };
   if (options.from === undefined) begin();
   else void options.from.then(begin);

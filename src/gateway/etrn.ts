@@ -1,5 +1,6 @@
 import type { SMTPServer, SMTPServerSession } from 'smtp-server';
 import { SMTPConnection } from 'smtp-server/lib/smtp-connection.js';
+import type { Later } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import { guard } from './callbacks.ts';
 
@@ -21,6 +22,7 @@ interface Enabled {
   readonly etrn: Etrn;
   readonly deadlineMs: number;
   readonly logger: Logger;
+  readonly later?: Later | undefined;
 }
 
 type Handler = (this: SMTPConnection, command: Buffer, callback: () => void) => void;
@@ -66,7 +68,7 @@ export function enableEtrn(server: SMTPServer, options: Enabled): void {
         if (reply === undefined) answer(458, `4.3.0 Unable to queue messages: ${error?.message ?? 'try later'}`);
         else answer(reply.code, reply.text);
       },
-      { deadlineMs: own.deadlineMs, logger: own.logger, what: 'ETRN' },
+      { deadlineMs: own.deadlineMs, logger: own.logger, what: 'ETRN', later: own.later },
     );
   };
 }

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { type CacheDb, DirectoryCache } from '../accounts/cache.ts';
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Later } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { Pipeline } from '../core/message.ts';
 import { DnsLists, type DnsListZone } from '../mail/dns-lists.ts';
@@ -55,6 +55,10 @@ export interface GatewayDeps {
   readonly reports?: ReportIntake | null;
   /** How slow answers wait, milliseconds. */
   readonly delay?: (ms: number) => Promise<void>;
+  /** How deadlines are waited for; absent: by timers. */
+  readonly later?: Later | undefined;
+  /** Milliseconds of a clock that never goes back, for how long a client takes; absent: the machine's. */
+  readonly monotonic?: (() => number) | undefined;
 }
 
 export interface Gateway {
@@ -87,7 +91,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const reports = intake === null || resolver === null ? null : { intake, resolver };
   const common = { db, spool, pipeline, committer, clock, directory, reputation, scanMs: config.scanMs ?? 60_000 };
   const onProtocolError = (address: string) => reputation.note(address, 'protocolErrors');
-  const server = { spool, clock, logger, settings: config, onProtocolError };
+  const { later, monotonic } = deps;
+  const server = { spool, clock, logger, settings: config, onProtocolError, later, monotonic };
   const inbound = new GatewayServer(
     { ...inboundPort({ ...common, edge, graceSeconds, hostName, srs, reports }), etrn: relayTurn(turn, relays) },
     server,

@@ -42,9 +42,16 @@ export class ConnectionGuard {
   readonly #perIp = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
   readonly #speaking: (ip: string, port: number) => Socket | null;
+  readonly #now: () => number;
 
   /** `speaking`: what a reply to a peer is written to, which under TLS is not the socket that was accepted; null: nothing now. */
-  constructor(server: Server, limits: ConnectionLimits, speaking: (ip: string, port: number) => Socket | null) {
+  constructor(
+    server: Server,
+    limits: ConnectionLimits,
+    speaking: (ip: string, port: number) => Socket | null,
+    monotonic: () => number = () => performance.now(),
+  ) {
+    this.#now = monotonic;
     this.#limits = limits;
     this.#speaking = speaking;
     server.on('connection', (socket: Socket) => this.#watch(socket));
@@ -61,14 +68,14 @@ export class ConnectionGuard {
   progress(ip: string, port: number): void {
     const one = this.#watched.get(key(ip, port));
     if (one === undefined) return;
-    one.progress = performance.now();
+    one.progress = this.#now();
     one.data = null;
     one.working = false;
   }
 
   dataStarts(ip: string, port: number): void {
     const one = this.#watched.get(key(ip, port));
-    if (one !== undefined) one.data = { since: performance.now(), from: one.socket.bytesRead };
+    if (one !== undefined) one.data = { since: this.#now(), from: one.socket.bytesRead };
   }
 
   dataEnds(ip: string, port: number): void {
@@ -86,7 +93,7 @@ export class ConnectionGuard {
     const ip = plainIp(socket.remoteAddress ?? '');
     const port = socket.remotePort ?? 0;
     const name = key(ip, port);
-    const now = performance.now();
+    const now = this.#now();
     this.#watched.set(name, { socket, ip, port, since: now, progress: now, data: null, working: false });
     this.#perIp.set(ip, (this.#perIp.get(ip) ?? 0) + 1);
     socket.once('close', () => {
@@ -98,7 +105,7 @@ export class ConnectionGuard {
   }
 
   #check(): void {
-    const now = performance.now();
+    const now = this.#now();
     for (const one of this.#watched.values()) {
       if (one.working || !this.#isLate(one, now)) continue;
       // Words in plain text within TLS, or within its handshake, would be rubbish to the client: then it is closed without.

@@ -62,6 +62,8 @@ export class Reputation {
   readonly #clock: Clock;
   readonly #logger: Logger;
   #pending = new Map<string, Pending>();
+  /** What is being added to the shared table: it counts until the table's answer is there. */
+  #telling: ReadonlyMap<string, Pending> = new Map();
   #harvest = new Map<string, HarvestRow>();
   readonly #seen = new Set<string>();
   #seenAt = 0;
@@ -138,9 +140,9 @@ export class Reputation {
     const read = this.#read.get(network);
     if (read === undefined || now - read.at >= REPUTATION.rereadMs || now < read.at) await this.#load(network);
     const row = this.#read.get(network)?.row ?? null;
-    const pending = this.#pending.get(network) ?? null;
-    if (row === null && pending === null) return NEUTRAL;
-    return standingOf(row, pending, now, this.#window());
+    const own = [this.#telling.get(network), this.#pending.get(network)].filter((one) => one !== undefined);
+    if (row === null && own.length === 0) return NEUTRAL;
+    return standingOf(row, own, now, this.#window());
   }
 
   /** Adds what was gathered to the shared table. Never rejects: what could not be added is kept for the next time. */
@@ -154,6 +156,7 @@ export class Reputation {
     const harvest = this.#harvest;
     if (pending.size === 0 && harvest.size === 0) return;
     this.#pending = new Map();
+    this.#telling = pending;
     this.#harvest = new Map();
     try {
       const rows = await this.#db.system(async (tx) => {
@@ -173,6 +176,7 @@ export class Reputation {
         this.#harvest.set(key, { ...row, unknown: row.unknown + (since?.unknown ?? 0) });
       }
     }
+    this.#telling = new Map();
   }
 
   #putBack(network: string, one: Pending): void {
@@ -221,10 +225,14 @@ export class Reputation {
   #load(network: string): Promise<void> {
     const running = this.#reading.get(network);
     if (running !== undefined) return running;
+    const before = this.#read.get(network);
     const reading = this.#db
       .system((tx) => readNetwork(tx, network), { readOnly: true, perStatement: true })
       .then(
-        (row) => this.#remember(network, row),
+        (row) => {
+          // What was told meanwhile has its answer, which is newer.
+          if (this.#read.get(network) === before) this.#remember(network, row);
+        },
         (error: unknown) => this.#logger.debug({ err: error }, 'the reputation of a network could not be read'),
       )
       .finally(() => this.#reading.delete(network));
@@ -242,17 +250,19 @@ export class Reputation {
   }
 }
 
-function standingOf(row: NetworkRow | null, pending: Pending | null, now: number, windowAt: number): Standing {
+function standingOf(row: NetworkRow | null, own: readonly Pending[], now: number, windowAt: number): Standing {
   const age = row === null ? 0 : Math.max(0, now - row.updatedAt.getTime());
   const left = 0.5 ** (age / REPUTATION.halfLifeMs);
-  const sum = (name: keyof Counters) => (row === null ? 0 : row[name] * left) + (pending?.[name] ?? 0);
+  const total = (name: keyof Counters | 'known' | 'windowUnknown', of = own) =>
+    of.reduce((sum, one) => sum + one[name], 0);
+  const sum = (name: keyof Counters) => (row === null ? 0 : row[name] * left) + total(name);
   const good = sum('ham');
   const bad = sum('spam') + 0.5 * sum('unknown') + 2 * sum('authFailures') + 0.5 * sum('protocolErrors');
   const told = row !== null && row.windowAt.getTime() === windowAt ? row : null;
-  const own = pending !== null && pending.windowAt === windowAt ? pending : null;
+  const present = own.filter((one) => one.windowAt === windowAt);
   return {
     score: (good - bad) / (good + bad + REPUTATION.prior),
-    known: (told?.windowKnown ?? 0) + (own?.known ?? 0),
-    unknown: (told?.windowUnknown ?? 0) + (own?.windowUnknown ?? 0),
+    known: (told?.windowKnown ?? 0) + total('known', present),
+    unknown: (told?.windowUnknown ?? 0) + total('windowUnknown', present),
   };
 }

@@ -9,7 +9,7 @@ import {
   type SMTPServerOptions,
   type SMTPServerSession,
 } from 'smtp-server';
-import type { Clock } from '../core/clock.ts';
+import type { Clock, Later } from '../core/clock.ts';
 import type { ArrivingContent } from '../core/content.ts';
 import { AppError } from '../core/errors.ts';
 import type { Logger } from '../core/log.ts';
@@ -75,6 +75,9 @@ export interface ServerDeps {
   readonly clock: Clock;
   readonly logger: Logger;
   readonly settings: ServerSettings;
+  /** How deadlines are waited for, and milliseconds for how long a client takes; absent: the machine's. */
+  readonly later?: Later | undefined;
+  readonly monotonic?: (() => number) | undefined;
   /** A command of the client was not SMTP. */
   readonly onProtocolError?: (remoteAddress: string) => void;
 }
@@ -106,7 +109,7 @@ export class GatewayServer {
     guardPlainAuth(this.#server, { hasTls: (tls ?? null) !== null, isAllowed: plainAuth === true });
     if (port.etrn !== undefined) {
       const deadlineMs = deps.settings.commandDeadlineMs ?? 60_000;
-      enableEtrn(this.#server, { etrn: port.etrn, deadlineMs, logger: deps.logger });
+      enableEtrn(this.#server, { etrn: port.etrn, deadlineMs, logger: deps.logger, later: deps.later });
     }
     if (deps.onProtocolError !== undefined) hearProtocolErrors(this.#server, deps.onProtocolError);
     this.#server.on('error', (error) => deps.logger.debug({ err: error }, 'an SMTP connection failed'));
@@ -114,6 +117,7 @@ export class GatewayServer {
       this.#server.server,
       { ...DEFAULT_LIMITS, maxPerIp: deps.settings.maxConnectionsPerIp, ...deps.settings.limits },
       (ip, port) => this.#speaking(ip, port),
+      deps.monotonic,
     );
   }
 
@@ -213,6 +217,7 @@ export class GatewayServer {
                   deadlineMs: settings.commandDeadlineMs ?? 60_000,
                   logger: this.#deps.logger,
                   what: 'AUTH',
+                  later: this.#deps.later,
                 },
               ),
           }
@@ -232,7 +237,12 @@ export class GatewayServer {
         this.#guard.progress(session.remoteAddress, session.remotePort);
         done(error);
       },
-      { deadlineMs: this.#deps.settings.commandDeadlineMs ?? 60_000, logger: this.#deps.logger, what },
+      {
+        deadlineMs: this.#deps.settings.commandDeadlineMs ?? 60_000,
+        logger: this.#deps.logger,
+        what,
+        later: this.#deps.later,
+      },
     );
   }
 
@@ -284,7 +294,13 @@ export class GatewayServer {
         if (error === null) done(null, text);
         else done(error);
       },
-      { deadlineMs: this.#deps.settings.messageDeadlineMs ?? 240_000, from, logger: this.#deps.logger, what: 'DATA' },
+      {
+        deadlineMs: this.#deps.settings.messageDeadlineMs ?? 240_000,
+        from,
+        logger: this.#deps.logger,
+        what: 'DATA',
+        later: this.#deps.later,
+      },
     );
   }
 

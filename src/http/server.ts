@@ -44,7 +44,6 @@ export interface HttpDeps {
     readonly pingMs?: number;
     readonly initMs?: number;
     readonly pageRows?: number;
-    readonly stuckMs?: number;
   };
 }
 

@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events';
 import { type ResourceLimits, Worker } from 'node:worker_threads';
+import { later as byTimer, type Later } from '../core/clock.ts';
 import type { Logger } from '../core/log.ts';
 import type { SymbolCode } from './symbols.ts';
 
@@ -9,6 +10,8 @@ export interface PoolOptions {
   readonly threads: number;
   /** Wall clock for one task, milliseconds, from the moment a thread takes it. */
   readonly taskMs: number;
+  /** How that time is waited for; absent: by timers. */
+  readonly later?: Later;
   readonly limits: ResourceLimits;
   readonly logger: Logger;
 }
@@ -31,7 +34,8 @@ interface Thread<Result> {
   readonly worker: Worker;
   isReady: boolean;
   job: Job<Result> | null;
-  timer: NodeJS.Timeout | null;
+  /** Takes the task's time limit back. */
+  cancel: () => void;
 }
 
 export type Answer<Result> = 'ready' | Outcome<Result>;
@@ -88,7 +92,7 @@ export class WorkerPool<Task, Result> {
 
   #start(): void {
     const worker = new Worker(this.#options.file, { resourceLimits: this.#options.limits });
-    const thread: Thread<Result> = { worker, isReady: false, job: null, timer: null };
+    const thread: Thread<Result> = { worker, isReady: false, job: null, cancel: () => undefined };
     this.#threads.add(thread);
     worker.on('message', (answer: Answer<Result>) => this.#onAnswer(thread, answer));
     worker.on('error', (error: NodeJS.ErrnoException) => {
@@ -116,11 +120,11 @@ export class WorkerPool<Task, Result> {
       const job = this.#waiting.shift();
       if (job === undefined) return;
       thread.job = job;
-      thread.timer = setTimeout(() => {
+      thread.cancel = (this.#options.later ?? byTimer)(this.#options.taskMs, () => {
         const detail = `${this.#options.taskMs} ms`;
         this.#options.logger.warn({ detail }, 'a message took too long to read: its thread is replaced');
         this.#end(thread, { failed: 'scan.timeout', detail });
-      }, this.#options.taskMs);
+      });
       thread.worker.postMessage({ task: job.task });
     }
   }
@@ -161,8 +165,7 @@ export class WorkerPool<Task, Result> {
 
   #release(thread: Thread<Result>): Job<Result> | null {
     const { job } = thread;
-    if (thread.timer !== null) clearTimeout(thread.timer);
-    thread.timer = null;
+    thread.cancel();
     thread.job = null;
     return job;
   }

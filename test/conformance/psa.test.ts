@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { connectPsa } from '../../integrations/index.ts';
 import { AppError, type ErrorCode } from '../../src/core/errors.ts';
 import { PSA_KINDS } from '../../src/core/psa.ts';
+import { Limits } from '../support/limits.ts';
 import { bench, ticketInput } from './harness.ts';
 
 const failsWith = (code: ErrorCode) => (error: unknown) => {
@@ -247,10 +248,14 @@ for (const kind of PSA_KINDS) {
     });
 
     test('a create that takes too long is ambiguous', async (t) => {
-      const b = await bench(t, kind, { timing: { answerMs: 150 } });
+      const limits = new Limits();
+      const b = await bench(t, kind, { later: limits.later });
       const input = ticketInput(b.addCompany('Acme'));
       b.sandbox.faults.arm('slow', { method: 'POST', path: /\/(tickets|Tickets)$/ });
-      await assert.rejects(b.psa.createTicket(input), failsWith('upstream_ambiguous'));
+      const failed = assert.rejects(b.psa.createTicket(input), failsWith('upstream_ambiguous'));
+      while (b.creates() === 0) await new Promise((resolve) => setImmediate(resolve));
+      limits.end();
+      await failed;
       b.sandbox.faults.release();
       assert.equal(b.creates(), 1);
       assert.equal((await b.psa.findTickets(input.key)).length, 1);

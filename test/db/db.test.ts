@@ -84,7 +84,7 @@ test('a server that is silent in the middle of a transaction is gone: unavailabl
     clock,
     logger: silentLogger,
     maxConnections: 1,
-    silenceMs: 500,
+    silenceMs: 3_000,
   });
   before(async () => {
     await db[Symbol.asyncDispose]();

@@ -39,6 +39,22 @@ test('the embedded server survives kill -9 of itself, a stale lock, and is share
   assert.deepEqual(await query(third.ownerUrl, 'select n from kept'), [{ n: 7 }]);
   await third.stop({ force: true });
 
+  // Killed, and one of its processes is not gone yet: it is waited for.
+  const holder = new pg.Client({ connectionString: (await startEmbedded(home)).ownerUrl });
+  holder.on('error', () => undefined);
+  await holder.connect();
+  const { rows } = await holder.query<{ pid: number }>('select pg_backend_pid() as pid');
+  const left = rows[0]?.pid ?? 0;
+  process.kill(left, 'SIGSTOP');
+  process.kill(Number((await readFile(lockFile, 'utf8')).split('\n')[0]), 'SIGKILL');
+  const log = path.join(home, 'postgres/log');
+  const refusals = async () => (await readFile(log, 'utf8')).match(/shared memory block/g)?.length ?? 0;
+  const before = await refusals();
+  const patient = startEmbedded(home);
+  while ((await refusals()) < before + 4) await new Promise((resolve) => setImmediate(resolve));
+  process.kill(left, 'SIGCONT');
+  await (await patient).stop({ force: true });
+
   // A lock of a process id that is another program's by now, as after a reboot.
   await writeFile(lockFile, `${process.pid}\n${path.dirname(lockFile)}\n0\n1\n\n127.0.0.1\n0 0\nready   \n`);
   const fourth = await startEmbedded(home);

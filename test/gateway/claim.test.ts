@@ -130,9 +130,15 @@ async function cost(db: Database, work: Parameters<Database['system']>[0]) {
   return db.system(async (tx) => {
     // As the service runs it after a while: one plan for all values.
     await tx.run(sql`set local plan_cache_mode = force_generic_plan`);
+    // The server hands its counts on once a second: those of earlier transactions of the connection may still be among them.
+    const counted = () =>
+      tx.one<{ scans: number; rows: number }>(sql`
+        select coalesce(sum(seq_scan), 0)::int as scans, coalesce(sum(seq_tup_read + idx_tup_fetch), 0)::int as rows
+        from pg_stat_xact_user_tables where relname = 'queue'`);
+    const before = await counted();
     await work(tx);
-    return tx.one<{ scans: number; rows: number }>(sql`
-      select seq_scan as scans, seq_tup_read + idx_tup_fetch as rows from pg_stat_xact_user_tables where relname = 'queue'`);
+    const after = await counted();
+    return { scans: after.scans - before.scans, rows: after.rows - before.rows };
   });
 }
 

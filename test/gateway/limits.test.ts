@@ -5,6 +5,7 @@ import { type TestContext, test } from 'node:test';
 import { HARVEST } from '../../src/gateway/edge.ts';
 import { searchDeliveries } from '../../src/ledger/search.ts';
 import { gate } from '../support/gate.ts';
+import { Limits } from '../support/limits.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
 import { byLocalPart, openRig, type RigOptions, Talker } from './support/rig.ts';
 
@@ -71,16 +72,16 @@ test('too large: 552 when declared, 552 when it is, nothing stays, the session g
 });
 
 test('slow: a drip of a command and a drip of a message are closed, a client at work is not', async (t) => {
-  let closed: () => void = () => undefined;
-  const bothClosed = new Promise<void>((resolve) => {
-    closed = resolve;
-  });
+  const [deciding, bothClosed] = [gate(), gate()];
+  let now = 0;
   const { rig, messages } = await openSeeded(t, {
     config: { limits: FAST },
+    monotonic: () => now,
     pipeline: {
       ...byLocalPart,
       async run(input, signal) {
-        await bothClosed;
+        deciding.open();
+        await bothClosed.passed;
         return byLocalPart.run(input, signal);
       },
     },
@@ -97,14 +98,20 @@ test('slow: a drip of a command and a drip of a message are closed, a client at 
       },
     ),
   );
-  const timer = setInterval(() => {
-    for (const one of drips) if (!one.socket.destroyed) one.write('x');
-  }, 20);
-  t.after(() => clearInterval(timer));
   const honest = await Talker.open(rig.smtp);
+  const watch = await Talker.open(rig.smtp);
   const sent = honest.send('eve@far.example', ['ann@acme.example']);
+  await deciding.passed;
+  for (; now <= FAST.commandMs; now += 20) {
+    for (const one of drips) one.write('x');
+    // Whoever says whole commands is not late, however long he stays.
+    assert.match(await watch.say('MAIL FROM:<eve@far.example>'), /^250/);
+    assert.match(await watch.say('RSET'), /^250/);
+  }
   for (const one of drips) assert.match(await one.reply(), /^421 4\.4\.2/);
-  closed();
+  assert.match(await watch.say('NOOP'), /^250/);
+  watch.close();
+  bothClosed.open();
   // The decision takes longer than a command may: that is our time, not the client's.
   assert.match((await sent).at(-1) ?? '', /^250/);
   honest.close();
@@ -198,7 +205,7 @@ test('stop: what is being decided is answered 250 within the grace, an unfinishe
   const finished = await Talker.open(rig.smtp);
   const sent = finished.send('eve@far.example', ['ann@acme.example']);
   await running;
-  const stopped = rig.gateway.stop(1000);
+  const stopped = rig.gateway.stop(4000);
   go();
   assert.match((await sent).at(-1) ?? '', /^250 2\.0\.0 Accepted/);
   await stopped;
@@ -210,19 +217,30 @@ test('stop: what is being decided is answered 250 within the grace, an unfinishe
 });
 
 test('a recipient that was answered 451 for taking too long gets nothing, also when its look-up ends after all', async (t) => {
-  const held = gate();
+  const [held, waiting] = [gate(), gate()];
+  const limits = new Limits();
   let waits = 0;
   const { rig } = await openSeeded(t, {
     config: { commandDeadlineMs: 300 },
+    later: limits.later,
     delay: () => {
       waits += 1;
-      return waits === 1 ? held.passed : Promise.resolve();
+      if (waits > 1) return Promise.resolve();
+      waiting.open();
+      return held.passed;
     },
   });
   const client = await Talker.open(rig.smtp);
   await client.say('MAIL FROM:<eve@far.example>');
   for (let index = 0; index < HARVEST.slowFrom; index += 1) await client.say(`RCPT TO:<try${index}@acme.example>`);
-  assert.match(await client.say('RCPT TO:<ann@acme.example>'), /^451 4\.3\.0/);
+  const late = client.say('RCPT TO:<ann@acme.example>');
+  await waiting.passed;
+  assert.deepEqual(
+    limits.running.map((one) => one.ms),
+    [300],
+  );
+  limits.end();
+  assert.match(await late, /^451 4\.3\.0/);
   held.open();
   for (let index = 0; index < 3; index += 1) assert.match(await client.say('RCPT TO:<bob@acme.example>'), /^250/);
   assert.equal(waits, 4);
@@ -234,16 +252,21 @@ test('a recipient that was answered 451 for taking too long gets nothing, also w
 });
 
 test('a message on a thin line may take longer to come than we may take to decide', async (t) => {
-  const { rig, messages } = await openSeeded(t, { config: { messageDeadlineMs: 500 } });
+  const limits = new Limits();
+  const { rig, messages } = await openSeeded(t, { config: { messageDeadlineMs: 500 }, later: limits.later });
   const client = await Talker.open(rig.smtp);
+  const beside = await Talker.open(rig.smtp);
   for (const line of ['MAIL FROM:<eve@far.example>', 'RCPT TO:<ann@acme.example>', 'DATA']) await client.say(line);
   client.write('Subject: x\r\n\r\n');
-  const from = performance.now();
-  while (performance.now() - from < 800) {
+  for (let round = 0; round < 20; round += 1) {
     client.write('drop\r\n');
-    await new Promise<void>((resolve) => setTimeout(resolve, 50));
+    await beside.say('NOOP');
+    assert.ok(!limits.begun.includes(500), 'no time runs while the message comes');
   }
   assert.match(await client.say('.'), /^250/);
+  assert.ok(limits.begun.includes(500), 'it runs from the last octet');
+  assert.deepEqual(limits.running, [], 'and is over with the reply');
   client.close();
+  beside.close();
   assert.equal(await messages(), 1);
 });

@@ -94,9 +94,10 @@ test('every stream of up to seven of CR LF . a, cut at every place: as the origi
 
 test('10 MB of escaped dots take no longer than a second or two', async () => {
   const chunk = Buffer.from('..\r\n'.repeat(16_384));
-  const from = performance.now();
+  const before = process.cpuUsage();
   const { messages } = await parse(patched, [...Array.from({ length: 160 }, () => chunk), Buffer.from('.\r\n')]);
-  const ms = performance.now() - from;
+  const { user, system } = process.cpuUsage(before);
+  const ms = (user + system) / 1_000;
   assert.equal(messages[0]?.split(' <end')[0]?.length, 160 * 16_384 * 3);
   assert.ok(ms < 8_000, `${ms} ms`);
 });

@@ -15,14 +15,20 @@ const parcel = {
 };
 
 test('a server that takes its time after the final dot is waited for, on both ways', async (t) => {
-  const sink = await openPicky(t, { contentMs: 900 });
+  const sink = await openPicky(t, { contentMs: 4_000 });
   const to = { host: 'mx.far.example', address: '127.0.0.1', port: sink.port, tls: 'none' as const };
-  const relay = new Relay('mx.tollgate.example', 300);
+  const timeoutMs = 3_000;
+  const relay = new Relay('mx.tollgate.example', timeoutMs);
   t.after(() => relay.close());
-  const first = await relay.send(to, parcel);
-  assert.deepEqual([first.replies.get('bob@far.example')?.code, sink.bodies.length], [250, 1]);
-  const second = await sendSecondChance({ hostName: 'mx.tollgate.example', source: null, timeoutMs: 300 }, to, parcel);
-  assert.deepEqual([second.replies.get('bob@far.example')?.code, sink.bodies.length], [250, 2]);
+  const both = await Promise.all([
+    relay.send(to, parcel),
+    sendSecondChance({ hostName: 'mx.tollgate.example', source: null, timeoutMs }, to, parcel),
+  ]);
+  assert.deepEqual(
+    both.map((one) => one.replies.get('bob@far.example')?.code),
+    [250, 250],
+  );
+  assert.equal(sink.bodies.length, 2);
 });
 
 test('a server that is silent elsewhere is not', async (t) => {

@@ -134,8 +134,10 @@ test('without a certificate submission takes a login on loopback as before', asy
 });
 
 test('a client that is too slow under TLS is told so within TLS', async (t) => {
-  const rig = await openRig(t, { config: { tls: SERVER, limits: { commandMs: 400 } } });
+  let now = 0;
+  const rig = await openRig(t, { config: { tls: SERVER, limits: { commandMs: 400 } }, monotonic: () => now });
   const client = new Talker(await secure(t, rig.smtp));
+  now = 401;
   assert.match(await client.reply(), /^421 4\.4\.2/);
   client.close();
 });

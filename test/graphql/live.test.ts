@@ -231,7 +231,9 @@ async function rawSocket(
 }
 
 test('sockets: what breaks the protocol closes with the code that says why', async (t) => {
-  const { server, mine } = await open(t, { pace: { ...PACE, initMs: 150 } });
+  const { server, mine, db, clock, before } = await open(t);
+  const hurried = await openServer(t, { db, clock, pace: { ...PACE, initMs: 150 } });
+  before(() => hurried.http.close(0));
   const key = mine.apiKey;
   const subscribe = (id: string, query = INCIDENTS) => ({ type: 'subscribe', id, payload: { query } });
   const cases: [string, string | null, (socket: RawSocket) => void, number][] = [
@@ -239,7 +241,6 @@ test('sockets: what breaks the protocol closes with the code that says why', asy
     ['no message', key, ({ send }) => send('{"type":"dance"}'), 4400],
     ['bytes', key, ({ send }) => send(Buffer.from('{"type":"ping"}')), 4400],
     ['too large', key, ({ send }) => send({ type: 'ping', payload: { x: 'x'.repeat(101 * 1024) } }), 1009],
-    ['nothing said', null, () => undefined, 4408],
     ['subscribed before it said who it is', null, ({ send }) => send(subscribe('1')), 4401],
     ['no key', null, ({ send }) => send({ type: 'connection_init' }), 4403],
     [
@@ -250,13 +251,15 @@ test('sockets: what breaks the protocol closes with the code that says why', asy
     ],
     ['said twice', key, ({ send }) => send({ type: 'connection_init' }), 4429],
     ['one id twice', key, ({ send }) => [send(subscribe('1')), send(subscribe('1'))], 4409],
-    ['a flood', key, ({ send }) => Array.from({ length: 60 }, () => send({ type: 'ping' })), 4429],
+    ['a flood', key, ({ send }) => Array.from({ length: 600 }, () => send({ type: 'ping' })), 4429],
   ];
   for (const [name, token, act, code] of cases) {
     const socket = await rawSocket(t, server, token);
     act(socket);
     assert.equal((await socket.closed())[0], code, name);
   }
+  const silent = await rawSocket(t, hurried, null);
+  assert.equal((await silent.closed())[0], 4408, 'nothing said');
   while (server.http.live().streams + server.http.live().watching > 0)
     await new Promise((resolve) => setImmediate(resolve));
 });
@@ -337,10 +340,7 @@ test('an id that is used again before it has begun leaves nothing behind when th
   await watching(server, 11);
   socket.ws.close();
   await socket.closed();
-  for (let turn = 0; turn < 2_000 && server.http.live().watching > 0; turn += 1) {
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  assert.equal(server.http.live().watching, 0);
+  await watching(server, 0);
 });
 
 test('a socket of a revoked key that does not close does nothing more', async (t) => {

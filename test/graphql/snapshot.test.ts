@@ -90,10 +90,13 @@ test('a request that fails while parts of it still read leaves no transaction op
     );
     assert.equal(answer.body.data, null, JSON.stringify(answer.body));
   }
-  const open = await owner.query<{ n: number }>(
-    `select count(*)::int as n from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`,
-  );
-  assert.deepEqual(open.rows, [{ n: 0 }]);
+  // What still reads when the answer goes out ends its transaction a little later; one that were left open would stay for ever.
+  for (let open = 1; open > 0; ) {
+    const { rows } = await owner.query<{ n: number }>(
+      `select count(*)::int as n from pg_stat_activity where datname = current_database() and state like 'idle in transaction%'`,
+    );
+    open = rows[0]?.n ?? 0;
+  }
 });
 
 test('nothing is read for a request that has ended', async (t) => {

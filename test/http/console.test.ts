@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import chromium from '@sparticuz/chromium';
-import { chromium as browsers } from 'playwright-core';
+import { BROWSER_MS, openBrowser } from '../support/browser.ts';
 import { openDatabase } from '../support/db.ts';
 import { openServer } from '../support/http.ts';
 import { seedClient, seedPartner } from '../support/seed.ts';
@@ -12,9 +11,9 @@ test('the console asks with a key and shows the schema, from files of ours alone
   await seedClient(db, partner.id, { name: 'Acme' });
   const server = await openServer(t, { db, clock });
   before(() => server.http.close(0));
-  const browser = await browsers.launch({ executablePath: await chromium.executablePath(), args: chromium.args });
-  t.after(() => browser.close());
+  const browser = await openBrowser(t);
   const page = await browser.newPage();
+  page.setDefaultTimeout(BROWSER_MS);
   const asked: string[] = [];
   const faults: string[] = [];
   page.on('request', (request) => asked.push(request.url()));

@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict';
 import { Readable } from 'node:stream';
 import { test } from 'node:test';
-import chromium from '@sparticuz/chromium';
 import { simpleParser } from 'mailparser';
-import { chromium as browsers } from 'playwright-core';
 import { setBrand } from '../../src/accounts/branding.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import { sweepDigests } from '../../src/digest/sweep.ts';
 import { createPreviewer } from '../../src/quarantine/preview.ts';
+import { BROWSER_MS, openBrowser } from '../support/browser.ts';
 import { hold, openDigests } from '../support/digests.ts';
 import { openServer } from '../support/http.ts';
 
@@ -62,22 +61,27 @@ test('in a browser: from the digest to the message, released by a click, deliver
   await rig.delivery.drainOnce();
   const digest = await simpleParser(Buffer.from(rig.sink.mail.pop()?.body ?? '', 'latin1'));
 
-  const executablePath = await chromium.executablePath();
   const shot = async (page: { screenshot(options: object): Promise<unknown> }, name: string) =>
     SHOTS === undefined ? undefined : page.screenshot({ path: `${SHOTS}/${name}.png`, fullPage: true });
   const sizes = { phone: { width: 380, height: 740 }, desktop: { width: 1200, height: 800 } };
 
   for (const [name, viewport] of Object.entries(sizes)) {
     // A browser each: this build ends with its first context.
-    const browser = await browsers.launch({ executablePath, args: chromium.args });
-    t.after(() => browser.close());
+    const browser = await openBrowser(t);
     // Without JavaScript everything is there; in the dark too.
     const context = await browser.newContext({
       viewport,
       javaScriptEnabled: false,
       colorScheme: name === 'phone' ? 'dark' : 'light',
     });
+    context.setDefaultTimeout(BROWSER_MS);
     const page = await context.newPage();
+    /** Clicks on what leads to another page, and waits until it is there. */
+    const follow = async (link: { click(): Promise<void> }) => {
+      const there = page.waitForEvent('load');
+      await link.click();
+      await there;
+    };
     const asked: string[] = [];
     const faults: string[] = [];
     page.on('request', (request) => asked.push(request.url()));
@@ -98,7 +102,7 @@ test('in a browser: from the digest to the message, released by a click, deliver
     await fits('the list');
     await shot(page, `list-${name}`);
     await page.getByLabel('Search subject, sender or recipient').fill('order of 14');
-    await page.getByRole('button', { name: 'Search' }).click();
+    await follow(page.getByRole('button', { name: 'Search' }));
     assert.equal(await page.getByRole('listitem').count(), 1);
     await page.getByRole('link', { name: 'Your order of 14 October' }).click();
     const frame = page.frameLocator('iframe[title="Preview"]');
@@ -112,7 +116,7 @@ test('in a browser: from the digest to the message, released by a click, deliver
       await page.getByText('1 message on the way to the mailbox.').waitFor();
       await page.getByText('It is on the way to the mailbox.', { exact: true }).waitFor();
       await shot(page, 'released');
-      await page.getByRole('link', { name: /Back to the quarantine/ }).click();
+      await follow(page.getByRole('link', { name: /Back to the quarantine/ }));
       assert.equal(await row('Your order of 14 October').count(), 0);
       await rig.delivery.drainOnce();
       await row('Win a holiday').getByRole('checkbox').check();

@@ -65,11 +65,10 @@ test('a gateway that always has some older transaction open is believed all the 
     end = next;
   }
   // Transactions of tests that run beside hold the horizon too, for a moment.
-  for (let tries = 0; tries < 200 && (await through()) !== began + 5 * SECOND; tries += 1) {
+  while ((await through()) !== began + 5 * SECOND) {
     await rollOnce(db);
     await pause(5);
   }
-  assert.equal(await through(), began + 5 * SECOND);
   await end();
 });
 

@@ -131,7 +131,7 @@ test('a message over the memory or time limit is unscannable, and the pool survi
   const words = Array.from({ length: 400_000 }, (_, index) => `<b>word${index}</b>`).join('\r\n');
   const large = input(mail({ headers: ['MIME-Version: 1.0', 'Content-Type: text/html'], body: words }));
   for (const [limits, code] of [
-    [{ heapMb: 24 }, 'scan.memory'],
+    [{ heapMb: 24, taskMs: 300_000 }, 'scan.memory'],
     [{ taskMs: 1 }, 'scan.timeout'],
   ] as const) {
     const small = open({ limits });

@@ -1,19 +1,21 @@
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
+import type { Later } from '../../src/core/clock.ts';
 import { silentLogger } from '../../src/core/log.ts';
 import { WorkerPool } from '../../src/pipeline/pool.ts';
+import { Limits } from '../support/limits.ts';
 
 const file = new URL('../support/hostile-worker.js', import.meta.url);
 const never = new AbortController().signal;
 
 function open(
   t: TestContext,
-  over: { taskMs?: number; file?: URL; threads?: number } = {},
+  over: { taskMs?: number; later?: Later; file?: URL; threads?: number } = {},
 ): WorkerPool<string, string> {
   const pool = new WorkerPool<string, string>({
     file,
     threads: 2,
-    taskMs: 10_000,
+    taskMs: 300_000,
     limits: { maxOldGenerationSizeMb: 24 },
     logger: silentLogger,
     ...over,
@@ -33,9 +35,17 @@ test('tasks come back with their own results', async (t) => {
 });
 
 test('a thread that loops, exits, throws or eats memory is replaced, and the others lose nothing', async (t) => {
-  const pool = open(t, { taskMs: 1500 });
+  const limits = new Limits();
+  const pool = open(t, { later: limits.later });
   const bad = ['loop', 'memory', 'exit', 'throw', 'silent', 'refuse'];
-  const outcomes = await Promise.all(bad.flatMap((task) => [pool.run(task, never), pool.run(`after ${task}`, never)]));
+  const tasks = bad.flatMap((task) => [task, `after ${task}`]);
+  const running = tasks.map((task) => pool.run(task, never));
+  // All before the silent one but the loop come to their end: the two threads hold those that never will.
+  await Promise.all(running.filter((_, at) => at > 0 && at < tasks.indexOf('silent')));
+  while (limits.begun.length < tasks.indexOf('silent') + 1) await new Promise((resolve) => setImmediate(resolve));
+  assert.equal(limits.running.length, 2);
+  limits.end();
+  const outcomes = await Promise.all(running);
   const failed = outcomes.map((outcome) => ('failed' in outcome ? outcome.failed : outcome.result));
   assert.deepEqual(failed, [
     ...['scan.timeout', 'AFTER LOOP', 'scan.memory', 'AFTER MEMORY', 'scan.crashed', 'AFTER EXIT'],

@@ -195,7 +195,7 @@ test('no text makes a rule slow or fail', () => {
   fc.assert(
     fc.property(fc.array(pieces, { maxLength: 40 }), fc.integer({ min: 1, max: 400 }), (parts, times) => {
       const text = parts.join('').repeat(times).slice(0, 20_000);
-      const start = performance.now();
+      const before = process.cpuUsage();
       codes({
         text,
         subject: text.slice(0, 1000),
@@ -204,7 +204,9 @@ test('no text makes a rule slow or fail', () => {
         links: [{ href: text.slice(0, 2000), text }],
         from: [{ address: text.slice(0, 320), name: text.slice(0, 320) }],
       });
-      const took = performance.now() - start;
+      // The processor's time: what else the machine does is not ours.
+      const { user, system } = process.cpuUsage(before);
+      const took = (user + system) / 1_000;
       assert.ok(took < 1000, `${took} ms`);
     }),
     { numRuns: 60 },

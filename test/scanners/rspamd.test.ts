@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
+import { freePort } from '../../src/db/port.ts';
 import { RSPAMD_POINTS, rspamdScanner } from '../../src/scanners/rspamd.ts';
 import { envelope } from '../support/pipeline.ts';
 import { listen, taskOf } from './support.ts';
@@ -133,12 +134,7 @@ test('an rspamd that says nothing is left at the deadline; nobody listens; a fil
   const scan = rspamdScanner(url).scan(taskOf(t, MAIL), controller.signal);
   setImmediate(() => controller.abort());
   await assert.rejects(scan);
-  const closed = await new Promise<number>((resolve) => {
-    const server = createServer().listen(0, '127.0.0.1', () => {
-      const { port } = server.address() as AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
+  const closed = await freePort();
   await assert.rejects(rspamdScanner(`http://127.0.0.1:${closed}`).scan(taskOf(t, MAIL), signal), /ECONNREFUSED/);
   const task = taskOf(t, MAIL);
   await assert.rejects(rspamdScanner(url).scan({ ...task, path: `${task.path}.gone` }, signal), /ENOENT/);

@@ -31,7 +31,8 @@ export async function startTestCluster(): Promise<TestCluster> {
     ownerUrl: embedded.ownerUrl,
     async [Symbol.asyncDispose]() {
       await embedded.stop({ force: true });
-      await rm(home, { recursive: true, force: true });
+      // A server that had to be ended the hard way may still let go of its last files.
+      await rm(home, { recursive: true, force: true, maxRetries: 50, retryDelay: 100 });
     },
   };
 }

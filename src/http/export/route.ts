@@ -42,8 +42,8 @@ export interface ExportRouteDeps {
   readonly streams: Streams;
   /** See EXPORT.pageRows. */
   readonly pageRows?: number;
-  /** See STUCK_MS. */
-  readonly stuckMs?: number;
+  /** Milliseconds of a clock that never goes back; absent: the machine's. */
+  readonly monotonic?: (() => number) | undefined;
 }
 
 /** GET /export/events: the ledger of a range as NDJSON. */
@@ -65,6 +65,7 @@ export function exportRoute(app: FastifyInstance, deps: ExportRouteDeps): void {
     const ended = new AbortController();
     let reason: EndReason | null = null;
     let blockedSince: number | null = null;
+    const now = deps.monotonic ?? (() => performance.now());
     const lines = exportLines(
       {
         db: deps.db,
@@ -77,7 +78,7 @@ export function exportRoute(app: FastifyInstance, deps: ExportRouteDeps): void {
       start,
     );
     const source = Readable.from(
-      handed(lines, (at) => (blockedSince = at)),
+      handed(lines, (isHanded) => (blockedSince = isHanded ? now() : null)),
       { objectMode: false, highWaterMark: 1 },
     );
     const release = deps.streams.add(caller, {
@@ -85,7 +86,7 @@ export function exportRoute(app: FastifyInstance, deps: ExportRouteDeps): void {
         reason ??= why;
         ended.abort();
       },
-      isStuck: () => blockedSince !== null && performance.now() - blockedSince > (deps.stuckMs ?? STUCK_MS),
+      isStuck: () => blockedSince !== null && now() - blockedSince > STUCK_MS,
       destroy: () => source.destroy(),
     });
     source.once('close', release);
@@ -164,11 +165,11 @@ async function admit(
   }
 }
 
-async function* handed(lines: AsyncGenerator<string>, onBlocked: (at: number | null) => void): AsyncGenerator<Buffer> {
+async function* handed(lines: AsyncGenerator<string>, onHanded: (isHanded: boolean) => void): AsyncGenerator<Buffer> {
   for await (const text of lines) {
-    onBlocked(performance.now());
+    onHanded(true);
     yield Buffer.from(text);
-    onBlocked(null);
+    onHanded(false);
   }
 }
 

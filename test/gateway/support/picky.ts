@@ -1,6 +1,7 @@
 import { createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 import { type SecureVersion, TLSSocket } from 'node:tls';
+import { listenOwn } from '../../support/ports.ts';
 
 /** A server that answers as told; what is not told is answered as by one that takes all. An answer is a whole reply or null: hang up. */
 export interface PickyOptions {
@@ -115,13 +116,12 @@ export async function openPicky(t: TestContext, options: PickyOptions = {}): Pro
     const banner = options.banner ?? '220 picky.example ESMTP';
     if (banner !== '') socket.write(`${banner}\r\n`);
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const bound = server.address();
+  const port = await listenOwn(server);
   const close = () =>
     new Promise<void>((resolve) => {
       for (const socket of sockets) socket.destroy();
       server.close(() => resolve());
     });
   t.after(close);
-  return Object.assign(state, { port: typeof bound === 'object' && bound !== null ? bound.port : 0, close });
+  return Object.assign(state, { port, close });
 }

@@ -1,5 +1,6 @@
 import { createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
+import { listenOwn } from '../../support/ports.ts';
 
 /** What a server says at a step: the reply's lines, or null, which closes the connection without a word. */
 export type Says = (step: 'connect' | 'MAIL' | 'RCPT' | 'DATA' | 'message', text: string) => string | null;
@@ -53,15 +54,14 @@ export async function openRaw(t: TestContext, says: Says, listenOn = 0) {
     });
     answer(says('connect', ''));
   });
-  await new Promise<void>((resolve) => server.listen(listenOn, '127.0.0.1', () => resolve()));
-  const bound = server.address();
+  const port = await listenOwn(server, listenOn);
   const close = () =>
     new Promise<void>((resolve) => {
       server.close(() => resolve());
       for (const socket of sockets) socket.destroy();
     });
   t.after(close);
-  return { port: typeof bound === 'object' && bound !== null ? bound.port : 0, seen, close };
+  return { port, seen, close };
 }
 
 /** A server that takes everything. */

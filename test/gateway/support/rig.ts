@@ -5,6 +5,7 @@ import path from 'node:path';
 import type { TestContext } from 'node:test';
 import { SMTPServer, type SMTPServerOptions } from 'smtp-server';
 import { createIntake } from '../../../src/aggregates/mails.ts';
+import type { Later } from '../../../src/core/clock.ts';
 import { type Logger, silentLogger } from '../../../src/core/log.ts';
 import type { Pipeline } from '../../../src/core/message.ts';
 import type { Action, Verdict } from '../../../src/core/verdict.ts';
@@ -21,6 +22,7 @@ import type { OwnPlace } from '../../../src/gateway/routes.ts';
 import { realDisk, type SpoolDisk } from '../../../src/gateway/spool.ts';
 import { type Resolver, zoneResolver } from '../../../src/mail/resolver.ts';
 import { openDatabase } from '../../support/db.ts';
+import { listenOwn } from '../../support/ports.ts';
 
 export const CONFIG: GatewayConfig = {
   nodeId: 'test',
@@ -67,6 +69,8 @@ export interface RigOptions {
   /** Of the first delivery worker. */
   readonly region?: string;
   readonly delay?: (ms: number) => Promise<void>;
+  readonly later?: Later;
+  readonly monotonic?: () => number;
   /** Of addresses for reports. */
   readonly reportDomain?: string;
 }
@@ -86,6 +90,8 @@ export async function openRig(t: TestContext, options: RigOptions = {}) {
   const gateway = createGateway({
     ...{ db, clock, logger, spool, pipeline, resolver, config, srs: SRS },
     ...(options.delay === undefined ? {} : { delay: options.delay }),
+    later: options.later,
+    monotonic: options.monotonic,
     ...(options.reportDomain === undefined ? {} : { reports: createIntake(db, options.reportDomain) }),
   });
   const nodes: Delivery[] = [];
@@ -239,32 +245,9 @@ export async function openSink(
       });
     },
   });
-  await listening(server, listenOn);
   server.on('error', () => undefined);
-  const bound = server.server.address();
+  const port = await listenOwn(server.server, listenOn);
   const close = () => new Promise<void>((resolve) => server.close(() => resolve()));
   t.after(close);
-  return { port: typeof bound === 'object' && bound !== null ? bound.port : 0, mail, close };
-}
-
-const TAKEN_TRIES = 100;
-
-/**
- * Listens. A port that another one has, as the sink before has until the system has closed it, is asked for again in later
- * turns; whatever else fails, and a port that stays taken, rejects.
- */
-async function listening(server: SMTPServer, port: number): Promise<void> {
-  for (let tries = 1; ; tries += 1) {
-    const fault = await new Promise<NodeJS.ErrnoException | null>((resolve) => {
-      const failed = (error: Error) => resolve(error);
-      server.once('error', failed);
-      server.listen(port, '127.0.0.1', () => {
-        server.removeListener('error', failed);
-        resolve(null);
-      });
-    });
-    if (fault === null) return;
-    if (fault.code !== 'EADDRINUSE' || tries >= TAKEN_TRIES) throw fault;
-    await new Promise<void>((resolve) => setTimeout(resolve, 20));
-  }
+  return { port, mail, close };
 }
