@@ -9,6 +9,7 @@ import { parseRelay } from '../accounts/routes.ts';
 import { AppError } from '../core/errors.ts';
 import { partnerId } from '../core/tenant.ts';
 import type { Command } from './command.ts';
+import { relayWarnings } from './relays.ts';
 import { optional, required, requiredId, requiredList } from './values.ts';
 
 const ACTOR = 'cli';
@@ -69,7 +70,10 @@ const clientCreate: Command = {
   name: 'client create',
   usage: '--partner ID --name NAME --zone ZONE --domain DOMAIN ... --relay HOST:PORT ...',
   summary: 'make a client with its domains and mail servers',
-  notes: 'A relay on a private address has to be allowed by TOLLGATE_ALLOW_PRIVATE_HOSTS.',
+  notes: [
+    'A relay on a private address has to be listed in TOLLGATE_ALLOW_PRIVATE_HOSTS when the service starts, else its mail waits.',
+    'The command warns when the setting that it sees itself does not list it, and of a name that is in no DNS.',
+  ].join('\n'),
   example:
     '--partner ID --name "First client" --zone Europe/London --domain client.example --relay mail.client.example:25',
   options: {
@@ -79,7 +83,7 @@ const clientCreate: Command = {
     domain: { type: 'string', multiple: true },
     relay: { type: 'string', multiple: true },
   },
-  async run({ store }, values) {
+  async run({ store, config }, values) {
     const input = {
       name: required(values, 'name'),
       timeZone: required(values, 'zone'),
@@ -88,7 +92,8 @@ const clientCreate: Command = {
       actor: ACTOR,
     };
     const made = await store.db.tenant(partnerId(requiredId(values, 'partner')), (tx) => createClient(tx, input));
-    return { output: { ...made } };
+    const hosts = input.relays.map((relay) => relay.host);
+    return { output: { ...made }, warnings: await relayWarnings({ config }, hosts) };
   },
 };
 

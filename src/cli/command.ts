@@ -39,6 +39,8 @@ export interface CommandResult {
   readonly forPeople?: Readonly<Record<string, unknown>>;
   /** Sentences below it, for people only. */
   readonly words?: readonly string[];
+  /** What was done and will not work as it is: on standard error, and in the JSON as `warnings` when there are any. */
+  readonly warnings?: readonly string[];
   /** 0 unless said: `verify` answers 1 when it found a difference. */
   readonly exitCode?: number;
 }

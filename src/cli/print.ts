@@ -1,10 +1,11 @@
 import { type Cell, renderTable } from '../demo/table.ts';
 import type { CommandResult } from './command.ts';
 
-/** A command's result: one line of JSON, or lines, tables and words for people. */
-export function printResult({ output, forPeople, words }: CommandResult, json: boolean): void {
+/** A command's result: one line of JSON, or lines, tables and words for people. Warnings go to standard error too. */
+export function printResult({ output, forPeople, words, warnings = [] }: CommandResult, json: boolean): void {
+  for (const warning of warnings) process.stderr.write(`tollgate: warning: ${warning}\n`);
   if (json) {
-    process.stdout.write(`${JSON.stringify(output)}\n`);
+    process.stdout.write(`${JSON.stringify(warnings.length === 0 ? output : { ...output, warnings })}\n`);
     return;
   }
   const text = [forPeopleText(forPeople ?? output), ...(words ?? [])].filter((one) => one !== '').join('\n');

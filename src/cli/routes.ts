@@ -6,6 +6,7 @@ import { partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
 import { flushClient } from '../gateway/index.ts';
 import type { Command, CommandContext, Values } from './command.ts';
+import { relayWarnings } from './relays.ts';
 import { optional, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
@@ -66,7 +67,8 @@ const routeSet: Command = {
       await setRoutes(tx, { clientId, domain, routes, actor: ACTOR });
       return routesOf(tx, clientId);
     });
-    return { output: { routes: set } };
+    const hosts = routes.filter((route) => route.kind !== 'mx').map((route) => route.host);
+    return { output: { routes: set }, warnings: await relayWarnings(context, hosts) };
   },
 };
 

@@ -20,6 +20,7 @@ export { watchCertificate } from './certificate.ts';
 export { createDelivery, type Delivery } from './deliver.ts';
 export { flushClient } from './flush.ts';
 export { correspondentHistory, pruneHistory } from './history.ts';
+export { faultOfHost } from './hosts.ts';
 export { forgetOldCounts } from './outbound-counts.ts';
 export type { Signing } from './outgoing.ts';
 export { OwnPost } from './own.ts';
