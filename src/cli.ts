@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { migrationsFolder } from './app.ts';
 import { accountCommands } from './cli/accounts.ts';
 import { aggregateCommands } from './cli/aggregate.ts';
+import { billingCommands } from './cli/billing.ts';
 import { runChecked } from './cli/check.ts';
 import type { Command, Values } from './cli/command.ts';
 import { digestCommands } from './cli/digest.ts';
@@ -11,6 +12,7 @@ import { listCommands } from './cli/lists.ts';
 import { createLogger } from './cli/logger.ts';
 import { outboundCliCommands } from './cli/outbound.ts';
 import { printResult } from './cli/print.ts';
+import { psaCommands } from './cli/psa.ts';
 import { heldMailCommands } from './cli/quarantine.ts';
 import { routeCommands } from './cli/routes.ts';
 import { runDemo, runServe } from './cli/run.ts';
@@ -32,6 +34,8 @@ export const COMMANDS: readonly Command[] = [
   ...outboundCliCommands,
   ...routeCommands,
   ...domainCommands,
+  ...psaCommands,
+  ...billingCommands,
   ...digestCommands,
   ...showCommands,
   ...heldMailCommands,

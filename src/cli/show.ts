@@ -5,7 +5,6 @@ import { listKeys } from '../accounts/keys.ts';
 import { listMailboxes } from '../accounts/mailboxes.ts';
 import { getPartner, listPartners } from '../accounts/partners.ts';
 import { listRoutes } from '../accounts/routes.ts';
-import { listPlans } from '../billing/read.ts';
 import { AppError } from '../core/errors.ts';
 import { type PartnerId, partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
@@ -141,17 +140,6 @@ const psaList: Command = {
     reading(context, values, async (tx) => ({ output: { connections: await listConnections(tx) } })),
 };
 
-const billingList: Command = {
-  name: 'billing list',
-  usage: '--partner ID',
-  summary: 'the billing plans of a partner, newest first',
-  options: { partner: text },
-  run: (context, values) =>
-    reading(context, values, async (tx) => ({
-      output: { plans: await listPlans(tx, { first: LIST_MAX, after: null }) },
-    })),
-};
-
 const reportList: Command = {
   name: 'report list',
   usage: '--client ID | --partner ID',
@@ -200,7 +188,6 @@ export const showCommands: readonly Command[] = [
   mailboxList,
   keyList,
   psaList,
-  billingList,
   reportList,
   incidentList,
 ];
