@@ -10,13 +10,15 @@ import { domainCommands } from './cli/domain.ts';
 import { commandHelp, commandsUnder, type Described, helpText, nearest } from './cli/help.ts';
 import { listCommands } from './cli/lists.ts';
 import { createLogger } from './cli/logger.ts';
+import { lookCommands } from './cli/look.ts';
 import { outboundCliCommands } from './cli/outbound.ts';
-import { printResult } from './cli/print.ts';
+import { jsonText, printResult } from './cli/print.ts';
 import { psaCommands } from './cli/psa.ts';
 import { heldMailCommands } from './cli/quarantine.ts';
 import { routeCommands } from './cli/routes.ts';
 import { runDemo, runServe } from './cli/run.ts';
 import { showCommands } from './cli/show.ts';
+import { traceCommands } from './cli/trace.ts';
 import { readConfig } from './config/config.ts';
 import { packageVersion } from './config/root.ts';
 import { readSecrets } from './config/secrets.ts';
@@ -38,7 +40,9 @@ export const COMMANDS: readonly Command[] = [
   ...billingCommands,
   ...digestCommands,
   ...showCommands,
+  ...traceCommands,
   ...heldMailCommands,
+  ...lookCommands,
   ...aggregateCommands,
 ].toSorted((a, b) => Number(a.name > b.name) - Number(a.name < b.name));
 
@@ -59,7 +63,8 @@ export async function main(argv: readonly string[], env: Env): Promise<number> {
     }
     if (first === 'serve') return await runServe(argv.slice(1), env).catch(asUsage(SERVE));
     if (first === 'demo') return await runDemo(argv.slice(1), env).catch(asUsage(DEMO));
-    const command = COMMANDS.find((one) => one.name === first || one.name === `${first} ${second ?? ''}`);
+    const named = (name: string) => COMMANDS.find((one) => one.name === name);
+    const command = named(`${first} ${second ?? ''}`) ?? named(first);
     if (command === undefined) throw unknownCommand([first, second].filter((one) => one?.startsWith('-') === false));
     return await runCommand(command, argv.slice(command.name.split(' ').length), env);
   } catch (error) {
@@ -175,7 +180,7 @@ function report(error: unknown, json: boolean): number {
   const usage = error instanceof UsageError;
   const message = usage ? error.message : publicMessage(error);
   const code = usage ? 'usage' : errorCode(error);
-  if (json) process.stderr.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  if (json) process.stderr.write(`${jsonText({ error: { code, message } })}\n`);
   else process.stderr.write(message.includes('\n') ? `tollgate:\n${indent(message)}\n` : `tollgate: ${message}\n`);
   // An internal fault is ours: the person at the terminal needs the stack to report it.
   if (code === 'internal' && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);

@@ -5,18 +5,12 @@ import { AppError } from '../core/errors.ts';
 import { partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
 import { flushClient } from '../gateway/index.ts';
-import type { Command, CommandContext, Values } from './command.ts';
+import type { Command, CommandContext } from './command.ts';
 import { relayWarnings } from './relays.ts';
-import { optional, requiredId } from './values.ts';
+import { listOf, optional, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
 const SMTP_PORT = 25;
-
-/** A list that may be empty. */
-function listOf(values: Values, name: string): string[] {
-  const value = values[name];
-  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string' && item !== '') : [];
-}
 
 async function inTenantOf<T>(
   { store }: CommandContext,
