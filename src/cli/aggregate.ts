@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { listReports, type ReportState } from '../aggregates/read.ts';
+import { getReports, listReports, type ReportState } from '../aggregates/read.ts';
 import { readReports } from '../aggregates/read-file.ts';
 import { type Origin, type Outcome, refuseFile, STANDING, takeReport } from '../aggregates/store.ts';
 import { AppError } from '../core/errors.ts';
@@ -62,8 +62,30 @@ const aggregateList: Command = {
     const reports = await store.db.tenant(partner, (tx) => listReports(tx, filter, { first: LISTED, after: null }), {
       readOnly: true,
     });
-    return { output: { reports } };
+    return {
+      output: { reports },
+      forPeople: {
+        reports: reports.map(({ id, day, kind, domain, org, messages, state: now, reason }) => ({
+          ...{ id, day, kind, domain, org, messages, state: now, reason },
+        })),
+      },
+    };
   },
 };
 
-export const aggregateCommands: readonly Command[] = [aggregateImport, aggregateList];
+const aggregateShow: Command = {
+  name: 'aggregate show',
+  usage: '--partner ID --report ID',
+  summary: 'one report that came in, with its file, its period and its policy',
+  options: { partner: { type: 'string' }, report: { type: 'string' } },
+  async run({ store }, values) {
+    const partner = partnerId(requiredId(values, 'partner'));
+    const id = requiredId(values, 'report');
+    const [report] = await store.db.tenant(partner, (tx) => getReports(tx, [id]), { readOnly: true });
+    if (report === undefined)
+      throw new AppError('not_found', `there is no report ${id}; aggregate list shows them`, { field: 'report' });
+    return { output: { ...report } };
+  },
+};
+
+export const aggregateCommands: readonly Command[] = [aggregateImport, aggregateList, aggregateShow];

@@ -160,12 +160,8 @@ const billingList: Command = {
     return {
       output: { plans },
       forPeople: {
-        plans: plans.map(({ id, usageDay, state, createdAt, counts }) => ({
-          id,
-          usageDay,
-          state,
-          createdAt,
-          ...counts,
+        plans: plans.map(({ id, usageDay, createdAt, state, counts }) => ({
+          ...{ id, usageDay, createdAt, state, lines: outcomeWords(counts) },
         })),
       },
     };

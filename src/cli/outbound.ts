@@ -2,7 +2,7 @@ import { requireClient } from '../accounts/clients.ts';
 import { listCredentials, revokeCredential } from '../accounts/credentials.ts';
 import { type DkimKey, listDkimKeys, retireDkimKey } from '../accounts/dkim.ts';
 import { setForward } from '../accounts/forwarding.ts';
-import { mailboxByAddress } from '../accounts/mailboxes.ts';
+import { getMailboxes, mailboxByAddress } from '../accounts/mailboxes.ts';
 import { addNetwork, listNetworks, removeNetwork } from '../accounts/networks.ts';
 import { readLimits, setLimits } from '../accounts/outbound-limits.ts';
 import { OUTBOUND_ACTIONS, type OutboundAction, outboundPolicies, setOutboundPolicy } from '../accounts/policy.ts';
@@ -63,9 +63,28 @@ const credentialList: Command = {
   summary: 'the logins of a client for outbound mail, revoked ones too',
   options: { client: text },
   run: (context, values) =>
-    forClient(context, values, async (tx, clientId) => ({
-      output: { credentials: await listCredentials(tx, clientId, { first: LIST_MAX, after: null }) },
-    })),
+    forClient(context, values, async (tx, clientId) => {
+      const credentials = await listCredentials(tx, clientId, { first: LIST_MAX, after: null });
+      const mailboxes = new Map(
+        (await getMailboxes(tx, [...new Set(credentials.flatMap((one) => one.mailboxId ?? []))])).map((one) => [
+          one.id,
+          one,
+        ]),
+      );
+      return {
+        output: { credentials },
+        forPeople: {
+          credentials: credentials.map(({ id, username, mailboxId, createdAt, revokedAt }) => ({
+            ...{
+              id,
+              username,
+              sendsAs: mailboxId === null ? 'the client' : (mailboxes.get(mailboxId)?.address ?? null),
+            },
+            ...{ createdAt, revokedAt },
+          })),
+        },
+      };
+    }),
 };
 
 const credentialRevoke: Command = {
@@ -175,9 +194,17 @@ const heldList: Command = {
   summary: 'outbound mail that waits for a person, the longest held first',
   options: { client: text },
   run: (context, values) =>
-    forClient(context, values, async (tx, clientId) => ({
-      output: { held: await listHeld(tx, clientId, { first: LIST_MAX, after: null }) },
-    })),
+    forClient(context, values, async (tx, clientId) => {
+      const held = await listHeld(tx, clientId, { first: LIST_MAX, after: null });
+      return {
+        output: { held },
+        forPeople: {
+          held: held.map(({ id, heldAt, sender, recipient, subject, reason }) => ({
+            ...{ id, heldAt, sender, recipient, subject, reason },
+          })),
+        },
+      };
+    }),
 };
 
 function heldDecision(name: 'release' | 'purge', summary: string): Command {
@@ -236,7 +263,7 @@ const dkimList: Command = {
     const rows = keys.map(({ id, selector, algorithm, createdAt, activatedAt, retiredAt }) => ({
       ...{ id, selector, algorithm, state: stateOf({ activatedAt, retiredAt }), createdAt, activatedAt, retiredAt },
     }));
-    return { output: { keys: rows } };
+    return { output: { keys: rows }, forPeople: { keys: rows.map(({ id: _, ...row }) => row) } };
   },
 };
 
@@ -342,7 +369,23 @@ const domainCheck: Command = {
       dmarc.problems.length === 0 &&
       dkim.some((key) => key.state === 'active') &&
       dkim.every((key) => key.state !== 'active' || key.published === 'published');
-    return { output: { domain, spf, dmarc, dkim }, exitCode: isRight ? 0 : 1 };
+    const unpublished = dkim.filter((key) => key.state !== 'retired' && key.published !== 'published');
+    return {
+      output: { domain, spf, dmarc, dkim },
+      // The records of a table's width would be of no use: those that are to be published are printed whole.
+      forPeople: {
+        ...{ domain, spf, dmarc },
+        dkim: dkim.map(({ selector, algorithm, state, published, name }) => ({
+          selector,
+          algorithm,
+          state,
+          published,
+          name,
+        })),
+      },
+      words: unpublished.map(({ zoneLine }) => `to publish: ${zoneLine}`),
+      exitCode: isRight ? 0 : 1,
+    };
   },
 };
 

@@ -99,14 +99,14 @@ function fitted(columns: readonly string[], rows: readonly (readonly Cell[])[]):
 
 /** A text that is of use when its end is missing: no id and no time. */
 function isCuttable(value: Cell): value is string {
-  return typeof value === 'string' && !/^[0-9a-f]{8}-[0-9a-f-]{27}$|^\d{4}-\d\d-\d\dT[\d:.]+Z$/.test(value);
+  return typeof value === 'string' && !/^[0-9a-f]{8}-[0-9a-f-]{27}$|^\d{4}-\d\d-\d\d( [\d:]+Z?)?$/.test(value);
 }
 
 function cell(value: unknown): Cell {
   if (value === null || value === undefined) return null;
   if (typeof value === 'number' || typeof value === 'boolean') return value;
   if (typeof value === 'string') return value.replace(/\s*[\r\n\t]\s*/g, ' ');
-  if (value instanceof Date) return value.toISOString();
+  if (value instanceof Date) return `${value.toISOString().slice(0, 19).replace('T', ' ')}Z`;
   return Array.isArray(value) ? value.map((one) => String(cell(one))).join(', ') : JSON.stringify(value);
 }
 

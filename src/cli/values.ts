@@ -89,6 +89,7 @@ const TYPES: Readonly<Record<string, readonly NodeType[]>> = {
   network: ['SubmissionNetwork'],
   delivery: ['Delivery', 'QuarantineItem'],
   incident: ['Incident'],
+  report: ['AggregateReport'],
 };
 
 /** The UUID in `--name`: a UUID, or the API's id of a thing of that kind. Throws `invalid_input`. */
