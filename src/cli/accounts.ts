@@ -10,7 +10,7 @@ import { AppError } from '../core/errors.ts';
 import { partnerId } from '../core/tenant.ts';
 import type { Command } from './command.ts';
 import { relayWarnings } from './relays.ts';
-import { optional, required, requiredId, requiredList } from './values.ts';
+import { oneOf, optional, required, requiredId, requiredList } from './values.ts';
 
 const ACTOR = 'cli';
 
@@ -34,7 +34,10 @@ const keyCreate: Command = {
   options: {
     partner: { type: 'string' },
     label: { type: 'string' },
-    scope: { type: 'string', multiple: true },
+    scope: {
+      ...{ type: 'string', multiple: true, check: oneOf(SCOPES) },
+      help: 'what it may do; unless given, all of it; may be given more than once',
+    },
     'documents-only': { type: 'boolean' },
   },
   async run({ store }, values) {
@@ -80,8 +83,8 @@ const clientCreate: Command = {
     partner: { type: 'string' },
     name: { type: 'string' },
     zone: { type: 'string' },
-    domain: { type: 'string', multiple: true },
-    relay: { type: 'string', multiple: true },
+    domain: { type: 'string', multiple: true, help: 'a domain of the client; may be given more than once' },
+    relay: { type: 'string', multiple: true, check: (given, name) => parseRelay(required(given, name)) },
   },
   async run({ store, config }, values) {
     const input = {

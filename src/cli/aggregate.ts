@@ -7,7 +7,7 @@ import { AppError } from '../core/errors.ts';
 import { partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
 import type { Command } from './command.ts';
-import { optional, requiredId } from './values.ts';
+import { oneOf, optional, requiredId } from './values.ts';
 
 const STATES: readonly ReportState[] = ['taken', 'conflict', 'refused'];
 const LISTED = 1_000;
@@ -50,7 +50,7 @@ const aggregateList: Command = {
   name: 'aggregate list',
   usage: `--partner ID [--domain D] [--state ${STATES.join('|')}]`,
   summary: 'print the reports that came in, what became of each and why, the newest first (at most 1000)',
-  options: { partner: { type: 'string' }, domain: { type: 'string' }, state: { type: 'string' } },
+  options: { partner: { type: 'string' }, domain: { type: 'string' }, state: { type: 'string', check: oneOf(STATES) } },
   async run({ store }, values) {
     const partner = partnerId(requiredId(values, 'partner'));
     const wanted = optional(values, 'state');
@@ -77,7 +77,10 @@ const aggregateShow: Command = {
   name: 'aggregate show',
   usage: '--partner ID --report ID',
   summary: 'one report that came in, with its file, its period and its policy',
-  options: { partner: { type: 'string' }, report: { type: 'string' } },
+  options: {
+    partner: { type: 'string' },
+    report: { type: 'string', help: 'id of the report (aggregate list)', check: requiredId },
+  },
   async run({ store }, values) {
     const partner = partnerId(requiredId(values, 'partner'));
     const id = requiredId(values, 'report');

@@ -12,7 +12,14 @@ const digestSend: Command = {
   name: 'digest send',
   usage: '--client ID --mailbox ADDRESS | --mailbox ID',
   summary: 'send a mailbox a digest of everything that is held for it',
-  options: { client: { type: 'string' }, mailbox: { type: 'string' } },
+  options: {
+    client: { type: 'string' },
+    mailbox: {
+      ...{ type: 'string', help: 'address of the mailbox; without --client its id (mailbox list)' },
+      check: (given, name) => (optional(given, 'client') === null ? requiredId(given, name) : required(given, name)),
+    },
+  },
+  needs: () => [['mailbox']],
   async run({ store, config, secrets }, values) {
     const mailboxId = optional(values, 'client') === null ? requiredId(values, 'mailbox') : await idOf(store, values);
     const row = await store.db.system((tx) =>

@@ -14,7 +14,7 @@ import { horizonAgeSeconds } from '../rollups/state.ts';
 import { verify } from '../rollups/verify.ts';
 import { reportData } from '../wiring.ts';
 import type { Command } from './command.ts';
-import { required, requiredId } from './values.ts';
+import { oneOf, required, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
 
@@ -24,8 +24,8 @@ const reportRender: Command = {
   summary: 'render a report to a file (.pdf or .csv)',
   options: {
     client: { type: 'string' },
-    report: { type: 'string' },
-    period: { type: 'string' },
+    report: { type: 'string', check: oneOf(REPORTS) },
+    period: { type: 'string', check: (given, name) => readPeriod(required(given, name), 'UTC') },
     out: { type: 'string' },
   },
   async run({ store, clock }, values) {

@@ -1,8 +1,9 @@
 import { type Cell, renderTable } from '../demo/table.ts';
 import type { CommandResult } from './command.ts';
 
-/** Characters of a line that a table keeps to: what is longer is cut, and whole with --json. */
+/** Characters of a line that a table keeps to, unless the terminal is wider: what is longer is cut, and whole with --json. */
 const WIDTH = 120;
+const lineWidth = () => Math.max(WIDTH, process.stdout.columns ?? 0);
 const COLUMN_MIN = 10;
 
 /** A command's result: one line of JSON, or lines, tables and words for people. Warnings go to standard error too. */
@@ -86,7 +87,7 @@ function fitted(columns: readonly string[], rows: readonly (readonly Cell[])[]):
         width > (most[index] ?? width) && (best < 0 || width > (widths[best] ?? 0)) ? index : best,
       -1,
     );
-    if (total <= WIDTH || widest < 0) break;
+    if (total <= lineWidth() || widest < 0) break;
     widths[widest] = (widths[widest] ?? 0) - 1;
   }
   return rows.map((row) =>
@@ -97,9 +98,10 @@ function fitted(columns: readonly string[], rows: readonly (readonly Cell[])[]):
   );
 }
 
-/** A text that is of use when its end is missing: no id and no time. */
+/** A text that is of use when its end is missing: no id, no time, and no word or two such as a state. */
 function isCuttable(value: Cell): value is string {
-  return typeof value === 'string' && !/^[0-9a-f]{8}-[0-9a-f-]{27}$|^\d{4}-\d\d-\d\d( [\d:]+Z?)?$/.test(value);
+  const whole = /^(?:[0-9a-f]{8}-[0-9a-f-]{27}|\d{4}-\d\d-\d\d(?: [\d:]+Z?)?|[a-z_]{1,12}(?: [a-z]{1,12})?)$/;
+  return typeof value === 'string' && !whole.test(value);
 }
 
 function cell(value: unknown): Cell {

@@ -7,7 +7,7 @@ import { PSA_KINDS, type Psa, type PsaKind } from '../core/psa.ts';
 import { partnerId } from '../core/tenant.ts';
 import { readInput } from './accounts.ts';
 import type { Command, CommandContext } from './command.ts';
-import { optional, required, requiredId } from './values.ts';
+import { oneOf, optional, required, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
 
@@ -38,7 +38,7 @@ const psaConnect: Command = {
   example: '--partner ID --kind connectwise --url https://na.myconnectwise.net --credentials cw.json',
   options: {
     partner: { type: 'string' },
-    kind: { type: 'string' },
+    kind: { type: 'string', check: oneOf(PSA_KINDS) },
     url: { type: 'string' },
     credentials: { type: 'string' },
     settings: { type: 'string' },

@@ -11,9 +11,9 @@ import type { QuarantineActor } from '../quarantine/rights.ts';
 import { reasonWords } from '../quarantine/words.ts';
 import type { Command, Values } from './command.ts';
 import { meant, reading } from './show.ts';
-import { shortTime } from './story.ts';
-import { zoneOf } from './trace.ts';
-import { optional, optionalMoment, optionalWord, optionalWords, requiredId, requiredList } from './values.ts';
+import { minute } from './story.ts';
+import { aMoment, zoneOf } from './trace.ts';
+import { oneOf, optional, optionalMoment, optionalWord, optionalWords, requiredId, requiredList } from './values.ts';
 
 const LIST_MAX = 1_000;
 const text = { type: 'string' } as const;
@@ -26,7 +26,12 @@ const quarantineList: Command = {
   usage: `--client ID | --partner ID [--recipient A] [--verdict V ...] [--text TEXT] [--from TIME] [--to TIME]`,
   summary: 'what is held in quarantine, newest first (at most 1000)',
   notes: 'Times and texts are those of trace. quarantine show says why one is held.',
-  options: { client: text, partner: text, recipient: text, verdict: many, text, from: text, to: text },
+  options: {
+    ...{ client: text, partner: text, recipient: text, text },
+    verdict: { ...many, check: oneOf(VERDICTS) },
+    from: { ...text, check: aMoment },
+    to: { ...text, check: aMoment },
+  },
   run: (context, values) =>
     reading(context, values, async (tx, clientId) => {
       const zone = await zoneOf(tx, clientId);
@@ -54,7 +59,7 @@ const quarantineList: Command = {
         output: { quarantine: rows },
         forPeople: {
           quarantine: rows.map(({ id, acceptedAt, from, recipient, subject, verdict }) => ({
-            ...{ id, 'accepted (UTC)': shortTime(acceptedAt), from, recipient, subject, verdict },
+            ...{ id, 'accepted (UTC)': minute(acceptedAt), from, recipient, subject, verdict },
           })),
         },
       };
@@ -83,7 +88,7 @@ const originalList: Command = {
         originals.push({ id, acceptedAt, recipient, from: fromAddress, subject, verdict });
       }
       const rows = originals.map(({ id, acceptedAt, from, recipient, subject, verdict }) => ({
-        ...{ id, 'accepted (UTC)': shortTime(acceptedAt), from, recipient, subject, verdict },
+        ...{ id, 'accepted (UTC)': minute(acceptedAt), from, recipient, subject, verdict },
       }));
       return { output: { originals }, forPeople: { originals: rows } };
     }),
@@ -136,7 +141,10 @@ const SCOPES = ['mailbox', 'client', 'partner'] as const;
 const MATCHES = ['address', 'domain'] as const;
 const LISTING = {
   usage: ` [--scope ${SCOPES.join('|')}] [--match ${MATCHES.join('|')}]`,
-  options: { scope: text, match: text },
+  options: {
+    scope: { ...text, check: oneOf(SCOPES), help: 'for whom the entry holds; unless given, the mailbox' },
+    match: { ...text, check: oneOf(MATCHES) },
+  },
 } as const;
 
 function choiceOf(values: Values): ListChoice {
@@ -152,7 +160,7 @@ export const heldMailCommands: readonly Command[] = [
     {
       name: 'quarantine release',
       summary: 'let held mail out to its recipient',
-      usage: ` [--allow]${LISTING.usage}`,
+      usage: ` [--allow${LISTING.usage}]`,
       options: { allow: { type: 'boolean' }, ...LISTING.options },
       notes: [
         'It goes out unfiltered and once; trace show tells whether it arrived, and after ten minutes without it an incident opens.',

@@ -7,7 +7,7 @@ import type { TenantTx } from '../db/db.ts';
 import { flushClient } from '../gateway/index.ts';
 import type { Command, CommandContext } from './command.ts';
 import { relayWarnings } from './relays.ts';
-import { listOf, optional, requiredId } from './values.ts';
+import { listOf, optional, required, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
 const SMTP_PORT = 25;
@@ -39,7 +39,10 @@ const routeSet: Command = {
   options: {
     client: { type: 'string' },
     domain: { type: 'string' },
-    relay: { type: 'string', multiple: true },
+    relay: {
+      ...{ type: 'string', multiple: true, check: (given, name) => parseRoute(required(given, name)) },
+      help: 'mail server, HOST:PORT, with settings as in the usage; may be given more than once',
+    },
     mx: { type: 'boolean' },
     'mx-of': { type: 'string' },
     none: { type: 'boolean' },

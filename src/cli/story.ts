@@ -7,6 +7,9 @@ type Story = Awaited<ReturnType<typeof storyOf>>;
 /** `2026-10-14 09:30:05`, UTC. */
 export const shortTime = (at: Date): string => at.toISOString().slice(0, 19).replace('T', ' ');
 
+/** `2026-10-14 09:30`, UTC: for lists, whose lines are short of room. */
+export const minute = (at: Date): string => shortTime(at).slice(0, 16);
+
 /** A line of a list of deliveries, for people. */
 export function brief(row: {
   readonly id: string;
@@ -18,7 +21,7 @@ export function brief(row: {
   readonly disposition: Disposition;
 }) {
   const { id, from, recipient, subject, verdict, disposition } = row;
-  return { id, 'accepted (UTC)': shortTime(row.acceptedAt), from, recipient, subject, verdict, disposition };
+  return { id, 'accepted (UTC)': minute(row.acceptedAt), from, recipient, subject, what: `${verdict} ${disposition}` };
 }
 
 const EVENT_WORDS: Readonly<Record<EventKind, string>> = {

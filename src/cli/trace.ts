@@ -9,16 +9,21 @@ import { type DeliveryRow, deliveryEvents, detailFrom, getDeliveries, getMessage
 import { type DeliveryFilter, searchDeliveries } from '../ledger/search.ts';
 import { originalStates } from '../quarantine/originals.ts';
 import { reasonWords, verdictWords } from '../quarantine/words.ts';
-import type { Command, Values } from './command.ts';
+import type { Check, Command, Values } from './command.ts';
 import { reading } from './show.ts';
 import { brief, storyForPeople } from './story.ts';
-import { optional, optionalMoment, optionalWords, requiredId, wholeOr } from './values.ts';
+import { oneOf, optional, optionalMoment, optionalWords, requiredId, wholeOr } from './values.ts';
 
 const FIRST = 50;
 const FIRST_MAX = 1_000;
 const TEXT_MAX = 998;
 const text = { type: 'string' } as const;
 const many = { type: 'string', multiple: true } as const;
+
+const firstOf = (values: Values): number => wholeOr(values, 'first', FIRST, [1, FIRST_MAX]);
+
+/** Whichever zone is meant: a text that is a moment in one is one in all. */
+export const aMoment: Check = (values, name) => optionalMoment(values, name, 'UTC');
 
 const trace: Command = {
   name: 'trace',
@@ -34,14 +39,20 @@ const trace: Command = {
   ].join('\n'),
   example: '--client ID --sender bob@sender.example --from 2026-10-14',
   options: {
-    ...{ client: text, partner: text, recipient: text, sender: text, subject: text, text },
-    ...{ 'message-id': text, attachment: text, ip: text, verdict: many, disposition: many },
-    ...{ from: text, to: text, first: text },
+    ...{ client: text, partner: text, subject: text, text, 'message-id': text, attachment: text },
+    recipient: { ...text, check: address },
+    sender: { ...text, check: address },
+    ip: { ...text, check: ipAddress },
+    verdict: { ...many, check: oneOf(VERDICTS) },
+    disposition: { ...many, check: oneOf(DISPOSITIONS) },
+    from: { ...text, check: aMoment },
+    to: { ...text, check: aMoment },
+    first: { ...text, check: firstOf },
   },
   run: (context, values) =>
     reading(context, values, async (tx, clientId) => {
       const filter = await filterOf(tx, values, clientId);
-      const first = wholeOr(values, 'first', FIRST, [1, FIRST_MAX]);
+      const first = firstOf(values);
       const found = await searchDeliveries(tx, filter, { first: first + 1, after: null });
       const rows = await withMessages(tx, found.slice(0, first));
       const whole = await detailFrom(tx);

@@ -1,8 +1,9 @@
+import { accessSync, constants } from 'node:fs';
 import { AppError } from '../core/errors.ts';
 import { isId } from '../core/id.ts';
 import { addDays, localMoment, parseDate, parseMoment, startOfDay } from '../core/period.ts';
 import { type NodeType, parseGlobalId } from '../graphql/ids.ts';
-import type { Values } from './command.ts';
+import type { Check, Values } from './command.ts';
 
 /** The value of an option that must be there. Throws `invalid_input` that names the option. */
 export function required(values: Values, name: string): string {
@@ -78,6 +79,24 @@ export function wholeOr(values: Values, name: string, absent: number, [min, max]
     throw new AppError('invalid_input', `--${name} is a whole number from ${min} to ${max}`, { field: name });
   return number;
 }
+
+/** Why a file can't be read; null: it can. */
+export function unreadable(file: string): string | null {
+  try {
+    accessSync(file, constants.R_OK);
+    return null;
+  } catch {
+    return `the file ${file} can't be read`;
+  }
+}
+
+/** A check that a value is one of the words. */
+export const oneOf =
+  (words: readonly string[]): Check =>
+  (values, name) => {
+    if (!words.includes(required(values, name)))
+      throw new AppError('invalid_input', `--${name} is ${words.join(', ')}`, { field: name });
+  };
 
 const TYPES: Readonly<Record<string, readonly NodeType[]>> = {
   partner: ['Partner'],

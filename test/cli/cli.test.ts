@@ -112,7 +112,9 @@ test('the command line beside the running service and without it', async (t) => 
   assert.equal(report.code, 0, report.err);
   assert.equal((await readFile(pdf)).subarray(0, 5).toString(), '%PDF-');
 
-  const wrong = await tollgate.run('client', 'create', '--partner', partner.id, '--name', 'x', '--zone', 'Mars/Base');
+  const created = ['client', 'create', '--partner', partner.id, '--name', 'x', '--zone', 'Mars/Base'];
+  assert.equal((await tollgate.run(...created)).code, 64);
+  const wrong = await tollgate.run(...created, '--domain', 'x.example', '--relay', 'mail.x.example');
   assert.equal(wrong.code, 1);
   assert.doesNotMatch(wrong.err, /\n\s+at /, 'no stack for the wrong use of a command');
   const unknown = await tollgate.run('node', 'retire', '--node', 'n9');

@@ -82,7 +82,7 @@ test('trace finds mail by sender, recipient, subject, Message-ID, address, verdi
   }
   const cut = await run('trace', { client, first: '1' });
   assert.deepEqual([cut.output['more'], /^There is more/.test(cut.words?.[0] ?? '')], [true, true]);
-  assert.match(fits(await run('trace', { client })), new RegExp(`${first}.*bob@sender.*Invoice 4711`));
+  assert.match(fits(await run('trace', { client })), new RegExp(`${first}.*bob@send.*Invoice 4711 +spam quarantined`));
   for (const [wrong, field] of [
     [{ client, sender: 'nobody' }, 'sender'],
     [{ client, from: 'yesterday' }, 'from'],
