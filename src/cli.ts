@@ -22,6 +22,7 @@ import { traceCommands } from './cli/trace.ts';
 import { wholeOr } from './cli/values.ts';
 import { nearest } from './cli/words.ts';
 import { readConfig } from './config/config.ts';
+import { prepareHome } from './config/home.ts';
 import { packageVersion } from './config/root.ts';
 import { readSecrets } from './config/secrets.ts';
 import { systemClock } from './core/clock.ts';
@@ -123,6 +124,7 @@ function unknownCommand(words: readonly (string | undefined)[]): ArgumentError {
 async function runCommand(command: Command, args: readonly string[], env: Env): Promise<number> {
   const { values, positionals } = parseArguments(command, args);
   const config = readConfig(env);
+  await prepareHome(config);
   const secrets = await readSecrets(config.home, env['TOLLGATE_SECRET_KEY']);
   const logger = createLogger(config);
   await using store = await openStore({

@@ -1,4 +1,5 @@
 import { mailboxByAddress } from '../accounts/mailboxes.ts';
+import { prepareFolder } from '../config/home.ts';
 import { AppError } from '../core/errors.ts';
 import { sql } from '../db/sql.ts';
 import { LinkSigner } from '../digest/links.ts';
@@ -28,6 +29,7 @@ const digestSend: Command = {
       ),
     );
     if (row === null) throw new AppError('not_found', `there is no mailbox ${mailboxId}`, { field: 'mailbox' });
+    await prepareFolder('the folder of message bodies (BLOB_URL)', config.contentDir);
     const spool = await Spool.open(config.contentDir);
     const deps = {
       db: store.db,

@@ -1,4 +1,5 @@
 import { recordAudit } from '../accounts/audit.ts';
+import { prepareFolder } from '../config/home.ts';
 import { AppError, errorCode } from '../core/errors.ts';
 import { Spool } from '../gateway/index.ts';
 import type { MailPreview } from '../mail/preview.ts';
@@ -55,6 +56,7 @@ const GONE = 'the message itself is no longer stored';
 
 /** The message made safe to look at, by the reader that the API has; null: its body is gone. */
 async function lookAt({ config, logger }: CommandContext, contentId: string): Promise<MailPreview | null> {
+  await prepareFolder('the folder of message bodies (BLOB_URL)', config.contentDir);
   const previewer = createPreviewer({ store: await Spool.open(config.contentDir), logger });
   try {
     return await previewer.preview(contentId);

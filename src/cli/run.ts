@@ -1,6 +1,7 @@
 import { listPartners } from '../accounts/partners.ts';
 import { type App, createApp } from '../app.ts';
 import { readConfig } from '../config/config.ts';
+import { prepareFolder, prepareHome } from '../config/home.ts';
 import { readSecrets } from '../config/secrets.ts';
 import { demo } from '../demo/demo.ts';
 import type { Values } from './command.ts';
@@ -18,6 +19,8 @@ const DEMO_MESSAGES = 3_000;
 export async function runServe(values: Values, env: Env): Promise<number> {
   const roles = optional(values, 'roles');
   const config = readConfig(roles === null ? env : { ...env, TOLLGATE_ROLES: roles });
+  await prepareHome(config);
+  await prepareFolder('the folder of message bodies (BLOB_URL)', config.contentDir);
   const secrets = await readSecrets(config.home, env['TOLLGATE_SECRET_KEY']);
   const stopped = signalled();
   const app = await createApp(config, secrets, { logger: createLogger(config) });
