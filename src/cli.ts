@@ -16,7 +16,8 @@ import { jsonText, printResult } from './cli/print.ts';
 import { psaCommands } from './cli/psa.ts';
 import { heldMailCommands } from './cli/quarantine.ts';
 import { routeCommands } from './cli/routes.ts';
-import { runDemo, runServe } from './cli/run.ts';
+import { runDemo, runServe, signalled } from './cli/run.ts';
+import { runSandbox, SANDBOX } from './cli/sandbox.ts';
 import { showCommands } from './cli/show.ts';
 import { traceCommands } from './cli/trace.ts';
 import { wholeOr } from './cli/values.ts';
@@ -66,6 +67,7 @@ export async function main(argv: readonly string[], env: Env): Promise<number> {
     }
     if (first === 'serve') return await runServe(parseArguments(SERVE, argv.slice(1)).values, env);
     if (first === 'demo') return await runDemo(parseArguments(DEMO, argv.slice(1)).values, env);
+    if (first === 'sandbox') return await runSandbox(parseArguments(SANDBOX, argv.slice(1)).values, signalled());
     const named = (name: string) => COMMANDS.find((one) => one.name === name);
     const command = named(`${first} ${second ?? ''}`) ?? named(first);
     if (command === undefined) throw unknownCommand([first, second].filter((one) => one?.startsWith('-') === false));
@@ -92,7 +94,8 @@ const DEMO: Described = {
   },
   notes: '3,000 messages unless --messages says otherwise; --exit ends it when it is done, 1 when a check failed.',
 };
-const DESCRIBED: readonly Described[] = [SERVE, DEMO, ...COMMANDS];
+/** Those and `serve`, `demo` and `sandbox`, which run until they are ended. */
+export const DESCRIBED: readonly Described[] = [SERVE, DEMO, SANDBOX, ...COMMANDS];
 
 /** Help of what the words name: one command, a group of them, or all. */
 function helpFor(words: readonly string[]): string {

@@ -22,4 +22,4 @@ export async function relayWarnings(
 }
 
 const hint = (fault: string) =>
-  fault.includes('TOLLGATE_') ? '; set it and start the service with it (the setting is read once)' : '';
+  fault.includes('TOLLGATE_') ? ' here; unless the service was started with it, set it and start the service anew' : '';

@@ -44,7 +44,7 @@ export async function runDemo(values: Values, env: Env): Promise<number> {
 }
 
 /** The first SIGINT or SIGTERM; a second one ends the process at once. */
-function signalled(): Promise<string> {
+export function signalled(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {
