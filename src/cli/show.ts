@@ -11,6 +11,7 @@ import type { TenantTx } from '../db/db.ts';
 import { listIncidents } from '../tickets/read.ts';
 import type { Command, CommandContext, Values } from './command.ts';
 import { ownerOf } from './owner.ts';
+import { minute } from './story.ts';
 import { optional, requiredId } from './values.ts';
 
 /** Rows that a list shows at most. */
@@ -213,7 +214,8 @@ const incidentList: Command = {
         output: { incidents },
         forPeople: {
           incidents: incidents.map(({ id, openedAt, severity, state: now, title, ticketState, ticketNumber }) => ({
-            ...{ id, openedAt, severity, state: now, title, ticket: ticketNumber ?? ticketState },
+            ...{ id, 'opened (UTC)': minute(openedAt), what: `${severity} ${now}` },
+            ...{ ticket: ticketNumber ?? ticketState, title },
           })),
         },
       };
