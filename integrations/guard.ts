@@ -33,13 +33,16 @@ export function checkUrl(text: string, options: GuardOptions): URL {
   const host = bare(url.hostname);
   const exempt = options.allowPrivateHosts.includes(host);
   if (url.protocol !== 'https:' && !(exempt && url.protocol === 'http:')) {
-    throw new AppError('invalid_input', 'the PSA address must begin with https://');
+    throw new AppError(
+      'invalid_input',
+      'the PSA address must begin with https:// (http:// is for hosts in TOLLGATE_ALLOW_PRIVATE_HOSTS)',
+    );
   }
   if (url.username !== '' || url.password !== '') {
     throw new AppError('invalid_input', 'the PSA address must not hold a user name or password');
   }
   if (!exempt && (host === 'localhost' || (ipaddr.isValid(host) && !isPublicAddress(host)))) {
-    throw new AppError('invalid_input', `${host} is a private address`);
+    throw new AppError('invalid_input', `${host} is a private address and not in TOLLGATE_ALLOW_PRIVATE_HOSTS`);
   }
   return url;
 }
@@ -59,7 +62,13 @@ export function guardedLookup(options: GuardOptions, resolve: typeof dns.lookup 
       const usable = exempt ? addresses : addresses.filter(({ address }) => isPublicAddress(address));
       const first = usable[0];
       if (first === undefined) {
-        callback(Object.assign(new Error(`${hostname} has a private address`), { code: 'EPRIVATE' }), '', 0);
+        callback(
+          Object.assign(new Error(`${hostname} has a private address and is not in TOLLGATE_ALLOW_PRIVATE_HOSTS`), {
+            code: 'EPRIVATE',
+          }),
+          '',
+          0,
+        );
       } else if (lookupOptions.all === true) {
         callback(null, usable);
       } else {

@@ -1,21 +1,29 @@
-import { parseArgs } from 'node:util';
 import { migrationsFolder } from './app.ts';
 import { accountCommands } from './cli/accounts.ts';
 import { aggregateCommands } from './cli/aggregate.ts';
+import { billingCommands } from './cli/billing.ts';
 import { runChecked } from './cli/check.ts';
-import type { Command, Values } from './cli/command.ts';
+import type { Command, Described } from './cli/command.ts';
 import { digestCommands } from './cli/digest.ts';
 import { domainCommands } from './cli/domain.ts';
-import { commandHelp, commandsUnder, type Described, helpText, nearest } from './cli/help.ts';
+import { commandHelp, commandsUnder, helpText } from './cli/help.ts';
 import { listCommands } from './cli/lists.ts';
 import { createLogger } from './cli/logger.ts';
+import { lookCommands } from './cli/look.ts';
 import { outboundCliCommands } from './cli/outbound.ts';
-import { printResult } from './cli/print.ts';
+import { ArgumentError, parseArguments } from './cli/parse.ts';
+import { jsonText, printResult } from './cli/print.ts';
+import { psaCommands } from './cli/psa.ts';
 import { heldMailCommands } from './cli/quarantine.ts';
 import { routeCommands } from './cli/routes.ts';
-import { runDemo, runServe } from './cli/run.ts';
+import { runDemo, runServe, signalled } from './cli/run.ts';
+import { runSandbox, SANDBOX } from './cli/sandbox.ts';
 import { showCommands } from './cli/show.ts';
+import { traceCommands } from './cli/trace.ts';
+import { wholeOr } from './cli/values.ts';
+import { nearest } from './cli/words.ts';
 import { readConfig } from './config/config.ts';
+import { prepareHome } from './config/home.ts';
 import { packageVersion } from './config/root.ts';
 import { readSecrets } from './config/secrets.ts';
 import { systemClock } from './core/clock.ts';
@@ -32,9 +40,13 @@ export const COMMANDS: readonly Command[] = [
   ...outboundCliCommands,
   ...routeCommands,
   ...domainCommands,
+  ...psaCommands,
+  ...billingCommands,
   ...digestCommands,
   ...showCommands,
+  ...traceCommands,
   ...heldMailCommands,
+  ...lookCommands,
   ...aggregateCommands,
 ].toSorted((a, b) => Number(a.name > b.name) - Number(a.name < b.name));
 
@@ -53,9 +65,11 @@ export async function main(argv: readonly string[], env: Env): Promise<number> {
       process.stdout.write(helpFor((asked ?? []).filter((one) => !one.startsWith('-'))));
       return first === undefined ? EXIT.usage : EXIT.ok;
     }
-    if (first === 'serve') return await runServe(argv.slice(1), env).catch(asUsage(SERVE));
-    if (first === 'demo') return await runDemo(argv.slice(1), env).catch(asUsage(DEMO));
-    const command = COMMANDS.find((one) => one.name === first || one.name === `${first} ${second ?? ''}`);
+    if (first === 'serve') return await runServe(parseArguments(SERVE, argv.slice(1)).values, env);
+    if (first === 'demo') return await runDemo(parseArguments(DEMO, argv.slice(1)).values, env);
+    if (first === 'sandbox') return await runSandbox(parseArguments(SANDBOX, argv.slice(1)).values, signalled());
+    const named = (name: string) => COMMANDS.find((one) => one.name === name);
+    const command = named(`${first} ${second ?? ''}`) ?? named(first);
     if (command === undefined) throw unknownCommand([first, second].filter((one) => one?.startsWith('-') === false));
     return await runCommand(command, argv.slice(command.name.split(' ').length), env);
   } catch (error) {
@@ -74,10 +88,14 @@ const DEMO: Described = {
   name: 'demo',
   usage: '[--exit] [--messages N]',
   summary: 'the main job on real mail',
-  options: { exit: { type: 'boolean' }, messages: { type: 'string' } },
+  options: {
+    exit: { type: 'boolean' },
+    messages: { type: 'string', check: (values, name) => wholeOr(values, name, 0, [1, 1_000_000]) },
+  },
   notes: '3,000 messages unless --messages says otherwise; --exit ends it when it is done, 1 when a check failed.',
 };
-const DESCRIBED: readonly Described[] = [SERVE, DEMO, ...COMMANDS];
+/** Those and `serve`, `demo` and `sandbox`, which run until they are ended. */
+export const DESCRIBED: readonly Described[] = [SERVE, DEMO, SANDBOX, ...COMMANDS];
 
 /** Help of what the words name: one command, a group of them, or all. */
 function helpFor(words: readonly string[]): string {
@@ -90,7 +108,7 @@ function helpFor(words: readonly string[]): string {
   throw unknownCommand(words.slice(0, 2));
 }
 
-function unknownCommand(words: readonly (string | undefined)[]): UsageError {
+function unknownCommand(words: readonly (string | undefined)[]): ArgumentError {
   const text = words.filter(Boolean).join(' ');
   const group = commandsUnder(DESCRIBED, words.slice(0, 1).map(String));
   const near = nearest(
@@ -103,33 +121,13 @@ function unknownCommand(words: readonly (string | undefined)[]): UsageError {
       : group.length > 0
         ? `; there are ${group.map((one) => one.name).join(', ')}`
         : '; tollgate help lists them';
-  return new UsageError(`there is no command "${text}"${hint}`);
+  return new ArgumentError('usage', [{ option: null, message: `there is no command "${text}"${hint}` }]);
 }
-
-/** parseArgs says its complaints as errors of its own. */
-function asUsage(command: Described): (error: unknown) => never {
-  return (error) => {
-    if ((error as { code?: unknown }).code?.toString().startsWith('ERR_PARSE_ARGS') !== true) throw error;
-    throw new UsageError(complaint(error as Error, command));
-  };
-}
-
-function complaint(error: Error, command: Described): string {
-  const option = /^Unknown option '(--?[^']*)'/.exec(error.message)?.[1];
-  const usage = `usage: tollgate ${command.name} ${command.usage}`.trimEnd();
-  if (option === undefined) return `${error.message.split('. To specify')[0]}\n${usage}`;
-  const near = nearest(
-    option,
-    Object.keys({ ...command.options, json: {}, help: {} }).map((name) => `--${name}`),
-  );
-  return `${command.name} has no option ${option}${near === null ? '' : `; did you mean ${near}?`}\n${usage}`;
-}
-
-class UsageError extends Error {}
 
 async function runCommand(command: Command, args: readonly string[], env: Env): Promise<number> {
-  const { values, positionals } = parse(command, args);
+  const { values, positionals } = parseArguments(command, args);
   const config = readConfig(env);
+  await prepareHome(config);
   const secrets = await readSecrets(config.home, env['TOLLGATE_SECRET_KEY']);
   const logger = createLogger(config);
   await using store = await openStore({
@@ -147,35 +145,16 @@ async function runCommand(command: Command, args: readonly string[], env: Env): 
   return result.exitCode ?? EXIT.ok;
 }
 
-function parse(command: Command, args: readonly string[]): { values: Values; positionals: readonly string[] } {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: { ...command.options, json: { type: 'boolean' } },
-      allowPositionals: true,
-      strict: true,
-    });
-    const wanted = command.positionals ?? [];
-    // The last may stand for several: FILE...
-    const isOpen = wanted.at(-1)?.endsWith('...') === true;
-    if (isOpen ? positionals.length < wanted.length : positionals.length !== wanted.length)
-      throw new UsageError(`usage: tollgate ${command.name} ${command.usage}`.trimEnd());
-    return { values, positionals };
-  } catch (error) {
-    if (error instanceof UsageError) throw error;
-    throw new UsageError(complaint(error as Error, command));
-  }
-}
-
 function report(error: unknown, json: boolean): number {
-  const usage = error instanceof UsageError;
-  const message = usage ? error.message : publicMessage(error);
-  const code = usage ? 'usage' : errorCode(error);
-  if (json) process.stderr.write(`${JSON.stringify({ error: { code, message } })}\n`);
+  const isUsage = error instanceof ArgumentError && error.kind === 'usage';
+  const message = error instanceof ArgumentError ? error.message : publicMessage(error);
+  const code = error instanceof ArgumentError ? (isUsage ? 'usage' : 'invalid_input') : errorCode(error);
+  const faults = error instanceof ArgumentError ? { faults: error.faults } : {};
+  if (json) process.stderr.write(`${jsonText({ error: { code, message, ...faults } })}\n`);
   else process.stderr.write(message.includes('\n') ? `tollgate:\n${indent(message)}\n` : `tollgate: ${message}\n`);
   // An internal fault is ours: the person at the terminal needs the stack to report it.
   if (code === 'internal' && error instanceof Error) process.stderr.write(`${error.stack ?? ''}\n`);
-  if (usage) return EXIT.usage;
+  if (isUsage) return EXIT.usage;
   if (error instanceof AppError && error.code === 'config_invalid') return EXIT.config;
   return error instanceof AppError && error.code === 'schema_newer' ? EXIT.newer : EXIT.failed;
 }

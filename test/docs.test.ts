@@ -2,6 +2,8 @@ import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { ArgumentError, parseArguments } from '../src/cli/parse.ts';
+import { DESCRIBED } from '../src/cli.ts';
 import { packageRoot } from '../src/config/root.ts';
 
 const root = packageRoot();
@@ -25,6 +27,38 @@ test('every link in the docs to a file of the project leads somewhere', () => {
     }
   }
   assert.deepEqual(broken, []);
+});
+
+test('every command that the docs show is one, with its options and all that it needs', () => {
+  const id = '019a0000-0000-7000-8000-000000000000';
+  const wrong: string[] = [];
+  let seen = 0;
+  for (const page of pages) {
+    const text = readFileSync(path.join(root, page), 'utf8');
+    const blocks = [...text.matchAll(/```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block.replaceAll('\\\n', ' '));
+    for (const line of blocks.flatMap((block) => block.split('\n'))) {
+      for (const [, shown = ''] of line.replace(/\s#.*$/, '').matchAll(/npx tollgate ([^|&)]*)/g)) {
+        const words = [...shown.matchAll(/"([^"]*)"|(\S+)/g)].map(([, quoted, plain]) => quoted ?? plain ?? '');
+        const args = words.map((word) => (/^(ID|\$[A-Z]+)$/.test(word) ? id : word));
+        if (args[0] === 'help') continue;
+        const command =
+          DESCRIBED.find((one) => one.name === args.slice(0, 2).join(' ')) ??
+          DESCRIBED.find((one) => one.name === args[0]);
+        seen += 1;
+        try {
+          if (command === undefined) throw new Error('there is no such command');
+          parseArguments(command, args.slice(command.name.split(' ').length));
+        } catch (error) {
+          // The files of the examples are not here.
+          const faults = error instanceof ArgumentError ? error.faults.map((one) => one.message) : [String(error)];
+          if (faults.some((one) => !/the file .* can't be read$/.test(one)))
+            wrong.push(`${page}: ${shown}: ${faults.join('; ')}`);
+        }
+      }
+    }
+  }
+  assert.deepEqual(wrong, []);
+  assert.ok(seen > 30, `${seen}`);
 });
 
 test('every folder of the design has its README', () => {

@@ -21,6 +21,8 @@ export interface SandboxOptions {
   readonly wait?: (ms: number) => Promise<unknown>;
   /** Callbacks go out by themselves after each change; else with `flushCallbacks`. */
   readonly autoCallbacks?: boolean;
+  /** Told of each request when it is answered. */
+  readonly onAnswer?: (seen: SeenRequest) => void;
 }
 
 declare module 'fastify' {
@@ -51,7 +53,12 @@ export interface SandboxServer {
 }
 
 /** The part that both PSAs share: a server on loopback that logs each request and applies the armed faults. */
-export function sandboxServer(clock: Clock, throttledBody: unknown, maxBody: number): SandboxServer {
+export function sandboxServer(
+  clock: Clock,
+  throttledBody: unknown,
+  maxBody: number,
+  onAnswer: SandboxOptions['onAnswer'],
+): SandboxServer {
   const app = fastify({ forceCloseConnections: true, bodyLimit: maxBody, routerOptions: { maxParamLength: 2000 } });
   const faults = new Faults();
   const requests: SeenRequest[] = [];
@@ -99,7 +106,10 @@ export function sandboxServer(clock: Clock, throttledBody: unknown, maxBody: num
     if (request.seen !== null) request.seen.body = request.body;
   });
   app.addHook('onSend', async (request, reply, payload) => {
-    if (request.seen !== null) request.seen.status = reply.statusCode;
+    if (request.seen !== null) {
+      request.seen.status = reply.statusCode;
+      onAnswer?.(request.seen);
+    }
     if (request.fault?.kind === 'slow') await faults.hold();
     if (request.fault?.kind === 'drop_after_commit') {
       request.raw.socket.destroy();

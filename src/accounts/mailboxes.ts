@@ -200,6 +200,15 @@ export async function listMailboxes(
   return rows.map(toMailbox);
 }
 
+/** The aliases of mailboxes, by the mailbox's id, in order; a mailbox without one is not in it. */
+export async function aliasesOf(tx: TenantTx, mailboxIds: readonly string[]): Promise<Map<string, string[]>> {
+  const rows = await tx.rows<{ id: string; aliases: string[] }>(sql`
+    select a.mailbox_id as id, array_agg(a.address order by a.address) as aliases from addresses a
+    where a.partner_id = ${tx.partnerId} and a.kind = 'alias' and a.mailbox_id = any(${[...mailboxIds]}::uuid[])
+    group by a.mailbox_id`);
+  return new Map(rows.map((row) => [row.id, row.aliases]));
+}
+
 export async function getMailboxes(tx: TenantTx, ids: readonly string[]): Promise<Mailbox[]> {
   const rows = await tx.rows<MailboxRow>(sql`
     select m.id, m.client_id, m.address, m.name, m.kind, m.status, m.forward_to, m.forward_keep from mailboxes m

@@ -52,6 +52,32 @@ export async function getPlans(tx: TenantTx, ids: readonly string[]): Promise<Pl
     from billing_plans p where p.partner_id = ${tx.partnerId} and p.id = any(${[...ids]}::uuid[])`);
 }
 
+/** How many lines of a plan are how far. `waiting`: not ended. */
+export interface LineCounts {
+  /** Written and read back. */
+  readonly applied: number;
+  readonly unchanged: number;
+  readonly held: number;
+  /** Refused, certainly not applied, or found at a quantity that nobody expected (drift). */
+  readonly failed: number;
+  readonly waiting: number;
+}
+
+/** Of each plan that has lines, how many are how far. */
+export async function countLines(tx: TenantTx, planIds: readonly string[]): Promise<Map<string, LineCounts>> {
+  const rows = await tx.rows<LineCounts & { planId: string }>(sql`
+    select l.plan_id as "planId",
+           count(*) filter (where l.state = 'verified') as applied,
+           count(*) filter (where l.state = 'unchanged') as unchanged,
+           count(*) filter (where l.state = 'held') as held,
+           count(*) filter (where l.state in ('failed', 'drift')) as failed,
+           count(*) filter (where l.state in ('planned', 'sending', 'sent')) as waiting
+    from billing_lines l
+    where l.partner_id = ${tx.partnerId} and l.plan_id = any(${[...planIds]}::uuid[])
+    group by l.plan_id`);
+  return new Map(rows.map(({ planId, ...counts }) => [planId, counts]));
+}
+
 /** A page of a plan's lines by client and product. */
 export async function listLines(
   tx: TenantTx,

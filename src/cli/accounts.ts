@@ -9,7 +9,8 @@ import { parseRelay } from '../accounts/routes.ts';
 import { AppError } from '../core/errors.ts';
 import { partnerId } from '../core/tenant.ts';
 import type { Command } from './command.ts';
-import { optional, required, requiredId, requiredList } from './values.ts';
+import { relayWarnings } from './relays.ts';
+import { oneOf, optional, required, requiredId, requiredList } from './values.ts';
 
 const ACTOR = 'cli';
 
@@ -33,7 +34,10 @@ const keyCreate: Command = {
   options: {
     partner: { type: 'string' },
     label: { type: 'string' },
-    scope: { type: 'string', multiple: true },
+    scope: {
+      ...{ type: 'string', multiple: true, check: oneOf(SCOPES) },
+      help: 'what it may do; unless given, all of it; may be given more than once',
+    },
     'documents-only': { type: 'boolean' },
   },
   async run({ store }, values) {
@@ -69,17 +73,20 @@ const clientCreate: Command = {
   name: 'client create',
   usage: '--partner ID --name NAME --zone ZONE --domain DOMAIN ... --relay HOST:PORT ...',
   summary: 'make a client with its domains and mail servers',
-  notes: 'A relay on a private address has to be allowed by TOLLGATE_ALLOW_PRIVATE_HOSTS.',
+  notes: [
+    'A relay on a private address has to be listed in TOLLGATE_ALLOW_PRIVATE_HOSTS when the service starts, else its mail waits.',
+    'The command warns when the setting that it sees itself does not list it, and of a name that is in no DNS.',
+  ].join('\n'),
   example:
     '--partner ID --name "First client" --zone Europe/London --domain client.example --relay mail.client.example:25',
   options: {
     partner: { type: 'string' },
     name: { type: 'string' },
     zone: { type: 'string' },
-    domain: { type: 'string', multiple: true },
-    relay: { type: 'string', multiple: true },
+    domain: { type: 'string', multiple: true, help: 'a domain of the client; may be given more than once' },
+    relay: { type: 'string', multiple: true, check: (given, name) => parseRelay(required(given, name)) },
   },
-  async run({ store }, values) {
+  async run({ store, config }, values) {
     const input = {
       name: required(values, 'name'),
       timeZone: required(values, 'zone'),
@@ -88,7 +95,8 @@ const clientCreate: Command = {
       actor: ACTOR,
     };
     const made = await store.db.tenant(partnerId(requiredId(values, 'partner')), (tx) => createClient(tx, input));
-    return { output: { ...made } };
+    const hosts = input.relays.map((relay) => relay.host);
+    return { output: { ...made }, warnings: await relayWarnings({ config }, hosts) };
   },
 };
 

@@ -1,14 +1,14 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { packFile } from '../aggregates/packed.ts';
-import { listReports, type ReportState } from '../aggregates/read.ts';
+import { getReports, listReports, type ReportState } from '../aggregates/read.ts';
 import { readReports } from '../aggregates/read-file.ts';
 import { type Origin, type Outcome, refuseFile, STANDING, takeReport } from '../aggregates/store.ts';
 import { AppError } from '../core/errors.ts';
 import { partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
 import type { Command } from './command.ts';
-import { optional, requiredId } from './values.ts';
+import { oneOf, optional, requiredId } from './values.ts';
 
 const STATES: readonly ReportState[] = ['taken', 'conflict', 'refused'];
 const LISTED = 1_000;
@@ -51,7 +51,7 @@ const aggregateList: Command = {
   name: 'aggregate list',
   usage: `--partner ID [--domain D] [--state ${STATES.join('|')}]`,
   summary: 'print the reports that came in, what became of each and why, the newest first (at most 1000)',
-  options: { partner: { type: 'string' }, domain: { type: 'string' }, state: { type: 'string' } },
+  options: { partner: { type: 'string' }, domain: { type: 'string' }, state: { type: 'string', check: oneOf(STATES) } },
   async run({ store }, values) {
     const partner = partnerId(requiredId(values, 'partner'));
     const wanted = optional(values, 'state');
@@ -63,8 +63,33 @@ const aggregateList: Command = {
     const reports = await store.db.tenant(partner, (tx) => listReports(tx, filter, { first: LISTED, after: null }), {
       readOnly: true,
     });
-    return { output: { reports } };
+    return {
+      output: { reports },
+      forPeople: {
+        reports: reports.map(({ id, day, kind, domain, org, messages, state: now, reason }) => ({
+          ...{ id, day, kind, domain, org, messages, state: now, reason },
+        })),
+      },
+    };
   },
 };
 
-export const aggregateCommands: readonly Command[] = [aggregateImport, aggregateList];
+const aggregateShow: Command = {
+  name: 'aggregate show',
+  usage: '--partner ID --report ID',
+  summary: 'one report that came in, with its file, its period and its policy',
+  options: {
+    partner: { type: 'string' },
+    report: { type: 'string', help: 'id of the report (aggregate list)', check: requiredId },
+  },
+  async run({ store }, values) {
+    const partner = partnerId(requiredId(values, 'partner'));
+    const id = requiredId(values, 'report');
+    const [report] = await store.db.tenant(partner, (tx) => getReports(tx, [id]), { readOnly: true });
+    if (report === undefined)
+      throw new AppError('not_found', `there is no report ${id}; aggregate list shows them`, { field: 'report' });
+    return { output: { ...report } };
+  },
+};
+
+export const aggregateCommands: readonly Command[] = [aggregateImport, aggregateList, aggregateShow];

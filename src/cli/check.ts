@@ -15,13 +15,13 @@ export async function runChecked(
   values: Values,
   positionals: readonly string[],
 ): Promise<CommandResult> {
+  const unknown: string[] = [];
   for (const name of ['partner', 'client'] as const) {
     const given = optional(values, name);
     if (given === null || !(name in command.options)) continue;
-    const id = requiredId(values, name);
-    if (!(await exists(context, name, id)))
-      throw new AppError('not_found', `there is no ${name} ${given}`, { field: name });
+    if (!(await exists(context, name, requiredId(values, name)))) unknown.push(`there is no ${name} ${given}`);
   }
+  if (unknown.length > 0) throw new AppError('not_found', unknown.join('\n'));
   try {
     return await command.run(context, values, positionals);
   } catch (error) {

@@ -1,4 +1,5 @@
 import { mailboxByAddress } from '../accounts/mailboxes.ts';
+import { prepareFolder } from '../config/home.ts';
 import { AppError } from '../core/errors.ts';
 import { sql } from '../db/sql.ts';
 import { LinkSigner } from '../digest/links.ts';
@@ -12,7 +13,14 @@ const digestSend: Command = {
   name: 'digest send',
   usage: '--client ID --mailbox ADDRESS | --mailbox ID',
   summary: 'send a mailbox a digest of everything that is held for it',
-  options: { client: { type: 'string' }, mailbox: { type: 'string' } },
+  options: {
+    client: { type: 'string' },
+    mailbox: {
+      ...{ type: 'string', help: 'address of the mailbox; without --client its id (mailbox list)' },
+      check: (given, name) => (optional(given, 'client') === null ? requiredId(given, name) : required(given, name)),
+    },
+  },
+  needs: () => [['mailbox']],
   async run({ store, config, secrets }, values) {
     const mailboxId = optional(values, 'client') === null ? requiredId(values, 'mailbox') : await idOf(store, values);
     const row = await store.db.system((tx) =>
@@ -21,6 +29,7 @@ const digestSend: Command = {
       ),
     );
     if (row === null) throw new AppError('not_found', `there is no mailbox ${mailboxId}`, { field: 'mailbox' });
+    await prepareFolder('the folder of message bodies (BLOB_URL)', config.contentDir);
     const spool = await Spool.open(config.contentDir);
     const deps = {
       db: store.db,

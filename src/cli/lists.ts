@@ -16,17 +16,24 @@ import type { TenantTx } from '../db/db.ts';
 import { sql } from '../db/sql.ts';
 import { readInput } from './accounts.ts';
 import type { Command, CommandContext, Values } from './command.ts';
-import { optional, required, requiredId } from './values.ts';
+import { oneOf, optional, required, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
 const SCOPES = ['mailbox', 'client', 'partner', 'master'] as const;
 const WHOSE = '--scope master | --scope partner --partner ID | --scope client|mailbox --client ID [--mailbox ADDRESS]';
 
-const whose: Command['options'] = {
-  scope: { type: 'string' },
+const whose = {
+  scope: { type: 'string', check: oneOf(SCOPES), help: 'whose list it is' },
   partner: { type: 'string' },
   client: { type: 'string' },
   mailbox: { type: 'string' },
+} satisfies Command['options'];
+
+/** What the scope needs beside it. */
+const needs = (values: Values, ...also: string[]): string[][] => {
+  const of = { master: [], partner: ['partner'], client: ['client'], mailbox: ['client', 'mailbox'] };
+  const scope = SCOPES.find((one) => one === values['scope']);
+  return [['scope'], ...(scope === undefined ? [] : of[scope]).map((one) => [one]), ...also.map((one) => [one])];
 };
 
 /** Whose list is meant; null: the operator's. */
@@ -65,7 +72,8 @@ const listAdd: Command = {
   name: 'list add',
   usage: `${WHOSE} --kind allow|block PATTERN`,
   summary: 'add an address, a domain, .domain or (partner, master) a network to an allow or block list',
-  options: { ...whose, kind: { type: 'string' } },
+  options: { ...whose, kind: { type: 'string', check: oneOf(['allow', 'block']) } },
+  needs: (values) => needs(values, 'kind'),
   positionals: ['PATTERN'],
   async run(context, values, [pattern = '']) {
     const { store } = context;
@@ -90,7 +98,12 @@ const listRemove: Command = {
   name: 'list remove',
   usage: '--scope master|partner|client|mailbox [--partner ID|--client ID] --entry ID',
   summary: 'take an entry off its list',
-  options: { ...whose, entry: { type: 'string' } },
+  options: {
+    ...{ scope: whose.scope, partner: { type: 'string' }, client: { type: 'string' } },
+    entry: { type: 'string' },
+  },
+  // The entry says which mailbox it is for.
+  needs: (values) => needs(values['scope'] === 'mailbox' ? { ...values, scope: 'client' } : values, 'entry'),
   async run(context, values) {
     const { store } = context;
     const id = requiredId(values, 'entry');
@@ -110,6 +123,7 @@ const listShow: Command = {
   usage: WHOSE,
   summary: 'print the entries of a list; of a client also those of its mailboxes',
   options: whose,
+  needs,
   async run(context, values) {
     const { store } = context;
     const owner = await ownerOf(context, values);
@@ -129,7 +143,8 @@ const listImport: Command = {
   name: 'list import',
   usage: '--scope master|partner|client [--partner ID|--client ID] FILE.csv',
   summary: 'add many entries, all or none (columns kind,pattern[,mailbox])',
-  options: whose,
+  options: { scope: whose.scope, partner: { type: 'string' }, client: { type: 'string' } },
+  needs,
   positionals: ['FILE.csv'],
   async run(context, values, [file]) {
     const { store } = context;

@@ -2,8 +2,8 @@ import { requireClient } from '../accounts/clients.ts';
 import { listCredentials, revokeCredential } from '../accounts/credentials.ts';
 import { type DkimKey, listDkimKeys, retireDkimKey } from '../accounts/dkim.ts';
 import { setForward } from '../accounts/forwarding.ts';
-import { mailboxByAddress } from '../accounts/mailboxes.ts';
-import { addNetwork, listNetworks, removeNetwork } from '../accounts/networks.ts';
+import { getMailboxes, mailboxByAddress } from '../accounts/mailboxes.ts';
+import { addNetwork, listNetworks, parseNetwork, removeNetwork } from '../accounts/networks.ts';
 import { readLimits, setLimits } from '../accounts/outbound-limits.ts';
 import { OUTBOUND_ACTIONS, type OutboundAction, outboundPolicies, setOutboundPolicy } from '../accounts/policy.ts';
 import { normalizeDomain } from '../core/address.ts';
@@ -16,7 +16,7 @@ import { listHeld, purgeHeld, releaseHeld } from '../quarantine/held-outbound.ts
 import { outboundCommands } from '../wiring-outbound.ts';
 import type { Command, CommandContext, Values } from './command.ts';
 import { ownerOf } from './owner.ts';
-import { optional, required, requiredId } from './values.ts';
+import { oneOf, optional, required, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
 const LIST_MAX = 1_000;
@@ -57,15 +57,39 @@ function wholeNumber(values: Values, name: string): number | null | undefined {
   return Number(given);
 }
 
+function aNumber(values: Values, name: string): void {
+  if (!Number.isFinite(Number(required(values, name))))
+    throw new AppError('invalid_input', `--${name} is a number`, { field: name });
+}
+
 const credentialList: Command = {
   name: 'credential list',
   usage: '--client ID',
   summary: 'the logins of a client for outbound mail, revoked ones too',
   options: { client: text },
   run: (context, values) =>
-    forClient(context, values, async (tx, clientId) => ({
-      output: { credentials: await listCredentials(tx, clientId, { first: LIST_MAX, after: null }) },
-    })),
+    forClient(context, values, async (tx, clientId) => {
+      const credentials = await listCredentials(tx, clientId, { first: LIST_MAX, after: null });
+      const mailboxes = new Map(
+        (await getMailboxes(tx, [...new Set(credentials.flatMap((one) => one.mailboxId ?? []))])).map((one) => [
+          one.id,
+          one,
+        ]),
+      );
+      return {
+        output: { credentials },
+        forPeople: {
+          credentials: credentials.map(({ id, username, mailboxId, createdAt, revokedAt }) => ({
+            ...{
+              id,
+              username,
+              sendsAs: mailboxId === null ? 'the client' : (mailboxes.get(mailboxId)?.address ?? null),
+            },
+            ...{ createdAt, revokedAt },
+          })),
+        },
+      };
+    }),
 };
 
 const credentialRevoke: Command = {
@@ -85,7 +109,7 @@ const networkAdd: Command = {
   name: 'network add',
   usage: '--client ID --network CIDR',
   summary: "let a client's servers submit outbound mail without a login",
-  options: { client: text, network: text },
+  options: { client: text, network: { ...text, check: (given, name) => parseNetwork(required(given, name)) } },
   run: (context, values) =>
     forClient(context, values, async (tx, clientId) => ({
       output: { ...(await addNetwork(tx, { clientId, network: required(values, 'network'), actor: ACTOR })) },
@@ -107,7 +131,7 @@ const networkRemove: Command = {
   name: 'network remove',
   usage: '--network ID',
   summary: 'refuse a network from the next message on',
-  options: { network: text },
+  options: { network: { ...text, help: 'id of the network (network list)', check: requiredId } },
   async run({ store }, values) {
     const id = requiredId(values, 'network');
     const partner = await store.db.system((tx) => ownerOf(tx, 'submission_networks', id), { readOnly: true });
@@ -120,7 +144,13 @@ const outboundPolicy: Command = {
   name: 'outbound policy',
   usage: `--client ID [--spam-score N] [--spam|--phish|--malware ${OUTBOUND_ACTIONS.join('|')}]`,
   summary: "change what is done with a client's outbound mail that is not clean; without a change, show it",
-  options: { client: text, 'spam-score': text, spam: text, phish: text, malware: text },
+  options: {
+    client: text,
+    'spam-score': { ...text, check: aNumber },
+    spam: { ...text, help: 'what is done with spam', check: oneOf(OUTBOUND_ACTIONS) },
+    phish: { ...text, help: 'what is done with phish', check: oneOf(OUTBOUND_ACTIONS) },
+    malware: { ...text, help: 'what is done with malware', check: oneOf(OUTBOUND_ACTIONS) },
+  },
   run: (context, values) =>
     forClient(context, values, async (tx, clientId) => {
       const score = optional(values, 'spam-score');
@@ -147,8 +177,8 @@ const outboundLimits: Command = {
     partner: text,
     client: text,
     mailbox: text,
-    'recipients-per-hour': text,
-    'first-time-recipients-per-day': text,
+    'recipients-per-hour': { ...text, check: wholeNumber },
+    'first-time-recipients-per-day': { ...text, check: wholeNumber },
   },
   async run(context, values) {
     const change = {
@@ -175,9 +205,17 @@ const heldList: Command = {
   summary: 'outbound mail that waits for a person, the longest held first',
   options: { client: text },
   run: (context, values) =>
-    forClient(context, values, async (tx, clientId) => ({
-      output: { held: await listHeld(tx, clientId, { first: LIST_MAX, after: null }) },
-    })),
+    forClient(context, values, async (tx, clientId) => {
+      const held = await listHeld(tx, clientId, { first: LIST_MAX, after: null });
+      return {
+        output: { held },
+        forPeople: {
+          held: held.map(({ id, heldAt, sender, recipient, subject, reason }) => ({
+            ...{ id, heldAt, sender, recipient, subject, reason },
+          })),
+        },
+      };
+    }),
 };
 
 function heldDecision(name: 'release' | 'purge', summary: string): Command {
@@ -236,7 +274,7 @@ const dkimList: Command = {
     const rows = keys.map(({ id, selector, algorithm, createdAt, activatedAt, retiredAt }) => ({
       ...{ id, selector, algorithm, state: stateOf({ activatedAt, retiredAt }), createdAt, activatedAt, retiredAt },
     }));
-    return { output: { keys: rows } };
+    return { output: { keys: rows }, forPeople: { keys: rows.map(({ id: _, ...row }) => row) } };
   },
 };
 
@@ -342,7 +380,23 @@ const domainCheck: Command = {
       dmarc.problems.length === 0 &&
       dkim.some((key) => key.state === 'active') &&
       dkim.every((key) => key.state !== 'active' || key.published === 'published');
-    return { output: { domain, spf, dmarc, dkim }, exitCode: isRight ? 0 : 1 };
+    const unpublished = dkim.filter((key) => key.state !== 'retired' && key.published !== 'published');
+    return {
+      output: { domain, spf, dmarc, dkim },
+      // The records of a table's width would be of no use: those that are to be published are printed whole.
+      forPeople: {
+        ...{ domain, spf, dmarc },
+        dkim: dkim.map(({ selector, algorithm, state, published, name }) => ({
+          selector,
+          algorithm,
+          state,
+          published,
+          name,
+        })),
+      },
+      words: unpublished.map(({ zoneLine }) => `to publish: ${zoneLine}`),
+      exitCode: isRight ? 0 : 1,
+    };
   },
 };
 
@@ -350,7 +404,10 @@ const mailboxForward: Command = {
   name: 'mailbox forward',
   usage: '--client ID --mailbox ADDRESS [--to ADDRESS [--no-copy]]',
   summary: 'forward the mail of a mailbox to an address outside; without --to, no more',
-  options: { client: text, mailbox: text, to: text, 'no-copy': flag },
+  options: {
+    ...{ client: text, mailbox: text, 'no-copy': flag },
+    to: { ...text, help: 'address outside; unless given, no more is forwarded' },
+  },
   run: (context, values) =>
     forClient(context, values, async (tx, clientId) => {
       const { id: mailboxId } = await mailboxByAddress(tx, clientId, required(values, 'mailbox'));

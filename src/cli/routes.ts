@@ -5,17 +5,12 @@ import { AppError } from '../core/errors.ts';
 import { partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
 import { flushClient } from '../gateway/index.ts';
-import type { Command, CommandContext, Values } from './command.ts';
-import { optional, requiredId } from './values.ts';
+import type { Command, CommandContext } from './command.ts';
+import { relayWarnings } from './relays.ts';
+import { listOf, optional, required, requiredId } from './values.ts';
 
 const ACTOR = 'cli';
 const SMTP_PORT = 25;
-
-/** A list that may be empty. */
-function listOf(values: Values, name: string): string[] {
-  const value = values[name];
-  return Array.isArray(value) ? value.filter((item): item is string => typeof item === 'string' && item !== '') : [];
-}
 
 async function inTenantOf<T>(
   { store }: CommandContext,
@@ -44,7 +39,10 @@ const routeSet: Command = {
   options: {
     client: { type: 'string' },
     domain: { type: 'string' },
-    relay: { type: 'string', multiple: true },
+    relay: {
+      ...{ type: 'string', multiple: true, check: (given, name) => parseRoute(required(given, name)) },
+      help: 'mail server, HOST:PORT, with settings as in the usage; may be given more than once',
+    },
     mx: { type: 'boolean' },
     'mx-of': { type: 'string' },
     none: { type: 'boolean' },
@@ -66,7 +64,8 @@ const routeSet: Command = {
       await setRoutes(tx, { clientId, domain, routes, actor: ACTOR });
       return routesOf(tx, clientId);
     });
-    return { output: { routes: set } };
+    const hosts = routes.filter((route) => route.kind !== 'mx').map((route) => route.host);
+    return { output: { routes: set }, warnings: await relayWarnings(context, hosts) };
   },
 };
 

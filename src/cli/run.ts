@@ -1,20 +1,26 @@
-import { parseArgs } from 'node:util';
 import { listPartners } from '../accounts/partners.ts';
 import { type App, createApp } from '../app.ts';
 import { readConfig } from '../config/config.ts';
+import { prepareFolder, prepareHome } from '../config/home.ts';
 import { readSecrets } from '../config/secrets.ts';
 import { demo } from '../demo/demo.ts';
+import type { Values } from './command.ts';
 import { createLogger } from './logger.ts';
+import { optional } from './values.ts';
 
 type Env = Readonly<Record<string, string | undefined>>;
 
 /** Time that the service has to end after a signal: then it is ended the hard way, and the next start recovers. */
 const STOP_LIMIT_MS = 4_500;
 
+const DEMO_MESSAGES = 3_000;
+
 /** Runs until a signal comes. */
-export async function runServe(args: readonly string[], env: Env): Promise<number> {
-  const { values } = parseArgs({ args: [...args], options: { roles: { type: 'string' } } });
-  const config = readConfig(values.roles === undefined ? env : { ...env, TOLLGATE_ROLES: values.roles });
+export async function runServe(values: Values, env: Env): Promise<number> {
+  const roles = optional(values, 'roles');
+  const config = readConfig(roles === null ? env : { ...env, TOLLGATE_ROLES: roles });
+  await prepareHome(config);
+  await prepareFolder('the folder of message bodies (BLOB_URL)', config.contentDir);
   const secrets = await readSecrets(config.home, env['TOLLGATE_SECRET_KEY']);
   const stopped = signalled();
   const app = await createApp(config, secrets, { logger: createLogger(config) });
@@ -32,16 +38,13 @@ export async function runServe(args: readonly string[], env: Env): Promise<numbe
 }
 
 /** The main job on real mail; `--exit` ends it when it is done. */
-export async function runDemo(args: readonly string[], env: Env): Promise<number> {
-  const { values } = parseArgs({
-    args: [...args],
-    options: { exit: { type: 'boolean' }, messages: { type: 'string' }, json: { type: 'boolean' } },
-  });
-  return demo({ env, exit: values.exit === true, messages: Number(values.messages ?? 3_000), stopped: signalled() });
+export async function runDemo(values: Values, env: Env): Promise<number> {
+  const messages = Number(optional(values, 'messages') ?? DEMO_MESSAGES);
+  return demo({ env, exit: values['exit'] === true, messages, stopped: signalled() });
 }
 
 /** The first SIGINT or SIGTERM; a second one ends the process at once. */
-function signalled(): Promise<string> {
+export function signalled(): Promise<string> {
   return new Promise((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) {
       process.once(signal, () => {

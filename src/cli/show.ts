@@ -1,17 +1,17 @@
 import { listRuns } from '../../reports/run-list.ts';
-import { listClients, listDomains, requireClient } from '../accounts/clients.ts';
+import { getClients, listClients, listDomains, requireClient } from '../accounts/clients.ts';
 import { listConnections, mappingOf } from '../accounts/connections.ts';
 import { listKeys } from '../accounts/keys.ts';
-import { listMailboxes } from '../accounts/mailboxes.ts';
+import { aliasesOf, listMailboxes } from '../accounts/mailboxes.ts';
 import { getPartner, listPartners } from '../accounts/partners.ts';
 import { listRoutes } from '../accounts/routes.ts';
-import { listPlans } from '../billing/read.ts';
 import { AppError } from '../core/errors.ts';
 import { type PartnerId, partnerId } from '../core/tenant.ts';
 import type { TenantTx } from '../db/db.ts';
 import { listIncidents } from '../tickets/read.ts';
 import type { Command, CommandContext, Values } from './command.ts';
 import { ownerOf } from './owner.ts';
+import { minute } from './story.ts';
 import { optional, requiredId } from './values.ts';
 
 /** Rows that a list shows at most. */
@@ -110,17 +110,29 @@ const clientShow: Command = {
 const mailboxList: Command = {
   name: 'mailbox list',
   usage: '--client ID',
-  summary: 'the directory of a client: mailboxes, groups and contacts by address',
+  summary: 'the directory of a client: mailboxes, groups and contacts by address, with their aliases',
   options: { client: text },
   async run(context, values) {
     const clientId = requiredId(values, 'client');
-    return reading(context, values, async (tx) => ({
-      output: {
-        mailboxes: (await listMailboxes(tx, clientId, { first: 100_000, after: null })).map(
-          ({ clientId: _, ...mailbox }) => mailbox,
-        ),
-      },
-    }));
+    return reading(context, values, async (tx) => {
+      const found = await listMailboxes(tx, clientId, { first: 100_000, after: null });
+      const aliases = await aliasesOf(
+        tx,
+        found.map((one) => one.id),
+      );
+      const mailboxes = found.map(({ clientId: _, ...mailbox }) => ({
+        ...mailbox,
+        aliases: aliases.get(mailbox.id) ?? [],
+      }));
+      return {
+        output: { mailboxes },
+        forPeople: {
+          mailboxes: mailboxes.map(({ id, address, name, kind, status, forwardTo, aliases: also }) => ({
+            ...{ id, address, name, kind: status === 'active' ? kind : `${kind}, ${status}`, forwardTo, aliases: also },
+          })),
+        },
+      };
+    });
   },
 };
 
@@ -141,32 +153,37 @@ const psaList: Command = {
     reading(context, values, async (tx) => ({ output: { connections: await listConnections(tx) } })),
 };
 
-const billingList: Command = {
-  name: 'billing list',
-  usage: '--partner ID',
-  summary: 'the billing plans of a partner, newest first',
-  options: { partner: text },
-  run: (context, values) =>
-    reading(context, values, async (tx) => ({
-      output: { plans: await listPlans(tx, { first: LIST_MAX, after: null }) },
-    })),
-};
-
 const reportList: Command = {
   name: 'report list',
   usage: '--client ID | --partner ID',
   summary: 'the reports that were asked for and issued, newest first',
   options: { client: text, partner: text },
   run: (context, values) =>
-    reading(context, values, async (tx, clientId) => ({
-      output: {
-        reports: (await listRuns(tx, clientId, { first: LIST_MAX, after: null })).map(
-          ({ id, clientId: client, report, from, to, version, state, complete, issuedAt, error }) => ({
-            ...{ id, clientId: client, report, from, to, version, state, complete, issuedAt, error },
-          }),
-        ),
-      },
-    })),
+    reading(context, values, async (tx, clientId) => {
+      const reports = (await listRuns(tx, clientId, { first: LIST_MAX, after: null })).map(
+        ({ id, clientId: client, report, from, to, version, state, complete, issuedAt, error }) => ({
+          ...{ id, clientId: client, report, from, to, version, state, complete, issuedAt, error },
+        }),
+      );
+      const names = await namesOf(tx, reports);
+      return {
+        output: { reports },
+        forPeople: {
+          reports: reports.map(({ id, clientId: client, report, from, to, version, state, complete, error }) => ({
+            ...{
+              id,
+              client: names.get(client) ?? '',
+              report,
+              period: `${from}..${to}`,
+              version,
+              state,
+              complete,
+              error,
+            },
+          })),
+        },
+      };
+    }),
 };
 
 const incidentList: Command = {
@@ -175,22 +192,40 @@ const incidentList: Command = {
   summary: 'what a technician should know, and its ticket, newest first',
   options: { client: text, partner: text, open: { type: 'boolean' } },
   run: (context, values) =>
-    reading(context, values, async (tx, clientId) => ({
-      output: {
-        incidents: (
-          await listIncidents(
-            tx,
-            { clientId, state: values['open'] === true ? 'open' : null },
-            { first: LIST_MAX, after: null },
-          )
-        ).map(
-          ({ id, clientId: client, rule, subject, state, severity, title, openedAt, ticketState, ticketNumber }) => ({
-            ...{ id, clientId: client, rule, subject, state, severity, title, openedAt, ticketState, ticketNumber },
-          }),
-        ),
-      },
-    })),
+    reading(context, values, async (tx, clientId) => {
+      const state = values['open'] === true ? ('open' as const) : null;
+      const incidents = (await listIncidents(tx, { clientId, state }, { first: LIST_MAX, after: null })).map(
+        ({
+          id,
+          clientId: client,
+          rule,
+          subject,
+          state: now,
+          severity,
+          title,
+          openedAt,
+          ticketState,
+          ticketNumber,
+        }) => ({
+          ...{ id, clientId: client, rule, subject, state: now, severity, title, openedAt, ticketState, ticketNumber },
+        }),
+      );
+      return {
+        output: { incidents },
+        forPeople: {
+          incidents: incidents.map(({ id, openedAt, severity, state: now, title, ticketState, ticketNumber }) => ({
+            ...{ id, 'opened (UTC)': minute(openedAt), what: `${severity} ${now}` },
+            ...{ ticket: ticketNumber ?? ticketState, title },
+          })),
+        },
+      };
+    }),
 };
+
+async function namesOf(tx: TenantTx, rows: readonly { readonly clientId: string }[]): Promise<Map<string, string>> {
+  const clients = await getClients(tx, [...new Set(rows.map((row) => row.clientId))]);
+  return new Map(clients.map(({ id, name }) => [id, name]));
+}
 
 export const showCommands: readonly Command[] = [
   partnerList,
@@ -200,7 +235,6 @@ export const showCommands: readonly Command[] = [
   mailboxList,
   keyList,
   psaList,
-  billingList,
   reportList,
   incidentList,
 ];

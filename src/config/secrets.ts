@@ -1,7 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto';
-import { link, mkdir, open, readFile, unlink } from 'node:fs/promises';
+import { link, open, readFile, unlink } from 'node:fs/promises';
 import path from 'node:path';
 import { AppError } from '../core/errors.ts';
+import { prepareFolder } from './home.ts';
 
 /** Keys derived from the one secret. They are never logged and never in Config. */
 export interface Secrets {
@@ -44,12 +45,7 @@ export function decodeKey(text: string): Buffer | null {
 
 /** The key of a home: made once, whole from the first moment that its name can be seen. */
 async function keyUnder(home: string): Promise<Buffer> {
-  try {
-    await mkdir(home, { recursive: true, mode: 0o700 });
-  } catch (error) {
-    const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-    throw new AppError('config_invalid', `TOLLGATE_HOME can't be made as a folder: ${why} ${home}`);
-  }
+  await prepareFolder('TOLLGATE_HOME', home);
   const file = path.join(home, 'secret.key');
   const text = (await readKey(file)) ?? (await makeKey(home, file));
   const key = decodeKey(text.trim());
@@ -66,8 +62,11 @@ async function readKey(file: string): Promise<string | null> {
   try {
     return await readFile(file, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return null;
+    throw new AppError('config_invalid', `the key of TOLLGATE_HOME can't be read: ${String(code)} ${file}`, {
+      cause: error,
+    });
   }
 }
 

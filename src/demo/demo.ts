@@ -1,9 +1,9 @@
-import { mkdir } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import path from 'node:path';
 import { type App, createApp, type Ready } from '../app.ts';
 import { createLogger } from '../cli/logger.ts';
 import { type Config, readConfig } from '../config/config.ts';
+import { prepareHome } from '../config/home.ts';
 import { readSecrets, type Secrets } from '../config/secrets.ts';
 import { claimFolder } from '../db/claim.ts';
 import { startEmbedded } from '../db/embedded.ts';
@@ -44,7 +44,7 @@ export async function demo(options: DemoOptions): Promise<number> {
   const say = sayTo(process.stdout);
   const given = readConfig(options.env);
   const home = path.join(given.home, 'demo');
-  await mkdir(home, { recursive: true, mode: 0o700 });
+  await prepareHome({ home, databaseUrl: null });
   say.title('Tollgate demo');
   say.line(`  files under ${home}`);
   const giveBack = await claimFolder(home);

@@ -21,6 +21,7 @@ export { createDelivery, type Delivery } from './deliver.ts';
 export { noteKilled } from './digests.ts';
 export { flushClient } from './flush.ts';
 export { correspondentHistory, pruneHistory } from './history.ts';
+export { faultOfHost } from './hosts.ts';
 export { forgetOldCounts } from './outbound-counts.ts';
 export type { Signing } from './outgoing.ts';
 export { OwnPost } from './own.ts';

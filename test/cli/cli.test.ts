@@ -79,7 +79,9 @@ test('the command line beside the running service and without it', async (t) => 
     ...['client', 'create', '--partner', partner.id, '--name', 'Acme', '--zone', 'Europe/London'],
     ...['--domain', 'acme.example', '--relay', '127.0.0.1:2626'],
   );
-  assert.deepEqual([made.code, Object.keys(made.out)], [0, ['id']]);
+  // A private address that the settings do not allow: made, with a word at once.
+  assert.deepEqual([made.code, Object.keys(made.out)], [0, ['id', 'warnings']]);
+  assert.match(made.err, /^tollgate: warning: mail will wait: 127\.0\.0\.1 .* TOLLGATE_ALLOW_PRIVATE_HOSTS/m);
   const client = String(made.out['id']);
   const file = path.join(home, 'mailboxes.csv');
   await writeFile(file, 'address,name,kind\nann@acme.example,Ann,user\nbob@acme.example,Bob,shared\n');
@@ -110,7 +112,9 @@ test('the command line beside the running service and without it', async (t) => 
   assert.equal(report.code, 0, report.err);
   assert.equal((await readFile(pdf)).subarray(0, 5).toString(), '%PDF-');
 
-  const wrong = await tollgate.run('client', 'create', '--partner', partner.id, '--name', 'x', '--zone', 'Mars/Base');
+  const created = ['client', 'create', '--partner', partner.id, '--name', 'x', '--zone', 'Mars/Base'];
+  assert.equal((await tollgate.run(...created)).code, 64);
+  const wrong = await tollgate.run(...created, '--domain', 'x.example', '--relay', 'mail.x.example');
   assert.equal(wrong.code, 1);
   assert.doesNotMatch(wrong.err, /\n\s+at /, 'no stack for the wrong use of a command');
   const unknown = await tollgate.run('node', 'retire', '--node', 'n9');

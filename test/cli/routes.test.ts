@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { CommandContext, Values } from '../../src/cli/command.ts';
 import { routeCommands } from '../../src/cli/routes.ts';
+import { readConfig } from '../../src/config/config.ts';
 import { AppError } from '../../src/core/errors.ts';
 import { newId } from '../../src/core/id.ts';
 import { openDatabase } from '../support/db.ts';
@@ -11,12 +12,20 @@ test('routes, regions and the queue on the command line', async (t) => {
   const { db, owner } = await openDatabase(t);
   const partner = await seedPartner(db);
   const client = await seedClient(db, partner.id);
-  const run = async (name: string, values: Values) => {
+  const config = readConfig({ TOLLGATE_DNS: '127.0.0.1:9', TOLLGATE_ALLOW_PRIVATE_HOSTS: '10.0.0.5' });
+  const result = (name: string, values: Values) => {
     const command = routeCommands.find((one) => one.name === name);
     assert.ok(command !== undefined, name);
     for (const option of Object.keys(values)) assert.ok(option in command.options, `${name} --${option}`);
-    return (await command.run({ store: { db } } as unknown as CommandContext, values, [])).output;
+    return command.run({ store: { db }, config } as unknown as CommandContext, values, []);
   };
+  const run = async (name: string, values: Values) => (await result(name, values)).output;
+  const warned = await result('route set', { client, relay: ['localhost:26', '10.0.0.5', '[fd00::1]:25', '10.0.0.6'] });
+  assert.deepEqual(
+    warned.warnings?.map((one) => /^mail will wait: (\S+) .*TOLLGATE_ALLOW_PRIVATE_HOSTS/.exec(one)?.[1]),
+    ['localhost', 'fd00::1', '10.0.0.6'],
+    'what the setting lists is not warned of',
+  );
   const set = await run('route set', {
     client,
     relay: ['a.example:26,priority=5,weight=2,region=uk,tls=none', 'b.example'],

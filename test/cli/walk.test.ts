@@ -5,8 +5,9 @@ import path from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { runChecked } from '../../src/cli/check.ts';
 import type { CommandContext, Values } from '../../src/cli/command.ts';
-import { commandHelp, helpText, nearest } from '../../src/cli/help.ts';
+import { commandHelp, helpText } from '../../src/cli/help.ts';
 import { forPeopleText } from '../../src/cli/print.ts';
+import { nearest } from '../../src/cli/words.ts';
 import { COMMANDS, main } from '../../src/cli.ts';
 import { readConfig } from '../../src/config/config.ts';
 import { AppError } from '../../src/core/errors.ts';
@@ -180,7 +181,7 @@ test('help: one command, a group, the nearest of what does not exist, no spaces 
   assert.deepEqual([option.code, /has no option --partnr; did you mean --partner\?/.test(option.text)], [64, true]);
 });
 
-test('people get tables and lines: numbers to the right, times in ISO, words for nothing', () => {
+test('people get tables and lines: numbers to the right, times without their thousandths, words for nothing', () => {
   assert.equal(
     forPeopleText({
       id: 'a',
@@ -193,16 +194,46 @@ test('people get tables and lines: numbers to the right, times in ISO, words for
     }),
     [
       'id     a',
-      'at     2026-10-14T10:00:00.000Z',
+      'at     2026-10-14 10:00:00Z',
       'nodes  none: there are no nodes',
       '',
       'lines:',
       '  client  quantity  at',
-      '  ──────  ────────  ────────────────────────',
-      '  Acme           5  1970-01-01T00:00:00.000Z',
+      '  ──────  ────────  ────────────────────',
+      '  Acme           5  1970-01-01 00:00:00Z',
       '  B          1,200  —',
     ].join('\n'),
   );
+});
+
+test('lists keep to 120 columns, with ids whole; what is cut is whole in the JSON', async (t) => {
+  const { run, world, folder, client } = await openCli(t);
+  const file = path.join(folder, 'directory.csv');
+  const lines = [`${'long.local.part.'.repeat(3)}x@acme.example,${'A name '.repeat(20)},user`];
+  for (let one = 0; one < 8; one += 1) lines.push(`alias.number.${one}@acme.example,ann@acme.example,alias`);
+  await writeFile(file, `address,name,kind\nann@acme.example,Ann,user\n${lines.join('\n')}\n`);
+  await run('mailbox import', { client }, [file]);
+  let looked = 0;
+  for (const { name, options } of COMMANDS) {
+    if (!/( list| show)$|^trace$/.test(name) || 'delivery' in options || name === 'list show') continue;
+    const values: Record<string, Values[string]> = {};
+    if ('client' in options) values['client'] = client;
+    else if ('partner' in options) values['partner'] = world.partner;
+    if ('domain' in options && !('partner' in options)) values['domain'] = 'acme.example';
+    if ('report' in options) values['report'] = world.ids.AggregateReport;
+    if ('plan' in options) values['plan'] = world.ids.BillingPlan;
+    const { output, forPeople } = await run(name, values);
+    for (const line of forPeopleText(forPeople ?? output).split('\n')) {
+      assert.ok([...line].length <= 120, `${name}: ${line}`);
+    }
+    looked += 1;
+  }
+  assert.ok(looked >= 18, `${looked}`);
+  const { mailboxes } = (await run('mailbox list', { client })).output as {
+    mailboxes: { address: string; aliases: string[] }[];
+  };
+  const ann = mailboxes.find((one) => one.address === 'ann@acme.example');
+  assert.deepEqual([ann?.aliases.length, ann?.aliases[0]], [8, 'alias.number.0@acme.example']);
 });
 
 test('a port is a name and not a quantity', () => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { readConfig, SETTING_NAMES } from '../../src/config/config.ts';
+import { prepareHome } from '../../src/config/home.ts';
 import { packageRoot } from '../../src/config/root.ts';
 import { readSecrets } from '../../src/config/secrets.ts';
 import { AppError, ERROR_CODES, errorCode, graphqlCode, httpStatus, smtpReply } from '../../src/core/errors.ts';
@@ -47,6 +48,43 @@ test('a home that is no folder is a fault of the settings', async () => {
     assert.match(error.message, /^TOLLGATE_HOME can't be made as a folder: EEXIST /);
     return true;
   });
+});
+
+test('a home that can not be worked in is told in one sentence, at once', async (t) => {
+  const folder = await mkdtemp(path.join(tmpdir(), 'tollgate-home-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const told = async (home: string, databaseUrl: string | null = null): Promise<string> => {
+    try {
+      await prepareHome({ home, databaseUrl });
+    } catch (error) {
+      assert.ok(error instanceof AppError && error.code === 'config_invalid', String(error));
+      return error.message;
+    }
+    return '';
+  };
+  assert.match(
+    await told(path.join(packageRoot(), 'package.json/x')),
+    /can't be made as a folder: ENOTDIR \(a part of the path is a file\)/,
+  );
+  assert.match(await told(path.join(folder, 'x'.repeat(300))), /ENAMETOOLONG/);
+  // Linux: `mkdir -p` of Node asks for ever there.
+  if (process.platform === 'linux') assert.match(await told('/proc/nope/below'), /can't be made as a folder: ENOENT/);
+  const long = path.join(folder, ...Array.from({ length: 9 }, () => 'x'.repeat(100)));
+  assert.match(await told(long), /TOLLGATE_HOME is too long for PostgreSQL: \d+ bytes of at most 800/);
+  assert.equal(await told(long, 'postgres://db.example/x'), '', 'where PostgreSQL is elsewhere its limit is none');
+  const home = path.join(folder, 'a/b/home');
+  assert.equal(await told(home), '');
+  assert.deepEqual([(await stat(home)).mode & 0o777, await readdir(home)], [0o700, []]);
+  const closed = path.join(folder, 'closed');
+  await mkdir(closed, { mode: 0o500 });
+  if (process.getuid?.() === 0) {
+    // Root may write everywhere; what a database of another user is, it can be told.
+    await mkdir(path.join(home, 'postgres/data'), { recursive: true });
+    await chown(path.join(home, 'postgres/data'), 65_534, 65_534);
+    assert.match(await told(home), /belongs to another user \(uid 65534, this is 0\)/);
+  } else {
+    assert.match(await told(closed), /can't be written to: EACCES/);
+  }
 });
 
 test('DNS lists: zones with points or a refusal, bounded, and a fault for what is neither', () => {

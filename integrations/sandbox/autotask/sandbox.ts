@@ -42,7 +42,12 @@ export async function startAutotaskSandbox(options: SandboxOptions = {}): Promis
   const wait = options.wait ?? sleepFor;
   const state = new AutotaskState(clock);
   const queue = new CallbackQueue(options.autoCallbacks ?? true);
-  const { app, faults, requests } = sandboxServer(clock, { errors: ['Too many requests.'] }, 12_000_000);
+  const { app, faults, requests } = sandboxServer(
+    clock,
+    { errors: ['Too many requests.'] },
+    12_000_000,
+    options.onAnswer,
+  );
   const webhooks = new Webhooks(state, queue, wait);
   const threads = new Map<string, number>();
   let counted: number[] = [];

@@ -39,7 +39,7 @@ export async function startConnectWiseSandbox(options: SandboxOptions = {}): Pro
   const state = new ConnectWiseState(clock);
   const queue = new CallbackQueue(options.autoCallbacks ?? true);
   const throttled = { error: 'ConnectWiseAPI', message: 'Too many requests. Please try again in 30 seconds.' };
-  const { app, faults, requests } = sandboxServer(clock, throttled, 30_000_000);
+  const { app, faults, requests } = sandboxServer(clock, throttled, 30_000_000, options.onAnswer);
   let url = '';
   const callbacks = new Callbacks({ state, queue, clock, wait: options.wait ?? sleepFor, site: () => url });
 
