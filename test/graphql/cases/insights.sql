@@ -117,7 +117,7 @@ limit $15;
 
 -- 5 times
 with gate as materialized (
-  select (s.cursor is null or (s.cursor <> '0' and s.rolled_at >= $1)) and coalesce(s.pending, 0) <= $2 and
+  select (s.cursor is null or (s.cursor <> '0' and s.rolled_at >= $1::timestamptz)) and coalesce(s.pending, 0) <= $2 and
     pg_snapshot_xmax(pg_current_snapshot())::text::bigint - coalesce(s.cursor::text::bigint, 3) <= $3 as tail
   from (select 1) as one
   left join rollup_state s on true), tiered as materialized (
@@ -141,15 +141,19 @@ with gate as materialized (
   from rollup_days d
   where d.partner_id = $15 and d.client_id = any(array(select t.client_id
       from tiered t)) and d.day >= $16::date and d.day < $17::date)
-select d.client_id, width_bucket(d.day, $18::date[]) - 1 as slot, null as kind, null as verdict, null as disposition,
-  0::bigint as deliveries, 0::bigint as messages, 0::bigint as bytes, json_build_array(sum(d.messages),
-    sum(d.deliveries), sum(d.refused), sum(d.bytes), sum(d.verdict_clean), sum(d.verdict_bulk), sum(d.verdict_spam),
-    sum(d.verdict_spoof), sum(d.verdict_phish), sum(d.verdict_policy), sum(d.verdict_unscannable),
-    sum(d.verdict_malware), sum(d.ended_queued), sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged),
-    sum(d.ended_stripped), sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced), sum(d.ended_expired),
-    sum(d.ended_discarded), sum(d.ended_released)) as wide
-from days d
-group by 1, 2
+select w.client_id, -1 as slot, null as kind, null as verdict, null as disposition, 0::bigint as deliveries, 0::bigint
+  as messages, 0::bigint as bytes, json_agg(w.sums) as wide
+from (
+  select d.client_id, json_build_array(d.slot, sum(d.messages), sum(d.deliveries), sum(d.refused), sum(d.bytes),
+      sum(d.verdict_clean), sum(d.verdict_bulk), sum(d.verdict_spam), sum(d.verdict_spoof), sum(d.verdict_phish),
+      sum(d.verdict_policy), sum(d.verdict_unscannable), sum(d.verdict_malware), sum(d.ended_queued),
+      sum(d.ended_deferred), sum(d.ended_delivered), sum(d.ended_tagged), sum(d.ended_stripped),
+      sum(d.ended_quarantined), sum(d.ended_rejected), sum(d.ended_bounced), sum(d.ended_expired),
+      sum(d.ended_discarded), sum(d.ended_released)) as sums
+  from (select o.*, width_bucket(o.day, $18::date[]) - 1 as slot
+    from days o) as d
+  group by d.client_id, d.slot) as w
+group by w.client_id
 union all
 select r.client_id, width_bucket(r.bucket, $19::timestamptz[]) - 1, r.kind, r.verdict, r.disposition,
   sum(r.deliveries)::bigint, sum(r.messages)::bigint, sum(r.bytes)::bigint, null
@@ -157,7 +161,7 @@ from rollup_traffic r
 where r.partner_id = $20 -- Asked once, before any row: without it PostgreSQL goes through the quarter hours to find
   none of nobody. and (select count(*) > 0
   from others) and r.client_id = any(array(select o.client_id
-    from others o)) and r.bucket >= $21 and r.bucket < $22
+    from others o)) and r.bucket >= $21::timestamptz and r.bucket < $22::timestamptz
 group by 1, 2, 3, 4, 5
 union all
 select e.client_id, width_bucket(e.occurred_at, $23::timestamptz[]) - 1, e.kind, coalesce(e.verdict, ''),
@@ -170,9 +174,10 @@ from (
   where (select g.tail
     from gate g) and l.xid >= (select coalesce(max(s.cursor::text::bigint), 3)::text::xid8
     from rollup_state s) and l.xid < pg_snapshot_xmax(pg_current_snapshot()) and l.partner_id = $24 and l.occurred_at >=
-    $25 and l.occurred_at < $26
+    $25::timestamptz and l.occurred_at < $26::timestamptz
   offset 0) as e
-where e.partner_id = $27 and e.client_id = any($28::uuid[]) and e.occurred_at >= $29 and e.occurred_at < $30
+where e.partner_id = $27 and e.client_id = any($28::uuid[]) and e.occurred_at >= $29::timestamptz and e.occurred_at <
+  $30::timestamptz
 group by 1, 2, 3, 4, 5
 union all
 select null, -1, null, null, null, 0, 0, 0, null
